@@ -1,0 +1,300 @@
+//! Checkpoints: positions, watermarks and states of one instant, published by one manifest.
+//!
+//! States are written first, the manifest last and only if there is none of its name: a checkpoint
+//! exists just when its manifest does.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, RecordBatch, UInt16Array};
+use arrow::compute::filter_record_batch;
+use arrow::ipc::reader::FileReader;
+use arrow::ipc::writer::FileWriter;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, Result};
+use crate::keys::owner;
+use crate::operator::{Epoch, KEY_GROUP, StateTable};
+use crate::source::Position;
+use crate::time::Millis;
+
+/// Version of the manifest and of the layout around it.
+const FORMAT: u32 = 1;
+
+/// Complete checkpoints that are kept: the newest, and older ones to fall back on.
+const KEPT: usize = 3;
+
+/// A complete checkpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    pub job: String,
+    pub epoch: Epoch,
+    pub workers: usize,
+    /// Whether the input had ended: the job has nothing left to do.
+    pub finished: bool,
+    pub sources: Vec<SourceState>,
+    pub stages: Vec<StageState>,
+}
+
+/// Positions of one source, over all workers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SourceState {
+    pub name: String,
+    pub positions: Vec<Position>,
+    /// The running maximum of each split's watermark, ms.
+    pub watermarks: BTreeMap<String, Millis>,
+}
+
+/// State of one worker's copy of a stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StageState {
+    pub name: String,
+    pub worker: usize,
+    pub watermark: Millis,
+    pub tables: Vec<TableFile>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableFile {
+    pub table: String,
+    pub file: String,
+    pub rows: usize,
+    pub bytes: usize,
+    /// XXH3 of the file, as hex.
+    pub checksum: String,
+}
+
+/// What one worker contributes to a checkpoint.
+#[derive(Debug, Default)]
+pub struct WorkerState {
+    pub sources: Vec<SourceState>,
+    pub stages: Vec<StageTables>,
+}
+
+#[derive(Debug)]
+pub struct StageTables {
+    pub name: String,
+    pub worker: usize,
+    pub watermark: Millis,
+    pub tables: Vec<StateTable>,
+}
+
+/// A checkpoint read back, with all states in memory.
+pub struct Restored {
+    pub manifest: Manifest,
+    tables: BTreeMap<String, RecordBatch>,
+}
+
+/// The checkpoints of one job.
+#[derive(Clone)]
+pub struct Checkpoints {
+    store: Arc<dyn ObjectStore>,
+    job: String,
+}
+
+impl Checkpoints {
+    pub fn new(store: Arc<dyn ObjectStore>, job: &str) -> Self {
+        Self { store, job: job.to_owned() }
+    }
+
+    fn folder(&self, epoch: Epoch) -> Path {
+        Path::from(self.job.as_str()).join(format!("epoch-{epoch:010}"))
+    }
+
+    /// Writes a checkpoint; returns its size in bytes.
+    pub async fn write(
+        &self,
+        epoch: Epoch,
+        workers: usize,
+        finished: bool,
+        states: Vec<WorkerState>,
+    ) -> Result<usize> {
+        let folder = self.folder(epoch);
+        let mut sources: Vec<SourceState> = vec![];
+        let mut stages = vec![];
+        let mut written = 0;
+        for state in states {
+            for source in state.sources {
+                match sources.iter_mut().find(|known| known.name == source.name) {
+                    Some(known) => {
+                        known.positions.extend(source.positions);
+                        known.watermarks.extend(source.watermarks);
+                    }
+                    None => sources.push(source),
+                }
+            }
+            for stage in state.stages {
+                let mut tables = vec![];
+                for table in stage.tables {
+                    let bytes = encode(&table.rows)?;
+                    let file = format!("{}-{}-{}.arrow", stages.len(), stage.worker, tables.len());
+                    written += bytes.len();
+                    tables.push(TableFile {
+                        table: table.name,
+                        rows: table.rows.num_rows(),
+                        bytes: bytes.len(),
+                        checksum: format!("{:016x}", xxh3_64(&bytes)),
+                        file: file.clone(),
+                    });
+                    let path = folder.clone().join(file.as_str());
+                    let put = self.store.put(&path, PutPayload::from(bytes)).await;
+                    put.map_err(|error| self.failed("cannot write", &path, error))?;
+                }
+                let StageTables { name, worker, watermark, .. } = stage;
+                stages.push(StageState { name, worker, watermark, tables });
+            }
+        }
+        let job = self.job.clone();
+        let manifest = Manifest { format: FORMAT, job, epoch, workers, finished, sources, stages };
+        let text = serde_json::to_vec_pretty(&manifest).map_err(Error::bug)?;
+        written += text.len();
+        let path = folder.join("manifest.json");
+        let create = PutOptions::from(PutMode::Create);
+        let put = self.store.put_opts(&path, PutPayload::from(text), create).await;
+        put.map_err(|error| self.failed("cannot write", &path, error))?;
+        self.retire().await?;
+        Ok(written)
+    }
+
+    /// Epochs with a manifest, ascending.
+    pub async fn epochs(&self) -> Result<Vec<Epoch>> {
+        let root = Path::from(self.job.as_str());
+        let files = self.store.list(Some(&root)).try_collect::<Vec<_>>().await;
+        let files = files.map_err(|error| self.failed("cannot list", &root, error))?;
+        let mut epochs: Vec<Epoch> = files
+            .iter()
+            .filter(|file| file.location.filename() == Some("manifest.json"))
+            .filter_map(|file| {
+                let folder = file.location.as_ref().rsplit('/').nth(1)?;
+                folder.strip_prefix("epoch-")?.parse().ok()
+            })
+            .collect();
+        epochs.sort_unstable();
+        Ok(epochs)
+    }
+
+    /// The newest checkpoint that is whole. One that is torn or altered is passed over aloud.
+    pub async fn latest(&self) -> Result<Option<Restored>> {
+        for epoch in self.epochs().await?.into_iter().rev() {
+            match self.read(epoch).await {
+                Ok(restored) => return Ok(Some(restored)),
+                Err(error) => tracing::warn!(%error, epoch, "checkpoint passed over"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads and verifies one checkpoint.
+    pub async fn read(&self, epoch: Epoch) -> Result<Restored> {
+        let folder = self.folder(epoch);
+        let text = self.get(&folder.clone().join("manifest.json")).await?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
+            Error::outside(format!("checkpoint {folder}/manifest.json: not readable: {error}"))
+        })?;
+        if manifest.format != FORMAT {
+            return Err(Error::user(format!(
+                "checkpoint {folder}: format {} is not this version's {FORMAT}",
+                manifest.format
+            )));
+        }
+        let mut tables = BTreeMap::new();
+        for file in manifest.stages.iter().flat_map(|stage| &stage.tables) {
+            let path = folder.clone().join(file.file.as_str());
+            let bytes = self.get(&path).await?;
+            if format!("{:016x}", xxh3_64(&bytes)) != file.checksum {
+                return Err(Error::outside(format!("checkpoint {path}: torn or altered")));
+            }
+            tables.insert(file.file.clone(), decode(bytes)?);
+        }
+        Ok(Restored { manifest, tables })
+    }
+
+    async fn get(&self, path: &Path) -> Result<Vec<u8>> {
+        let got = match self.store.get(path).await {
+            Ok(got) => got.bytes().await,
+            Err(error) => Err(error),
+        };
+        got.map(Vec::from).map_err(|error| self.failed("cannot read", path, error))
+    }
+
+    /// Deletes what is older than the kept checkpoints, manifests first.
+    async fn retire(&self) -> Result<()> {
+        let epochs = self.epochs().await?;
+        let old = epochs.len().saturating_sub(KEPT);
+        for epoch in &epochs[..old] {
+            let folder = self.folder(*epoch);
+            let gone = self.store.delete(&folder.clone().join("manifest.json")).await;
+            gone.map_err(|error| self.failed("cannot delete", &folder, error))?;
+            let files = self.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
+            let files = files.map_err(|error| self.failed("cannot list", &folder, error))?;
+            for file in files {
+                let gone = self.store.delete(&file.location).await;
+                gone.map_err(|error| self.failed("cannot delete", &file.location, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, deed: &str, path: &Path, error: object_store::Error) -> Error {
+        Error::outside(format!("checkpoint {path}: {deed}: {error}"))
+    }
+}
+
+impl Restored {
+    /// Positions of a source; empty for a source that is new.
+    pub fn source(&self, name: &str) -> Option<&SourceState> {
+        self.manifest.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The watermark a stage had reached on the worker that was furthest behind.
+    pub fn watermark(&self, name: &str) -> Option<Millis> {
+        let stages = self.manifest.stages.iter().filter(|stage| stage.name == name);
+        stages.map(|stage| stage.watermark).min()
+    }
+
+    /// The tables of a stage that belong on `worker` of `workers`.
+    pub fn tables(&self, name: &str, worker: usize, workers: usize) -> Result<Vec<StateTable>> {
+        let mut tables = vec![];
+        for stage in self.manifest.stages.iter().filter(|stage| stage.name == name) {
+            for file in &stage.tables {
+                let rows = &self.tables[&file.file];
+                let rows = match key_groups(rows) {
+                    Some(groups) => {
+                        let mine =
+                            groups.values().iter().map(|group| owner(*group, workers) == worker);
+                        filter_record_batch(rows, &BooleanArray::from_iter(mine.map(Some)))?
+                    }
+                    None if stage.worker % workers == worker => rows.clone(),
+                    None => continue,
+                };
+                tables.push(StateTable { name: file.table.clone(), rows });
+            }
+        }
+        Ok(tables)
+    }
+}
+
+fn key_groups(rows: &RecordBatch) -> Option<&UInt16Array> {
+    let schema = rows.schema();
+    let first = schema.fields().first()?;
+    (first.name() == KEY_GROUP).then(|| rows.column(0).as_any().downcast_ref())?
+}
+
+fn encode(rows: &RecordBatch) -> Result<Vec<u8>> {
+    let mut writer = FileWriter::try_new(vec![], &rows.schema())?;
+    writer.write(rows)?;
+    Ok(writer.into_inner()?)
+}
+
+fn decode(bytes: Vec<u8>) -> Result<RecordBatch> {
+    let reader = FileReader::try_new(Cursor::new(bytes), None)?;
+    let schema = reader.schema();
+    let batches = reader.collect::<Result<Vec<_>, _>>()?;
+    Ok(arrow::compute::concat_batches(&schema, &batches)?)
+}

@@ -1,0 +1,96 @@
+//! Expressions over columns, without naming who compiled them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+
+use crate::error::{ErrorKind, Result};
+
+/// A compiled expression: one value a row. It is pure: the same rows give the same column.
+pub trait Evaluate: Send + Sync {
+    /// # Errors
+    /// Of kind [`ErrorKind::Data`] where some row has no value (an overflow, a bad cast).
+    fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef>;
+}
+
+/// The column at a position.
+#[derive(Debug, Clone, Copy)]
+pub struct ColumnAt(pub usize);
+
+impl Evaluate for ColumnAt {
+    fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef> {
+        Ok(rows.column(self.0).clone())
+    }
+}
+
+/// Several expressions over the same rows, together a new set of columns.
+#[derive(Clone)]
+pub struct Projection {
+    pub schema: SchemaRef,
+    pub columns: Vec<Arc<dyn Evaluate>>,
+}
+
+/// What a projection made of a batch.
+pub struct Projected {
+    pub rows: RecordBatch,
+    /// Rows that are missing in `rows`, ascending, and why.
+    pub rejected: Vec<(usize, String)>,
+}
+
+impl Projection {
+    /// Evaluates all columns. Where a row has no value it is rejected alone: the rows are then
+    /// tried in halves, so that `n` rows with one bad one cost about `log2 n` more evaluations.
+    pub fn evaluate(&self, rows: &RecordBatch) -> Result<Projected> {
+        let mut made = vec![];
+        let mut rejected = vec![];
+        self.halves(rows, 0, &mut made, &mut rejected)?;
+        let rows = match made.as_slice() {
+            [one] => one.clone(),
+            parts => concat_batches(&self.schema, parts)?,
+        };
+        Ok(Projected { rows, rejected })
+    }
+
+    fn halves(
+        &self,
+        rows: &RecordBatch,
+        first: usize,
+        made: &mut Vec<RecordBatch>,
+        rejected: &mut Vec<(usize, String)>,
+    ) -> Result<()> {
+        match self.evaluate_all(rows) {
+            Ok(batch) => made.push(batch),
+            Err(error) if error.kind() != ErrorKind::Data => return Err(error),
+            Err(error) if rows.num_rows() <= 1 => rejected.push((first, error.to_string())),
+            Err(_) => {
+                let half = rows.num_rows() / 2;
+                self.halves(&rows.slice(0, half), first, made, rejected)?;
+                let rest = rows.slice(half, rows.num_rows() - half);
+                self.halves(&rest, first + half, made, rejected)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate_all(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let columns = self.columns.iter().map(|column| column.evaluate(rows));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}
+
+/// The rows whose positions are not in `rejected` (ascending).
+pub fn kept_indices(rows: usize, rejected: &[(usize, String)]) -> UInt32Array {
+    let mut bad = rejected.iter().map(|(row, _)| *row).peekable();
+    let kept = (0..rows).filter(|row| bad.next_if_eq(row).is_none());
+    UInt32Array::from_iter_values(kept.map(|row| row as u32))
+}
+
+/// The rows that `rejected` names, in its order.
+pub fn rejected_rows(rows: &RecordBatch, rejected: &[(usize, String)]) -> Result<RecordBatch> {
+    let indices = UInt32Array::from_iter_values(rejected.iter().map(|(row, _)| *row as u32));
+    Ok(take_record_batch(rows, &indices)?)
+}

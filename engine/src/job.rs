@@ -1,0 +1,268 @@
+//! A running job: its workers' threads and the task that keeps its checkpoints.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::checkpoint::{Checkpoints, Restored};
+use crate::coordinator::{Coordinator, Outcome};
+use crate::error::{Error, Result};
+use crate::exchange::{Message, QUEUE_ELEMENTS};
+use crate::graph::Graph;
+use crate::operator::Epoch;
+use crate::stats::JobStats;
+use crate::worker::{Control, Flow, Report, Wiring, Worker};
+use crate::world::World;
+
+/// How a job runs.
+#[derive(Debug, Clone)]
+pub struct JobOptions {
+    /// Names the job's checkpoints and transactions: unique in its stores.
+    pub name: String,
+    pub workers: usize,
+    /// Rows a source hands over at once at most.
+    pub rows_max: usize,
+    /// How long a split is quiet until it holds the watermark back no longer; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// Time between the beginnings of two checkpoints; `None`: only when stopped.
+    pub checkpoint_interval: Option<Duration>,
+    /// Whether to go on from the newest checkpoint, if there is one.
+    pub resume: bool,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self {
+            name: "job".into(),
+            workers: 1,
+            rows_max: 4_096,
+            idle_timeout: None,
+            checkpoint_interval: None,
+            resume: true,
+        }
+    }
+}
+
+enum Command {
+    Checkpoint,
+    Stop,
+}
+
+/// A handle on a running job. Dropping it stops the job without a checkpoint.
+pub struct Job {
+    stats: Arc<JobStats>,
+    commands: mpsc::UnboundedSender<Command>,
+    done: JoinHandle<Result<()>>,
+    restored: Epoch,
+}
+
+/// The channels that join a job's workers.
+pub(crate) struct Parts {
+    pub wirings: Vec<Wiring>,
+    pub controls: Vec<mpsc::UnboundedSender<Control>>,
+    pub reports: mpsc::UnboundedReceiver<Report>,
+}
+
+pub(crate) fn wire(
+    options: &JobOptions,
+    world: &World,
+    stats: &Arc<JobStats>,
+    doors: &Handle,
+) -> Parts {
+    let (report_sender, reports) = mpsc::unbounded_channel();
+    let (peers, inboxes): (Vec<mpsc::Sender<Message>>, Vec<_>) =
+        (0..options.workers).map(|_| mpsc::channel(QUEUE_ELEMENTS)).unzip();
+    let mut controls = vec![];
+    let wirings = inboxes.into_iter().enumerate().map(|(index, inbox)| {
+        let (control_sender, control) = mpsc::unbounded_channel();
+        controls.push(control_sender.clone());
+        Wiring {
+            index,
+            workers: options.workers,
+            job: options.name.clone(),
+            inbox,
+            peers: peers.clone(),
+            control,
+            control_sender,
+            reports: report_sender.clone(),
+            rows_max: options.rows_max,
+            idle_timeout: options.idle_timeout,
+            world: world.clone(),
+            stats: Arc::clone(stats),
+            doors: doors.clone(),
+        }
+    });
+    let wirings = wirings.collect();
+    Parts { wirings, controls, reports }
+}
+
+impl Job {
+    /// Opens all sources and sinks, restores the newest checkpoint and starts the workers. Errors
+    /// of opening come from here, later ones from [`Job::wait`].
+    pub async fn start(graph: Graph, options: JobOptions, world: World) -> Result<Self> {
+        let graph = Arc::new(graph);
+        let stats = JobStats::new(&graph, options.workers);
+        let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
+        let (restored, last) = restore(checkpoints.as_ref(), options.resume).await?;
+        let restored = restored.map(Arc::new);
+        let restored_epoch = restored.as_ref().map_or(0, |restored| restored.manifest.epoch);
+        let Parts { wirings, controls, reports } =
+            wire(&options, &world, &stats, &Handle::current());
+        let clock = Arc::clone(&world.clock);
+        let coordinator = Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, last);
+        let mut opened = vec![];
+        let mut left = vec![];
+        for wiring in wirings {
+            let (open_sender, open) = oneshot::channel();
+            let (left_sender, gone) = oneshot::channel();
+            opened.push(open);
+            left.push(gone);
+            let (graph, restored) = (Arc::clone(&graph), restored.clone());
+            let name = format!("worker-{}", wiring.index);
+            let spawned = std::thread::Builder::new().name(name).spawn(move || {
+                let reports = wiring.reports.clone();
+                let run = || run_worker(&graph, wiring, restored.as_deref(), open_sender);
+                let result = catch_unwind(AssertUnwindSafe(run));
+                let result = result.unwrap_or_else(|_| Err(Error::bug("a worker panicked")));
+                if let Err(error) = result {
+                    // The job may have given up on us already.
+                    let _ = reports.send(Report::Failed(error));
+                }
+                let _ = left_sender.send(());
+            });
+            spawned.map_err(|error| Error::outside(format!("cannot start a thread: {error}")))?;
+        }
+        let mut failure = None;
+        for open in opened {
+            let result = open.await.unwrap_or_else(|_| Err(Error::bug("a worker failed to open")));
+            failure = failure.or(result.err());
+        }
+        if let Some(error) = failure {
+            coordinator.stop();
+            return Err(error);
+        }
+        let (commands, command) = mpsc::unbounded_channel();
+        let keeper = keep(coordinator, reports, command, options.checkpoint_interval, left);
+        Ok(Self { stats, commands, done: tokio::spawn(keeper), restored: restored_epoch })
+    }
+
+    pub fn stats(&self) -> Arc<JobStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// The epoch this run went on from; 0 at a first start.
+    pub fn restored(&self) -> Epoch {
+        self.restored
+    }
+
+    /// Asks for a checkpoint now.
+    pub fn checkpoint(&self) {
+        // A job that has ended needs none.
+        let _ = self.commands.send(Command::Checkpoint);
+    }
+
+    /// A handle that asks the job to take a checkpoint and end; [`Job::wait`] then returns.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let commands = self.commands.clone();
+        move || {
+            let _ = commands.send(Command::Stop);
+        }
+    }
+
+    /// Waits for the end: of all input, by a stop, or by the first error.
+    pub async fn wait(self) -> Result<()> {
+        self.done.await.unwrap_or_else(|error| Err(Error::bug(error)))
+    }
+}
+
+async fn restore(
+    checkpoints: Option<&Checkpoints>,
+    resume: bool,
+) -> Result<(Option<Restored>, Epoch)> {
+    let Some(checkpoints) = checkpoints else { return Ok((None, 0)) };
+    let last = checkpoints.epochs().await?.last().copied().unwrap_or(0);
+    let restored = if resume { checkpoints.latest().await? } else { None };
+    Ok((restored, last))
+}
+
+fn run_worker(
+    graph: &Graph,
+    wiring: Wiring,
+    restored: Option<&Restored>,
+    opened: oneshot::Sender<Result<()>>,
+) -> Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Error::outside(format!("cannot start a runtime: {error}")))?;
+    runtime.block_on(async {
+        let mut worker = match Worker::open(graph, wiring, restored).await {
+            Ok(worker) => worker,
+            Err(error) => {
+                let _ = opened.send(Err(error));
+                return Ok(());
+            }
+        };
+        let _ = opened.send(Ok(()));
+        while worker.step().await? == Flow::Continue {}
+        Ok(())
+    })
+}
+
+/// The task beside the workers: checkpoints on time, the end of the job.
+async fn keep(
+    mut coordinator: Coordinator,
+    mut reports: mpsc::UnboundedReceiver<Report>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    interval: Option<Duration>,
+    left: Vec<oneshot::Receiver<()>>,
+) -> Result<()> {
+    let mut timer = interval.map(|interval| {
+        let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        timer
+    });
+    let mut stopping = false;
+    let result = loop {
+        let due = async {
+            match &mut timer {
+                Some(timer) => timer.tick().await,
+                None => std::future::pending().await,
+            }
+        };
+        let report = tokio::select! {
+            report = reports.recv() => report,
+            command = commands.recv() => {
+                match command {
+                    Some(Command::Checkpoint) => coordinator.trigger(),
+                    Some(Command::Stop) if coordinator.keeps_checkpoints() => {
+                        stopping = true;
+                        coordinator.trigger();
+                    }
+                    Some(Command::Stop) | None => break Ok(()),
+                }
+                continue;
+            }
+            _ = due => {
+                coordinator.trigger();
+                continue;
+            }
+        };
+        let Some(report) = report else { break Err(Error::bug("all workers left without a word")) };
+        match coordinator.handle(report).await {
+            Ok(Outcome::Finished) => break Ok(()),
+            Ok(Outcome::Complete(_)) if stopping => break Ok(()),
+            Ok(Outcome::Nothing | Outcome::Complete(_)) => {}
+            Err(error) => break Err(error),
+        }
+    };
+    coordinator.stop();
+    for gone in left {
+        // A thread that is gone already has dropped its end.
+        let _ = gone.await;
+    }
+    result
+}

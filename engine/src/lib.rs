@@ -1,0 +1,41 @@
+//! The engine: batches, time, operators, keyed state, checkpoints, exchange and the worker loop.
+//!
+//! It names no outside system: sources, sinks, models and expressions come in through traits.
+
+pub mod aside;
+pub mod batch;
+pub mod checkpoint;
+mod coordinator;
+pub mod error;
+pub mod evaluate;
+pub mod exchange;
+pub mod graph;
+pub mod job;
+pub mod keys;
+pub mod model;
+pub mod operator;
+pub mod sink;
+mod sink_task;
+pub mod source;
+mod stage;
+pub mod stats;
+pub mod table;
+pub mod testing;
+pub mod time;
+pub mod watermark;
+pub mod worker;
+pub mod world;
+
+pub use aside::{Aside, DeadLetter, LateRows};
+pub use batch::Batch;
+pub use error::{Error, ErrorKind, Result};
+pub use evaluate::Evaluate;
+pub use graph::{Graph, Input, Node, NodeKind, Route};
+pub use job::{Job, JobOptions};
+pub use model::{Model, ModelProvider, Scores, Tensor};
+pub use operator::{Epoch, Operator, Output, StateTable};
+pub use sink::{ChangelogMode, Sink, SinkContext, SinkFactory};
+pub use source::{Position, Source, SourceContext, SourceEvent, SourceFactory};
+pub use table::{Connectors, MetadataColumn, TableDefinition};
+pub use time::{Millis, Time};
+pub use world::World;

@@ -1,0 +1,131 @@
+//! The contract of operators: rows and time in, rows out.
+
+use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
+
+use crate::aside::{DeadLetter, LateRows};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::evaluate::rejected_rows;
+use crate::time::Time;
+
+/// Number of a checkpoint, counting from 1.
+pub type Epoch = u64;
+
+/// A synchronous, deterministic step of the graph.
+///
+/// An operator never awaits, never reads a clock and never draws a random number: all of that
+/// reaches it as input. The same inputs in the same order give the same outputs, whatever the size
+/// of the batches they come in.
+pub trait Operator: Send {
+    /// Takes rows that arrived at `port` (0 for the first input).
+    fn on_batch(&mut self, port: usize, batch: Batch, out: &mut Output) -> Result<()>;
+
+    /// Takes the progress of time. Event time never steps back; rows at or before it may still
+    /// come, and are then late.
+    fn on_time(&mut self, _time: Time, _out: &mut Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes the answer to a request made through [`Output::request`].
+    fn on_reply(&mut self, reply: Reply, _out: &mut Output) -> Result<()> {
+        Err(Error::bug(format!("a reply ({}) to an operator that asks nothing", reply.id)))
+    }
+
+    /// The state as of now. Requests that were not answered yet belong to it: they are made again
+    /// after a restart. `since` is the last epoch whose state is safe outside; an operator may
+    /// return what has changed after it, or everything.
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        Ok(vec![])
+    }
+
+    /// Takes back what [`Operator::save`] returned, perhaps on another number of workers: of keyed
+    /// tables only the key groups of this worker. Called once, before any input.
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        match tables.is_empty() {
+            true => Ok(()),
+            false => Err(Error::user("the checkpoint holds state for an operator without state")),
+        }
+    }
+}
+
+/// A part of an operator's state. Where the first column is named [`KEY_GROUP`] (`UInt16`), rows
+/// follow their key group when the number of workers changes; other tables follow the worker.
+#[derive(Debug, Clone)]
+pub struct StateTable {
+    pub name: String,
+    pub rows: RecordBatch,
+}
+
+pub const KEY_GROUP: &str = "key_group";
+
+/// A question to the outside: the worker awaits it and hands the answer to the operator.
+pub struct Request {
+    /// The operator's own number for it.
+    pub id: u64,
+    pub answer: BoxFuture<'static, Result<RecordBatch>>,
+}
+
+pub struct Reply {
+    pub id: u64,
+    pub answer: Result<RecordBatch>,
+}
+
+/// Collects what an operator emits during one call.
+#[derive(Default)]
+pub struct Output {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) late: Vec<LateRows>,
+    pub(crate) rejected: Vec<DeadLetter>,
+    pub(crate) requests: Vec<Request>,
+}
+
+impl Output {
+    /// Sends rows on; empty batches are dropped.
+    pub fn emit(&mut self, batch: Batch) {
+        if batch.num_rows() > 0 {
+            self.batches.push(batch);
+        }
+    }
+
+    /// Sets rows aside as late.
+    pub fn late(&mut self, rows: LateRows) {
+        if rows.rows.num_rows() > 0 {
+            self.late.push(rows);
+        }
+    }
+
+    /// Sets rows of `from` aside as dead letters: `(position, reason)` each.
+    pub fn reject(&mut self, from: &RecordBatch, rejected: Vec<(usize, String)>) -> Result<()> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let raw = crate::aside::rows_as_json(&rejected_rows(from, &rejected)?);
+        self.rejected.extend(rejected.into_iter().zip(raw).map(|((_, error), raw)| DeadLetter {
+            error,
+            raw,
+            ..DeadLetter::default()
+        }));
+        Ok(())
+    }
+
+    /// Asks the outside; the answer comes as [`Operator::on_reply`].
+    pub fn request(&mut self, request: Request) {
+        self.requests.push(request);
+    }
+
+    /// What was emitted so far, taken out: for tests and for operators inside operators.
+    pub fn take_batches(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.batches)
+    }
+
+    /// The late rows so far, taken out.
+    pub fn take_late(&mut self) -> Vec<LateRows> {
+        std::mem::take(&mut self.late)
+    }
+
+    /// The dead letters so far, taken out.
+    pub fn take_rejected(&mut self) -> Vec<DeadLetter> {
+        std::mem::take(&mut self.rejected)
+    }
+}

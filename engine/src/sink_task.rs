@@ -1,0 +1,104 @@
+//! A sink in a task of its own: writes while there is something, flushes when the queue is empty.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::graph::NodeId;
+use crate::operator::Epoch;
+use crate::sink::Sink;
+use crate::stats::{JobStats, add};
+use crate::worker::Control;
+use crate::world::World;
+
+/// Batches written between two flushes at most: bounds what a crash must write again and how late a
+/// busy sink's rows become visible.
+const BATCHES_PER_FLUSH: usize = 64;
+
+pub(crate) enum SinkCommand {
+    Write(Batch),
+    Barrier(Epoch),
+    Commit(Epoch),
+    End,
+}
+
+pub(crate) struct SinkTask {
+    pub node: NodeId,
+    pub sink: Box<dyn Sink>,
+    pub commands: mpsc::Receiver<SinkCommand>,
+    pub control: mpsc::UnboundedSender<Control>,
+    pub world: World,
+    pub stats: Arc<JobStats>,
+    /// Written and not flushed yet.
+    pub written: Vec<Batch>,
+}
+
+impl SinkTask {
+    pub async fn run(mut self) {
+        if let Err(error) = self.serve().await {
+            let error = error.context(format_args!("sink `{}`", self.name()));
+            // The worker may have failed before us; then no one listens.
+            let _ = self.control.send(Control::Failed(error));
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.stats.stages[self.node].name
+    }
+
+    async fn serve(&mut self) -> Result<()> {
+        loop {
+            let command = match self.commands.try_recv() {
+                Ok(command) => Some(command),
+                Err(_) => {
+                    self.flush().await?;
+                    self.commands.recv().await
+                }
+            };
+            match command {
+                Some(SinkCommand::Write(batch)) => self.write(batch).await?,
+                Some(SinkCommand::Barrier(epoch)) => {
+                    self.flush().await?;
+                    self.tell(Control::SinkFlushed { node: self.node, epoch })?;
+                }
+                Some(SinkCommand::Commit(epoch)) => self.sink.commit(epoch).await?,
+                Some(SinkCommand::End) => {
+                    self.flush().await?;
+                    return self.tell(Control::SinkEnded { node: self.node });
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: Batch) -> Result<()> {
+        let mut rejected = vec![];
+        self.sink.write(&batch, &mut rejected).await?;
+        let stats = &self.stats.stages[self.node];
+        add(&stats.rows_out, batch.num_rows() - rejected.len().min(batch.num_rows()));
+        add(&stats.dead_letters, rejected.len());
+        for mut letter in rejected {
+            letter.stage = self.name().to_owned();
+            self.world.aside.dead_letter(letter);
+        }
+        self.written.push(batch);
+        if self.written.len() >= BATCHES_PER_FLUSH { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        self.sink.flush().await?;
+        for batch in std::mem::take(&mut self.written) {
+            self.world.tap.rows(self.name(), &batch);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, control: Control) -> Result<()> {
+        self.control.send(control).map_err(|_| Error::outside("stopped: its worker has ended"))
+    }
+}

@@ -1,0 +1,44 @@
+//! A declared table, as connectors see it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::error::Result;
+use crate::sink::SinkFactory;
+use crate::source::SourceFactory;
+
+/// `CREATE TABLE name (…) WITH (…)`, without computed columns and watermark, which the planner adds
+/// around the source.
+#[derive(Debug, Clone)]
+pub struct TableDefinition {
+    pub name: String,
+    /// Physical and metadata columns in the declared order. `STRING` is `Utf8`, `TIMESTAMP(p)` and
+    /// `TIMESTAMP_LTZ(p)` are `Timestamp` without and with the zone "UTC" in the unit that holds
+    /// `p` digits, `ARRAY` is `List`, `ROW` is `Struct`, `BYTES` is `Binary`.
+    pub schema: SchemaRef,
+    /// The metadata columns among them: position and key (`timestamp`, `partition`, `headers`, …).
+    pub metadata: Vec<MetadataColumn>,
+    /// Positions of the PRIMARY KEY columns; empty without one.
+    pub primary_key: Vec<usize>,
+    /// `WITH` options, keys as written.
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataColumn {
+    pub column: usize,
+    pub key: String,
+    /// `VIRTUAL`: read, never written.
+    pub is_virtual: bool,
+}
+
+/// All connectors of a build, by the option `connector`.
+pub trait Connectors: Send + Sync {
+    /// Checks all options at once; an unknown one is an error that names the nearest known.
+    fn source(&self, table: &TableDefinition) -> Result<Arc<dyn SourceFactory>>;
+
+    /// As [`Connectors::source`], for writing.
+    fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>>;
+}

@@ -1,0 +1,254 @@
+//! A job in one thread, turned step by step from a seed: for tests of the engine and of operators.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::FutureExt;
+use object_store::memory::InMemory;
+use tokio::runtime::Handle;
+
+use crate::aside::{Aside, DeadLetter, LateRows};
+use crate::batch::Batch;
+use crate::checkpoint::Checkpoints;
+use crate::coordinator::{Coordinator, Outcome};
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::job::{JobOptions, Parts, wire};
+use crate::sink::{ChangelogMode, Sink, SinkContext, SinkFactory};
+use crate::source::{Position, Source, SourceContext, SourceEvent, SourceFactory};
+use crate::stats::JobStats;
+use crate::time::Millis;
+use crate::worker::{Flow, Worker};
+use crate::world::{Clock, NoTap, World};
+
+/// A clock that stands still.
+pub struct FixedClock(pub Millis);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Millis {
+        self.0
+    }
+}
+
+/// Keeps what is set aside.
+#[derive(Default)]
+pub struct Kept {
+    pub letters: Mutex<Vec<DeadLetter>>,
+    pub late: Mutex<Vec<(String, LateRows)>>,
+}
+
+impl Aside for Kept {
+    fn dead_letter(&self, letter: DeadLetter) {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+    }
+
+    fn late(&self, stage: &str, rows: LateRows) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.push((stage.to_owned(), rows));
+    }
+}
+
+/// A world with a store in memory and a clock that stands still.
+pub fn world(aside: Arc<dyn Aside>) -> World {
+    World {
+        clock: Arc::new(FixedClock(0)),
+        store: Some(Arc::new(InMemory::new())),
+        aside,
+        tap: Arc::new(NoTap),
+    }
+}
+
+/// Bounded input held in memory, one split a batch; handed over in batches of `rows_max`.
+pub struct RowsSource {
+    pub schema: SchemaRef,
+    pub splits: Vec<RecordBatch>,
+}
+
+struct RowsReader {
+    splits: Vec<(Arc<str>, RecordBatch, usize)>,
+    turn: usize,
+    rows_max: usize,
+    finished: usize,
+}
+
+#[async_trait]
+impl SourceFactory for RowsSource {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
+        let mine = |index: &usize| index % context.workers == context.worker;
+        let splits = (0..self.splits.len()).filter(mine).map(|index| {
+            let name: Arc<str> = index.to_string().into();
+            let position = context.positions.iter().find(|position| *position.split == *name);
+            let offset = position.map_or(0, |position| position.offset as usize);
+            (name, self.splits[index].clone(), offset)
+        });
+        let splits = splits.collect();
+        Ok(Box::new(RowsReader { splits, turn: 0, rows_max: context.rows_max, finished: 0 }))
+    }
+}
+
+#[async_trait]
+impl Source for RowsReader {
+    fn splits(&self) -> Vec<Arc<str>> {
+        self.splits.iter().map(|(split, ..)| Arc::clone(split)).collect()
+    }
+
+    async fn next(&mut self) -> Result<SourceEvent> {
+        for _ in 0..self.splits.len() {
+            self.turn = (self.turn + 1) % self.splits.len();
+            let (split, rows, offset) = &mut self.splits[self.turn];
+            let length = self.rows_max.min(rows.num_rows() - *offset);
+            if length > 0 {
+                let rows = rows.slice(*offset, length);
+                *offset += length;
+                return Ok(SourceEvent::Rows { split: Arc::clone(split), rows, rejected: vec![] });
+            }
+        }
+        if let Some((split, ..)) = self.splits.get(self.finished) {
+            self.finished += 1;
+            return Ok(SourceEvent::Finished { split: Arc::clone(split) });
+        }
+        Ok(SourceEvent::End)
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        let position = |(split, _, offset): &(Arc<str>, RecordBatch, usize)| Position {
+            split: split.to_string(),
+            offset: *offset as i64,
+        };
+        self.splits.iter().map(position).collect()
+    }
+}
+
+/// Keeps the rows it is given.
+#[derive(Clone, Default)]
+pub struct Collected(Arc<Mutex<Vec<Batch>>>);
+
+impl Collected {
+    pub fn batches(&self) -> Vec<Batch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl SinkFactory for Collected {
+    fn changelog_mode(&self) -> ChangelogMode {
+        ChangelogMode::Retract
+    }
+
+    async fn open(&self, _context: SinkContext) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Sink for Collected {
+    async fn write(&mut self, batch: &Batch, _rejected: &mut Vec<DeadLetter>) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch.clone());
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// When a simulation breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The end of all input.
+    End,
+    /// A crash this many turns after the first complete checkpoint.
+    CrashAfterCheckpoint { turns: usize },
+}
+
+/// Runs a job in this thread: which worker takes the next turn, and when checkpoints begin, follow
+/// from the seed. Returns the epoch it was restored from and whether it reached its end.
+pub async fn simulate(
+    graph: &Graph,
+    options: &JobOptions,
+    world: &World,
+    seed: u64,
+    until: Until,
+) -> Result<Simulated> {
+    let mut random = Random(seed | 1);
+    let stats = JobStats::new(graph, options.workers);
+    let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
+    let (restored, last) = match &checkpoints {
+        Some(checkpoints) => {
+            (checkpoints.latest().await?, checkpoints.epochs().await?.last().copied().unwrap_or(0))
+        }
+        None => (None, 0),
+    };
+    let Parts { wirings, controls, mut reports } = wire(options, world, &stats, &Handle::current());
+    let clock = Arc::clone(&world.clock);
+    let mut coordinator = Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, last);
+    let mut workers = BTreeMap::new();
+    for wiring in wirings {
+        let index = wiring.index;
+        workers.insert(index, Worker::open(graph, wiring, restored.as_ref()).await?);
+    }
+    let restored = restored.map_or(0, |restored| restored.manifest.epoch);
+    let mut crash_in = None;
+    loop {
+        if random.below(8) == 0 {
+            coordinator.trigger();
+        }
+        let turn = random.below(workers.len().max(1));
+        let index = workers.keys().nth(turn).copied();
+        if let Some(index) = index {
+            let worker = workers.get_mut(&index).ok_or_else(|| Error::bug("no such worker"))?;
+            match worker.step().now_or_never().transpose()? {
+                Some(Flow::Finished | Flow::Stopped) => {
+                    workers.remove(&index);
+                }
+                // Sinks and requests run in tasks of this thread.
+                Some(Flow::Continue) | None => tokio::task::yield_now().await,
+            }
+        }
+        while let Ok(report) = reports.try_recv() {
+            match coordinator.handle(report).await? {
+                Outcome::Finished => return Ok(Simulated { restored, finished: true, stats }),
+                Outcome::Complete(_) => {
+                    if let Until::CrashAfterCheckpoint { turns } = until {
+                        crash_in.get_or_insert(turns);
+                    }
+                }
+                Outcome::Nothing => {}
+            }
+        }
+        match &mut crash_in {
+            Some(0) => return Ok(Simulated { restored, finished: false, stats }),
+            Some(turns) => *turns -= 1,
+            None => {}
+        }
+    }
+}
+
+pub struct Simulated {
+    pub restored: crate::operator::Epoch,
+    pub finished: bool,
+    pub stats: Arc<JobStats>,
+}
+
+/// Xorshift: enough to shuffle turns.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % bound
+    }
+}

@@ -1,0 +1,738 @@
+//! The worker: one thread, one copy of every stage, one loop.
+//!
+//! A turn takes one event (rows of a source, a message of a peer, a word of control, a tick), hands
+//! it to the stages and lets what follows run through the graph until nothing is left to do. All
+//! that waits, waits in [`Worker::next_event`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use futures::future::select_all;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::aside::DeadLetter;
+use crate::batch::Batch;
+use crate::checkpoint::{Restored, SourceState, StageTables, WorkerState};
+use crate::error::{Error, Result};
+use crate::evaluate::Projection;
+use crate::exchange::{Element, Message, Outbox, Partitioner, QUEUE_ELEMENTS};
+use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
+use crate::operator::{Epoch, Operator, Output, Reply};
+use crate::sink::SinkContext;
+use crate::sink_task::{SinkCommand, SinkTask};
+use crate::source::{Position, Source, SourceContext, SourceEvent};
+use crate::stage::{Inputs, Step};
+use crate::stats::{JobStats, add};
+use crate::time::{TIME_MAX, TIME_MIN, Time};
+use crate::watermark::{Progress, Watermarks};
+use crate::world::World;
+
+/// Requests to the outside that may be open at once; beyond it no source is read.
+const REQUESTS_MAX: usize = 256;
+
+/// Elements held back by barriers before sources pause.
+const HELD_MAX: usize = 1_024;
+
+/// How often operators are told the wall clock.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A word to a worker from its job, its sinks or its own requests.
+pub(crate) enum Control {
+    /// Start checkpoint `epoch` at the sources.
+    Trigger(Epoch),
+    /// Checkpoint `epoch` is complete.
+    Commit(Epoch),
+    /// Leave at once.
+    Stop,
+    SinkFlushed {
+        node: NodeId,
+        epoch: Epoch,
+    },
+    SinkEnded {
+        node: NodeId,
+    },
+    Replied {
+        node: NodeId,
+        reply: Reply,
+    },
+    Failed(Error),
+}
+
+/// A word from a worker to its job.
+pub(crate) enum Report {
+    Saved {
+        worker: usize,
+        epoch: Epoch,
+        state: WorkerState,
+    },
+    /// All input has ended and all sinks have flushed; the last positions.
+    Finished {
+        worker: usize,
+        state: WorkerState,
+    },
+    Failed(Error),
+}
+
+/// Whether a worker wants another turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    Finished,
+    Stopped,
+}
+
+enum Event {
+    Control(Control),
+    Message(Message),
+    Source(usize, Result<SourceEvent>),
+    Drained(Result<()>),
+    Tick,
+}
+
+struct SourceSlot {
+    node: NodeId,
+    source: Box<dyn Source>,
+    watermarks: Watermarks,
+    computed: Option<Projection>,
+    proctime: bool,
+    bounded: bool,
+    emitted: Option<Progress>,
+    ended: bool,
+}
+
+enum Runner {
+    Source,
+    Operator(Box<dyn Operator>),
+    Sink(Outbox<SinkCommand>),
+}
+
+struct Edge {
+    to: NodeId,
+    /// Channel of `to` that this worker's copy of the upstream node feeds.
+    channel: usize,
+    exchange: Exchange,
+}
+
+enum Exchange {
+    Forward,
+    Hash(Partitioner),
+    Single,
+}
+
+/// A checkpoint under way on this worker.
+struct Saving {
+    state: WorkerState,
+    waiting: BTreeSet<NodeId>,
+}
+
+pub(crate) struct Wiring {
+    pub index: usize,
+    pub workers: usize,
+    pub job: String,
+    pub inbox: mpsc::Receiver<Message>,
+    /// To every worker by index; the own one is never used.
+    pub peers: Vec<mpsc::Sender<Message>>,
+    pub control: mpsc::UnboundedReceiver<Control>,
+    pub control_sender: mpsc::UnboundedSender<Control>,
+    pub reports: mpsc::UnboundedSender<Report>,
+    pub rows_max: usize,
+    pub idle_timeout: Option<Duration>,
+    pub world: World,
+    pub stats: Arc<JobStats>,
+    /// Where sinks and requests run.
+    pub doors: Handle,
+}
+
+pub struct Worker {
+    wiring: Wiring,
+    outboxes: Vec<Outbox<Message>>,
+    names: Vec<String>,
+    inputs: Vec<Inputs>,
+    runners: Vec<Runner>,
+    edges: Vec<Vec<Edge>>,
+    sources: Vec<SourceSlot>,
+    /// Stages and sinks that have not ended.
+    live: BTreeSet<NodeId>,
+    queue: VecDeque<(NodeId, usize, Element)>,
+    saving: BTreeMap<Epoch, Saving>,
+    positions: BTreeMap<Epoch, Vec<Vec<Position>>>,
+    triggered: Epoch,
+    committed: Epoch,
+    requests: usize,
+    turn: usize,
+    tick: Option<tokio::time::Interval>,
+}
+
+impl Worker {
+    /// Opens this worker's copy of every node, from a checkpoint if there is one.
+    pub(crate) async fn open(
+        graph: &Graph,
+        wiring: Wiring,
+        restored: Option<&Restored>,
+    ) -> Result<Self> {
+        let (index, workers) = (wiring.index, wiring.workers);
+        let mut worker = Self {
+            outboxes: wiring.peers.iter().cloned().map(Outbox::new).collect(),
+            names: graph.nodes.iter().map(|node| node.name.clone()).collect(),
+            inputs: vec![],
+            runners: vec![],
+            edges: graph.nodes.iter().map(|_| vec![]).collect(),
+            sources: vec![],
+            live: (0..graph.nodes.len()).collect(),
+            queue: VecDeque::new(),
+            saving: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            triggered: 0,
+            committed: restored.map_or(0, |restored| restored.manifest.epoch),
+            requests: 0,
+            turn: 0,
+            tick: None,
+            wiring,
+        };
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let ports = worker.connect(graph, id)?;
+            worker.inputs.push(Inputs::new(ports));
+            let name = &node.name;
+            let runner = match &node.kind {
+                NodeKind::Source(source) => {
+                    let state = restored.and_then(|restored| restored.source(name));
+                    let context = SourceContext {
+                        worker: index,
+                        workers,
+                        positions: state.map(|state| state.positions.clone()).unwrap_or_default(),
+                        rows_max: worker.wiring.rows_max,
+                        idle_timeout: worker.wiring.idle_timeout,
+                    };
+                    let opened = source.factory.open(context).await?;
+                    let mut watermarks = Watermarks::new(source.watermark.clone(), opened.splits());
+                    if let Some(state) = state {
+                        watermarks.restore(&state.watermarks);
+                    }
+                    worker.sources.push(SourceSlot {
+                        node: id,
+                        source: opened,
+                        watermarks,
+                        computed: source.computed.clone(),
+                        proctime: source.proctime,
+                        bounded: source.factory.bounded(),
+                        emitted: None,
+                        ended: false,
+                    });
+                    Runner::Source
+                }
+                NodeKind::Operator(make) => {
+                    Runner::Operator(make(OperatorContext { worker: index, workers })?)
+                }
+                NodeKind::Sink(factory) => {
+                    let context = SinkContext {
+                        job: worker.wiring.job.clone(),
+                        worker: index,
+                        workers,
+                        restored: worker.committed,
+                    };
+                    let sink = factory.open(context).await?;
+                    let (sender, commands) = mpsc::channel(QUEUE_ELEMENTS);
+                    let task = SinkTask {
+                        node: id,
+                        sink,
+                        commands,
+                        control: worker.wiring.control_sender.clone(),
+                        world: worker.wiring.world.clone(),
+                        stats: Arc::clone(&worker.wiring.stats),
+                        written: vec![],
+                    };
+                    worker.wiring.doors.spawn(task.run());
+                    Runner::Sink(Outbox::new(sender))
+                }
+            };
+            worker.runners.push(runner);
+        }
+        if let Some(restored) = restored {
+            worker.load(restored)?;
+        }
+        worker.announce()?;
+        Ok(worker)
+    }
+
+    /// Adds the edges into node `id` to the nodes upstream; returns the port of each channel.
+    fn connect(&mut self, graph: &Graph, id: NodeId) -> Result<Vec<usize>> {
+        let (index, workers) = (self.wiring.index, self.wiring.workers);
+        let mut ports = vec![];
+        for (port, input) in graph.nodes[id].inputs.iter().enumerate() {
+            let first = ports.len();
+            let exchange = match &input.route {
+                Route::Hash(columns) if workers > 1 => {
+                    let schema = &graph.nodes[input.from].schema;
+                    Exchange::Hash(Partitioner::new(schema, columns, workers)?)
+                }
+                Route::Single if workers > 1 => Exchange::Single,
+                Route::Forward | Route::Hash(_) | Route::Single => Exchange::Forward,
+            };
+            let channel = match exchange {
+                Exchange::Forward => {
+                    ports.push(port);
+                    first
+                }
+                Exchange::Hash(_) | Exchange::Single => {
+                    ports.extend(std::iter::repeat_n(port, workers));
+                    first + index
+                }
+            };
+            self.edges[input.from].push(Edge { to: id, channel, exchange });
+        }
+        Ok(ports)
+    }
+
+    fn load(&mut self, restored: &Restored) -> Result<()> {
+        let (index, workers) = (self.wiring.index, self.wiring.workers);
+        for id in 0..self.runners.len() {
+            let name = self.names[id].clone();
+            let tables = restored.tables(&name, index, workers)?;
+            let Runner::Operator(operator) = &mut self.runners[id] else { continue };
+            if !tables.is_empty() {
+                let loaded = operator.load(tables);
+                loaded.map_err(|error| error.context(format_args!("state of `{name}`")))?;
+            }
+            if let Some(watermark) = restored.watermark(&name).filter(|mark| *mark != TIME_MIN) {
+                self.inputs[id].restore(watermark);
+                self.advance(id, watermark)?;
+            }
+        }
+        self.settle()
+    }
+
+    /// Instances without splits say so at once: they hold no one back.
+    fn announce(&mut self) -> Result<()> {
+        for slot in 0..self.sources.len() {
+            self.tell_progress(slot)?;
+        }
+        self.settle()
+    }
+
+    /// One turn: waits for one event and carries out all that follows from it.
+    pub async fn step(&mut self) -> Result<Flow> {
+        let event = self.next_event().await;
+        self.handle(event)
+    }
+
+    /// The one place that waits. Cancel-safe.
+    async fn next_event(&mut self) -> Event {
+        let full = self.outboxes.iter().any(Outbox::is_full)
+            || self
+                .runners
+                .iter()
+                .any(|runner| matches!(runner, Runner::Sink(outbox) if outbox.is_full()));
+        let held: usize = self.inputs.iter().map(Inputs::held).sum();
+        let open = !full && held < HELD_MAX && self.requests < REQUESTS_MAX;
+        if !open {
+            self.wiring.stats.back_pressure.fetch_add(1, Ordering::Relaxed);
+        }
+        let reading = open && self.sources.iter().any(|slot| !slot.ended);
+        let tick = self.tick.get_or_insert_with(|| tokio::time::interval(TICK));
+        self.turn = self.turn.wrapping_add(1);
+        let sources = &mut self.sources;
+        let turn = self.turn;
+        let read = async move {
+            let live = sources.iter().filter(|slot| !slot.ended).count();
+            let mut order: Vec<(usize, &mut SourceSlot)> =
+                sources.iter_mut().enumerate().filter(|(_, slot)| !slot.ended).collect();
+            order.rotate_left(turn % live);
+            let (slots, reads): (Vec<usize>, Vec<_>) =
+                order.into_iter().map(|(index, slot)| (index, slot.source.next())).unzip();
+            let (event, first, _) = select_all(reads).await;
+            (slots[first], event)
+        };
+        let outboxes = &mut self.outboxes;
+        let runners = &mut self.runners;
+        let drain = async move {
+            for outbox in outboxes {
+                outbox.drain().await?;
+            }
+            for runner in runners {
+                if let Runner::Sink(outbox) = runner {
+                    outbox.drain().await?;
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            Some(control) = self.wiring.control.recv() => Event::Control(control),
+            drained = drain, if full => Event::Drained(drained),
+            Some(message) = self.wiring.inbox.recv() => Event::Message(message),
+            (slot, event) = read, if reading => Event::Source(slot, event),
+            _ = tick.tick() => Event::Tick,
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Flow> {
+        match event {
+            Event::Control(Control::Stop) => return Ok(Flow::Stopped),
+            Event::Control(control) => self.control(control)?,
+            Event::Message(message) => {
+                self.queue.push_back((message.node, message.channel, message.element));
+            }
+            Event::Source(slot, event) => {
+                let name = self.sources[slot].node;
+                self.read(
+                    slot,
+                    event.map_err(|error| {
+                        error.context(format_args!("source `{}`", self.names[name]))
+                    })?,
+                )?;
+            }
+            Event::Drained(drained) => drained?,
+            Event::Tick => self.tick()?,
+        }
+        self.settle()?;
+        self.report_saved()?;
+        // Peers may still wait for what did not fit into their queues.
+        match self.live.is_empty() && !self.outboxes.iter().any(Outbox::is_full) {
+            true => {
+                let state = self.source_states();
+                self.report(Report::Finished { worker: self.wiring.index, state })?;
+                Ok(Flow::Finished)
+            }
+            false => Ok(Flow::Continue),
+        }
+    }
+
+    fn control(&mut self, control: Control) -> Result<()> {
+        match control {
+            Control::Trigger(epoch) => self.trigger(epoch),
+            Control::Commit(epoch) => self.commit(epoch),
+            Control::SinkFlushed { node, epoch } => {
+                if let Some(saving) = self.saving.get_mut(&epoch) {
+                    saving.waiting.remove(&node);
+                }
+                Ok(())
+            }
+            Control::SinkEnded { node } => {
+                self.leave(node);
+                Ok(())
+            }
+            Control::Replied { node, reply } => {
+                self.requests -= 1;
+                self.run(node, |operator, out| operator.on_reply(reply, out))
+            }
+            Control::Failed(error) => Err(error),
+            Control::Stop => Ok(()),
+        }
+    }
+
+    /// Takes rows or news of a source.
+    fn read(&mut self, slot: usize, event: SourceEvent) -> Result<()> {
+        let node = self.sources[slot].node;
+        match event {
+            SourceEvent::Rows { split, rows, rejected } => {
+                self.set_aside(node, rejected);
+                if rows.num_rows() > 0 {
+                    let batch = self.arrive(slot, &split, rows)?;
+                    add(&self.wiring.stats.stages[node].rows_out, batch.num_rows());
+                    self.send(node, Element::Rows(batch))?;
+                }
+            }
+            SourceEvent::Idle { split } => self.sources[slot].watermarks.set_idle(&split),
+            SourceEvent::Finished { split } => self.sources[slot].watermarks.finish(&split),
+            SourceEvent::End => {
+                self.sources[slot].ended = true;
+                self.wiring.stats.stages[node].set_watermark(self.wiring.index, TIME_MAX);
+                self.send(node, Element::Watermark(TIME_MAX))?;
+                self.send(node, Element::End)?;
+                self.leave(node);
+                return Ok(());
+            }
+        }
+        self.tell_progress(slot)
+    }
+
+    /// Makes a source's rows rows of its table: computed columns, event time, bounds.
+    fn arrive(&mut self, slot: usize, split: &Arc<str>, mut rows: RecordBatch) -> Result<Batch> {
+        let node = self.sources[slot].node;
+        if self.sources[slot].proctime {
+            rows = stamp(rows, self.wiring.world.clock.now())?;
+        }
+        if let Some(projection) = &self.sources[slot].computed {
+            let projected = projection.evaluate(&rows)?;
+            self.reject(node, &rows, projected.rejected)?;
+            rows = projected.rows;
+        }
+        let before = rows.clone();
+        let (batch, rejected) = self.sources[slot].watermarks.assign(split, rows)?;
+        self.reject(node, &before, rejected)?;
+        Ok(batch)
+    }
+
+    fn tell_progress(&mut self, slot: usize) -> Result<()> {
+        let source = &mut self.sources[slot];
+        let progress = source.watermarks.progress();
+        let news = match progress {
+            Progress::At(TIME_MIN) => None,
+            Progress::Idle if source.bounded => None,
+            progress => (source.emitted != Some(progress)).then_some(progress),
+        };
+        let Some(news) = news else { return Ok(()) };
+        source.emitted = Some(news);
+        let node = source.node;
+        match news {
+            Progress::At(watermark) => {
+                self.wiring.stats.stages[node].set_watermark(self.wiring.index, watermark);
+                self.send(node, Element::Watermark(watermark))
+            }
+            Progress::Idle => self.send(node, Element::Idle),
+        }
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        let now = self.wiring.world.clock.now();
+        for node in 0..self.runners.len() {
+            if !self.inputs[node].ended() {
+                self.run(node, |operator, out| operator.on_time(Time::Processing(now), out))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets elements run through the stages until none is left.
+    fn settle(&mut self) -> Result<()> {
+        let mut steps = vec![];
+        while let Some((node, channel, element)) = self.queue.pop_front() {
+            self.inputs[node].accept(channel, element, &mut steps);
+            for step in steps.drain(..) {
+                self.follow(node, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, node: NodeId, step: Step) -> Result<()> {
+        match step {
+            Step::Rows { port, element: Element::Rows(batch) } => {
+                add(&self.wiring.stats.stages[node].rows_in, batch.num_rows());
+                match &mut self.runners[node] {
+                    Runner::Sink(outbox) => outbox.push(SinkCommand::Write(batch)),
+                    _ => self.run(node, |operator, out| operator.on_batch(port, batch, out)),
+                }
+            }
+            Step::Rows { .. } => Err(Error::bug("only rows are rows")),
+            Step::Advance(watermark) => self.advance(node, watermark),
+            Step::Idle => self.send(node, Element::Idle),
+            Step::Aligned(epoch) => self.save(node, epoch),
+            Step::Ended => {
+                self.send(node, Element::End)?;
+                match &mut self.runners[node] {
+                    // It leaves when its task has flushed.
+                    Runner::Sink(outbox) => outbox.push(SinkCommand::End),
+                    _ => {
+                        self.leave(node);
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, node: NodeId, watermark: i64) -> Result<()> {
+        self.wiring.stats.stages[node].set_watermark(self.wiring.index, watermark);
+        self.run(node, |operator, out| operator.on_time(Time::Event(watermark), out))?;
+        self.send(node, Element::Watermark(watermark))
+    }
+
+    /// Calls an operator and sends on what it emitted; nothing for sources and sinks.
+    fn run(
+        &mut self,
+        node: NodeId,
+        call: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<()>,
+    ) -> Result<()> {
+        let Runner::Operator(operator) = &mut self.runners[node] else { return Ok(()) };
+        let mut out = Output::default();
+        let called = call(operator.as_mut(), &mut out);
+        called.map_err(|error| error.context(format_args!("operator `{}`", self.names[node])))?;
+        let Output { batches, late, rejected, requests } = out;
+        self.set_aside(node, rejected);
+        for rows in late {
+            add(&self.wiring.stats.stages[node].late, rows.rows.num_rows());
+            self.wiring.world.aside.late(&self.names[node], rows);
+        }
+        for request in requests {
+            self.requests += 1;
+            let control = self.wiring.control_sender.clone();
+            self.wiring.doors.spawn(async move {
+                let reply = Reply { id: request.id, answer: request.answer.await };
+                // The worker may have stopped meanwhile.
+                let _ = control.send(Control::Replied { node, reply });
+            });
+        }
+        for batch in batches {
+            add(&self.wiring.stats.stages[node].rows_out, batch.num_rows());
+            self.send(node, Element::Rows(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Sends an element to all nodes downstream of `node`: rows to their owner, all else to every
+    /// worker that this one feeds.
+    fn send(&mut self, node: NodeId, element: Element) -> Result<()> {
+        for edge in &self.edges[node] {
+            let (to, channel) = (edge.to, edge.channel);
+            let parts: Vec<Element> = match (&edge.exchange, &element) {
+                (Exchange::Forward, _) => {
+                    self.queue.push_back((to, channel, element.clone()));
+                    continue;
+                }
+                (Exchange::Hash(partitioner), Element::Rows(batch)) => {
+                    partitioner.split(batch)?.into_iter().map(Element::Rows).collect()
+                }
+                (Exchange::Single, Element::Rows(_)) => vec![element.clone()],
+                _ => vec![element.clone(); self.wiring.workers],
+            };
+            for (worker, element) in parts.into_iter().enumerate() {
+                if matches!(&element, Element::Rows(batch) if batch.num_rows() == 0) {
+                    continue;
+                }
+                match worker == self.wiring.index {
+                    true => self.queue.push_back((to, channel, element)),
+                    false => self.outboxes[worker].push(Message { node: to, channel, element })?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(
+        &mut self,
+        node: NodeId,
+        rows: &RecordBatch,
+        rejected: Vec<(usize, String)>,
+    ) -> Result<()> {
+        let mut out = Output::default();
+        out.reject(rows, rejected)?;
+        self.set_aside(node, out.rejected);
+        Ok(())
+    }
+
+    fn set_aside(&mut self, node: NodeId, letters: Vec<DeadLetter>) {
+        add(&self.wiring.stats.stages[node].dead_letters, letters.len());
+        for mut letter in letters {
+            letter.stage.clone_from(&self.names[node]);
+            self.wiring.world.aside.dead_letter(letter);
+        }
+    }
+
+    /// Begins a checkpoint: positions as of now, barriers behind all rows read so far. A peer's
+    /// barrier may come before the word of the job; the first of the two begins.
+    fn trigger(&mut self, epoch: Epoch) -> Result<()> {
+        if epoch <= self.triggered {
+            return Ok(());
+        }
+        self.triggered = epoch;
+        let sources: BTreeSet<NodeId> = self.sources.iter().map(|slot| slot.node).collect();
+        let waiting = self.live.difference(&sources).copied().collect();
+        let positions = self.sources.iter().map(|slot| slot.source.positions()).collect();
+        self.positions.insert(epoch, positions);
+        self.saving.insert(epoch, Saving { state: self.source_states(), waiting });
+        for slot in 0..self.sources.len() {
+            if !self.sources[slot].ended {
+                self.send(self.sources[slot].node, Element::Barrier(epoch))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn source_states(&self) -> WorkerState {
+        let state = |slot: &SourceSlot| SourceState {
+            name: self.names[slot.node].clone(),
+            positions: slot.source.positions(),
+            watermarks: slot.watermarks.bounds(),
+        };
+        WorkerState { sources: self.sources.iter().map(state).collect(), stages: vec![] }
+    }
+
+    /// The barrier has come on all inputs of a stage.
+    fn save(&mut self, node: NodeId, epoch: Epoch) -> Result<()> {
+        self.trigger(epoch)?;
+        match &mut self.runners[node] {
+            Runner::Sink(outbox) => outbox.push(SinkCommand::Barrier(epoch))?,
+            Runner::Source => {}
+            Runner::Operator(operator) => {
+                let saved = operator.save(self.committed);
+                let tables = saved.map_err(|error| {
+                    error.context(format_args!("state of `{}`", self.names[node]))
+                })?;
+                if let Some(saving) = self.saving.get_mut(&epoch) {
+                    saving.state.stages.push(StageTables {
+                        name: self.names[node].clone(),
+                        worker: self.wiring.index,
+                        watermark: self.inputs[node].watermark(),
+                        tables,
+                    });
+                    saving.waiting.remove(&node);
+                }
+            }
+        }
+        self.send(node, Element::Barrier(epoch))?;
+        for (channel, element) in self.inputs[node].release().into_iter().rev() {
+            self.queue.push_front((node, channel, element));
+        }
+        Ok(())
+    }
+
+    /// A stage has ended: no checkpoint waits for it any more.
+    fn leave(&mut self, node: NodeId) {
+        self.live.remove(&node);
+        for saving in self.saving.values_mut() {
+            saving.waiting.remove(&node);
+        }
+    }
+
+    fn report_saved(&mut self) -> Result<()> {
+        while let Some(saved) = self.saving.first_entry() {
+            if !saved.get().waiting.is_empty() {
+                break;
+            }
+            let (epoch, saving) = saved.remove_entry();
+            let worker = self.wiring.index;
+            self.report(Report::Saved { worker, epoch, state: saving.state })?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, epoch: Epoch) -> Result<()> {
+        self.committed = epoch;
+        for runner in &mut self.runners {
+            if let Runner::Sink(outbox) = runner {
+                // A sink that has ended has nothing left to commit.
+                let _ = outbox.push(SinkCommand::Commit(epoch));
+            }
+        }
+        if let Some(positions) = self.positions.remove(&epoch) {
+            for (slot, positions) in self.sources.iter_mut().zip(&positions) {
+                slot.source.commit(epoch, positions);
+            }
+        }
+        self.positions.retain(|of, _| *of > epoch);
+        Ok(())
+    }
+
+    fn report(&self, report: Report) -> Result<()> {
+        self.wiring.reports.send(report).map_err(|_| Error::outside("stopped: its job has ended"))
+    }
+}
+
+/// Adds the wall clock as a last column.
+fn stamp(rows: RecordBatch, now: i64) -> Result<RecordBatch> {
+    let zone: Arc<str> = "UTC".into();
+    let column =
+        TimestampMillisecondArray::from_value(now, rows.num_rows()).with_timezone(zone.clone());
+    let mut fields = rows.schema().fields().to_vec();
+    let ty = DataType::Timestamp(TimeUnit::Millisecond, Some(zone));
+    fields.push(Arc::new(Field::new("$proctime", ty, false)));
+    let mut columns = rows.columns().to_vec();
+    columns.push(Arc::new(column) as ArrayRef);
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
