@@ -1,0 +1,209 @@
+//! Aggregate functions: state for many groups at once, in vectors by dense slot.
+
+mod array_agg;
+mod avg;
+mod count;
+mod distinct;
+mod first_last;
+mod list_agg;
+mod min_max;
+mod sum;
+mod total;
+mod values;
+
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use nowcast_engine::{Error, Result};
+
+pub(crate) use values::{Place, Values};
+
+/// One aggregate of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateCall {
+    pub function: AggregateFunction,
+    /// Input columns; none for `COUNT(*)`.
+    pub args: Vec<usize>,
+    /// `COUNT(DISTINCT x)`: equal values count once.
+    pub distinct: bool,
+    /// `FILTER (WHERE …)`: a Boolean input column; null is false.
+    pub filter: Option<usize>,
+    /// Type of the result.
+    pub output: DataType,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AggregateFunction {
+    /// `COUNT(x)`, or `COUNT(*)` without arguments.
+    Count,
+    /// Integers wrap around silently, as Flink's do; a decimal that needs more than 38 digits is
+    /// null; floats are summed as `Float64`.
+    Sum,
+    /// NaN is greater than any number.
+    Min,
+    Max,
+    /// Of integers with an integer result: truncated, as Flink does.
+    Avg,
+    /// The first value in order of arrival that is not null.
+    FirstValue,
+    /// The last value in order of arrival that is not null.
+    LastValue,
+    /// Nulls are left out; null where there is nothing else.
+    ListAgg {
+        separator: String,
+    },
+    /// Keeps nulls; null where there are no rows.
+    ArrayAgg,
+}
+
+/// State of one aggregate for all groups. A group is a slot, given out by `Keys`; its values live
+/// in vectors by slot.
+///
+/// Rows come in order of arrival. `slots`, `args` and `filter` are of one length; a slot may repeat.
+/// Slots at or past the last [`Accumulator::resize`] are out of bounds.
+pub trait Accumulator: Send {
+    /// Makes room for slots below `slots`; new ones are empty. Never shrinks.
+    fn resize(&mut self, slots: usize);
+
+    /// Adds a row to each slot.
+    fn update(
+        &mut self,
+        slots: &[u32],
+        args: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+    ) -> Result<()>;
+
+    /// The value of each slot, of the call's output type.
+    fn evaluate(&self, slots: &[u32]) -> Result<ArrayRef>;
+
+    /// The state of each slot, one row a slot: what [`Accumulator::merge`] takes. It changes
+    /// nothing.
+    fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>>;
+
+    /// Adds saved states to slots, as if their rows came after those here.
+    fn merge(&mut self, slots: &[u32], saved: &[ArrayRef]) -> Result<()>;
+
+    /// Whether [`Accumulator::retract`] works and leaves what the remaining rows alone would make.
+    /// Float sums do not: what rounding lost does not come back.
+    fn retracts(&self) -> bool {
+        false
+    }
+
+    /// Takes rows out that were added before.
+    fn retract(
+        &mut self,
+        _slots: &[u32],
+        _args: &[ArrayRef],
+        _filter: Option<&BooleanArray>,
+    ) -> Result<()> {
+        Err(Error::bug("an aggregate without retraction was asked to retract"))
+    }
+}
+
+impl AggregateCall {
+    /// # Errors
+    /// Of the user, for arguments the function does not take.
+    pub(crate) fn accumulator(&self, input: &[DataType]) -> Result<Box<dyn Accumulator>> {
+        let types = self.args.iter().map(|arg| {
+            let ty = input.get(*arg).cloned();
+            ty.ok_or_else(|| Error::bug(format!("{}: no input column {arg}", self.name())))
+        });
+        let types = types.collect::<Result<Vec<DataType>>>()?;
+        if let Some(filter) = self.filter
+            && input.get(filter) != Some(&DataType::Boolean)
+        {
+            return Err(Error::user(format!("{}: FILTER is not a boolean", self.name())));
+        }
+        let plain = self.plain(&types)?;
+        Ok(match self.distinct && !self.ignores_repeats() {
+            true => Box::new(distinct::Distinct::new(plain, &types)?),
+            false => plain,
+        })
+    }
+
+    fn plain(&self, types: &[DataType]) -> Result<Box<dyn Accumulator>> {
+        let output = &self.output;
+        if self.function == AggregateFunction::Count {
+            return Ok(Box::new(count::Count::new(output)));
+        }
+        let [ty] = types else {
+            return Err(Error::user(format!(
+                "{} takes one argument, not {}",
+                self.name(),
+                types.len()
+            )));
+        };
+        let accumulator = match &self.function {
+            AggregateFunction::Count => None,
+            AggregateFunction::Sum => sum::sum(ty, output),
+            AggregateFunction::Avg => avg::avg(ty, output),
+            AggregateFunction::Min => min_max::min_max(ty, output, min_max::Extreme::Min),
+            AggregateFunction::Max => min_max::min_max(ty, output, min_max::Extreme::Max),
+            AggregateFunction::FirstValue => {
+                first_last::first_last(ty, output, first_last::End::First)
+            }
+            AggregateFunction::LastValue => {
+                first_last::first_last(ty, output, first_last::End::Last)
+            }
+            AggregateFunction::ListAgg { separator } => list_agg::list_agg(ty, output, separator),
+            AggregateFunction::ArrayAgg => array_agg::array_agg(ty, output),
+        };
+        accumulator.ok_or_else(|| Error::user(format!("{} cannot take {ty}", self.name())))
+    }
+
+    /// Whether a repeated value changes nothing anyway.
+    fn ignores_repeats(&self) -> bool {
+        use AggregateFunction::{FirstValue, Max, Min};
+        matches!(self.function, Min | Max | FirstValue)
+    }
+
+    fn name(&self) -> &'static str {
+        match self.function {
+            AggregateFunction::Count => "COUNT",
+            AggregateFunction::Sum => "SUM",
+            AggregateFunction::Min => "MIN",
+            AggregateFunction::Max => "MAX",
+            AggregateFunction::Avg => "AVG",
+            AggregateFunction::FirstValue => "FIRST_VALUE",
+            AggregateFunction::LastValue => "LAST_VALUE",
+            AggregateFunction::ListAgg { .. } => "LISTAGG",
+            AggregateFunction::ArrayAgg => "ARRAY_AGG",
+        }
+    }
+}
+
+/// The rows that pass the filter and have no null argument; `None`: all.
+fn passing(args: &[ArrayRef], filter: Option<&BooleanArray>) -> Option<NullBuffer> {
+    let mut passing = filter_mask(filter);
+    for arg in args {
+        passing = NullBuffer::union(passing.as_ref(), arg.logical_nulls().as_ref());
+    }
+    passing
+}
+
+/// The rows that pass the filter; `None`: all.
+fn filter_mask(filter: Option<&BooleanArray>) -> Option<NullBuffer> {
+    filter.map(|filter| match filter.nulls() {
+        Some(nulls) => NullBuffer::new(filter.values() & nulls.inner()),
+        None => NullBuffer::new(filter.values().clone()),
+    })
+}
+
+/// Calls `apply(row, slot)` for each passing row, in order.
+fn for_each(slots: &[u32], passing: Option<&NullBuffer>, mut apply: impl FnMut(usize, usize)) {
+    match passing {
+        None => slots.iter().enumerate().for_each(|(row, slot)| apply(row, *slot as usize)),
+        Some(passing) => {
+            passing.valid_indices().for_each(|row| apply(row, slots[row] as usize));
+        }
+    }
+}
+
+/// The column in a type; no copy where it has that type.
+pub(crate) fn as_type(column: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+    match column.data_type() == ty {
+        true => Ok(column.clone()),
+        false => Ok(cast(column, ty)?),
+    }
+}

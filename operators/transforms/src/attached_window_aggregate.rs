@@ -1,0 +1,116 @@
+//! GROUP BY window_start, window_end over rows that carry them already.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Int64Type, SchemaRef};
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable, Time};
+
+use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::aggregate::AggregateCall;
+use crate::groups::{GroupPlan, Groups, groups_of};
+use crate::saved;
+use crate::window::{Span, unusable};
+
+/// The output columns are the keys, the aggregates, `window_start`, `window_end`, `window_time`.
+#[derive(Debug, Clone)]
+pub struct AttachedWindowAggregateSpec {
+    pub window_start: usize,
+    pub window_end: usize,
+    /// Without the window columns. Rows are exchanged by these columns in this order.
+    pub keys: Vec<usize>,
+    pub aggregates: Vec<AggregateCall>,
+    pub input_schema: SchemaRef,
+    /// Of the output.
+    pub schema: SchemaRef,
+}
+
+/// Emits a window when the watermark has passed `window_end - 1`: one row a key, windows in order
+/// of their end and start, keys in order of arrival. A row of a window that had ended at its own
+/// watermark is set aside as late.
+pub struct AttachedWindowAggregate {
+    spec: AttachedWindowAggregateSpec,
+    plan: GroupPlan,
+    /// By end, then start.
+    windows: BTreeMap<(Millis, Millis), Groups>,
+    event_time: Millis,
+}
+
+const STATE: &str = "windows";
+
+impl AttachedWindowAggregate {
+    pub fn new(spec: AttachedWindowAggregateSpec) -> Result<Self> {
+        let plan = GroupPlan::new(&spec.keys, &spec.aggregates, &spec.input_schema, &spec.schema)?;
+        Ok(Self { spec, plan, windows: BTreeMap::new(), event_time: TIME_MIN })
+    }
+}
+
+impl Operator for AttachedWindowAggregate {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        inserts_only(&batch, "window aggregate")?;
+        let starts = to_millis(batch.column(self.spec.window_start))?;
+        let ends = to_millis(batch.column(self.spec.window_end))?;
+        let mut admission = Admission::new();
+        for row in 0..batch.num_rows() {
+            let window = [(&starts, "window_start"), (&ends, "window_end")];
+            let reason = window.iter().find_map(|(times, name)| {
+                unusable(times.is_valid(row).then(|| times.value(row)), name)
+            });
+            if let Some(reason) = reason {
+                admission.reject(row, reason);
+                continue;
+            }
+            let (start, end) = (starts.value(row), ends.value(row));
+            let watermark = row_watermark(&batch, row, self.event_time);
+            match end - 1 <= watermark {
+                true => admission.late(row, end - 1, watermark),
+                false => admission.admit(row, (end, start)),
+            }
+        }
+        for (window, rows) in admission.finish(&batch, out)? {
+            groups_of(&mut self.windows, window, &self.plan)?.update(&self.plan, &rows)?;
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
+        let Time::Event(watermark) = time else { return Ok(()) };
+        while let Some(window) = self.windows.first_entry()
+            && window.key().0 - 1 <= watermark
+        {
+            let ((end, start), groups) = window.remove_entry();
+            groups.emit(&self.plan, Span { start, end }, out)?;
+        }
+        self.event_time = self.event_time.max(watermark);
+        Ok(())
+    }
+
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        let parts = self.windows.iter().map(|((end, start), groups)| {
+            groups.save(&self.plan, &[("window_end", *end), ("window_start", *start)])
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        Ok(saved::table(STATE, &parts)?.into_iter().collect())
+    }
+
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        let expected = Groups::new(&self.plan)?.save(&self.plan, &[("", 0), ("", 0)])?.schema();
+        for table in tables {
+            saved::check(&table, &expected)?;
+            let ends = table.rows.column(1).as_primitive::<Int64Type>().values();
+            let starts = table.rows.column(2).as_primitive::<Int64Type>().values();
+            let mut admission = Admission::new();
+            for (row, (end, start)) in ends.iter().zip(starts).enumerate() {
+                admission.admit(row, (*end, *start));
+            }
+            for (window, rows) in admission.into_rows() {
+                let rows = take_record_batch(&table.rows, &rows)?;
+                let groups = groups_of(&mut self.windows, window, &self.plan)?;
+                groups.load(&self.plan, &rows.columns()[3..], rows.num_rows())?;
+            }
+        }
+        Ok(())
+    }
+}

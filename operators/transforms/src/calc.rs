@@ -1,0 +1,104 @@
+//! Filter and project: the rows a condition keeps, as the columns that expressions make of them.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat, prep_null_mask_filter};
+use arrow::datatypes::DataType;
+use nowcast_engine::evaluate::{Projection, kept_indices};
+use nowcast_engine::{Batch, Error, ErrorKind, Evaluate, Operator, Output, Result};
+
+/// Keeps the rows for which `filter` is true (not false, not null), then makes the columns of
+/// `projection`. A row for which either has no value is rejected alone.
+pub struct Calc {
+    filter: Option<Arc<dyn Evaluate>>,
+    projection: Option<Projection>,
+}
+
+impl Calc {
+    pub fn new(filter: Option<Arc<dyn Evaluate>>, projection: Option<Projection>) -> Self {
+        Self { filter, projection }
+    }
+}
+
+impl Operator for Calc {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        let batch = match &self.filter {
+            Some(filter) => kept(filter.as_ref(), batch, out)?,
+            None => batch,
+        };
+        let Some(projection) = &self.projection else {
+            out.emit(batch);
+            return Ok(());
+        };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let projected = projection.evaluate(batch.rows())?;
+        let batch = match projected.rejected.is_empty() {
+            true => batch,
+            false => {
+                let kept = batch.take(&kept_indices(batch.num_rows(), &projected.rejected))?;
+                out.reject(batch.rows(), projected.rejected)?;
+                kept
+            }
+        };
+        out.emit(batch.with_rows(projected.rows));
+        Ok(())
+    }
+}
+
+/// The rows of `batch` for which `filter` is true.
+fn kept(filter: &dyn Evaluate, batch: Batch, out: &mut Output) -> Result<Batch> {
+    let mut masks = vec![];
+    let mut rejected = vec![];
+    halves(filter, batch.rows(), 0, &mut masks, &mut rejected)?;
+    let mask = match masks.as_slice() {
+        [] => return Ok(batch),
+        [mask] => mask.clone(),
+        masks => {
+            let parts: Vec<&dyn Array> = masks.iter().map(|mask| mask as &dyn Array).collect();
+            concat(&parts)?.as_boolean().clone()
+        }
+    };
+    out.reject(batch.rows(), rejected)?;
+    match mask.true_count() == batch.num_rows() {
+        true => Ok(batch),
+        false => batch.filter(&mask),
+    }
+}
+
+/// Evaluates `filter`; where a row fails, in halves, so that the row fails alone.
+fn halves(
+    filter: &dyn Evaluate,
+    rows: &RecordBatch,
+    first: usize,
+    masks: &mut Vec<BooleanArray>,
+    rejected: &mut Vec<(usize, String)>,
+) -> Result<()> {
+    if rows.num_rows() == 0 {
+        return Ok(());
+    }
+    match filter.evaluate(rows) {
+        Ok(mask) if *mask.data_type() == DataType::Boolean => {
+            let mask = mask.as_boolean();
+            masks.push(match mask.null_count() {
+                0 => mask.clone(),
+                _ => prep_null_mask_filter(mask),
+            });
+        }
+        Ok(other) => return Err(Error::bug(format!("a filter made {}", other.data_type()))),
+        Err(error) if error.kind() != ErrorKind::Data => return Err(error),
+        Err(error) if rows.num_rows() == 1 => {
+            rejected.push((first, error.to_string()));
+            masks.push(BooleanArray::from(vec![false]));
+        }
+        Err(_) => {
+            let half = rows.num_rows() / 2;
+            halves(filter, &rows.slice(0, half), first, masks, rejected)?;
+            let rest = rows.slice(half, rows.num_rows() - half);
+            halves(filter, &rest, first + half, masks, rejected)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Groups of a GROUP BY: keys and, beside them, one accumulator an aggregate.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use nowcast_engine::keys::Keys;
+use nowcast_engine::{Batch, Error, Output, Result};
+
+use crate::aggregate::{Accumulator, AggregateCall, as_type};
+use crate::saved::{self, Columns};
+use crate::window::{Span, time_column};
+
+/// Rows of one emitted batch at most: a batch should fit the cache, and queues count batches.
+pub(crate) const EMIT_ROWS_MAX: usize = 8192;
+
+/// What to group by and what to compute.
+#[derive(Clone)]
+pub(crate) struct GroupPlan {
+    pub keys: Vec<usize>,
+    pub calls: Vec<AggregateCall>,
+    input_types: Vec<DataType>,
+    /// Of the output: keys, aggregates, window_start, window_end, window_time.
+    schema: SchemaRef,
+}
+
+impl GroupPlan {
+    /// # Errors
+    /// Where an aggregate cannot take its arguments or the output has other columns.
+    pub fn new(
+        keys: &[usize],
+        calls: &[AggregateCall],
+        input: &SchemaRef,
+        schema: &SchemaRef,
+    ) -> Result<Self> {
+        let plan = Self {
+            keys: keys.to_vec(),
+            calls: calls.to_vec(),
+            input_types: input.fields().iter().map(|field| field.data_type().clone()).collect(),
+            schema: Arc::clone(schema),
+        };
+        let (given, wanted) = (schema.fields().len(), keys.len() + calls.len() + 3);
+        if given != wanted {
+            return Err(Error::bug(format!(
+                "window aggregate: an output of {given} columns, not {wanted}"
+            )));
+        }
+        Groups::new(&plan)?;
+        Ok(plan)
+    }
+
+    fn key_types(&self) -> Vec<DataType> {
+        self.keys.iter().map(|key| self.input_types[*key].clone()).collect()
+    }
+}
+
+/// The groups that lie at `id`, empty where there were none.
+pub(crate) fn groups_of<'a, Id: Ord>(
+    held: &'a mut BTreeMap<Id, Groups>,
+    id: Id,
+    plan: &GroupPlan,
+) -> Result<&'a mut Groups> {
+    Ok(match held.entry(id) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(Groups::new(plan)?),
+    })
+}
+
+/// The groups of one slice or window. Slots are dense, in order of first arrival.
+pub(crate) struct Groups {
+    keys: Keys,
+    accumulators: Vec<Box<dyn Accumulator>>,
+}
+
+impl Groups {
+    pub fn new(plan: &GroupPlan) -> Result<Self> {
+        let accumulators = plan.calls.iter().map(|call| call.accumulator(&plan.input_types));
+        Ok(Self {
+            keys: Keys::new(&plan.key_types())?,
+            accumulators: accumulators.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Adds each row to its group.
+    pub fn update(&mut self, plan: &GroupPlan, rows: &RecordBatch) -> Result<()> {
+        let keys: Vec<ArrayRef> = plan.keys.iter().map(|key| rows.column(*key).clone()).collect();
+        let slots = self.keys.intern(&keys, rows.num_rows())?;
+        for (call, accumulator) in plan.calls.iter().zip(&mut self.accumulators) {
+            let args: Vec<ArrayRef> =
+                call.args.iter().map(|arg| rows.column(*arg).clone()).collect();
+            let filter: Option<&BooleanArray> =
+                call.filter.map(|filter| rows.column(filter).as_boolean());
+            accumulator.resize(self.keys.slots_len());
+            accumulator.update(&slots, &args, filter)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the groups of `other`, whose rows count as later ones.
+    pub fn merge(&mut self, other: &Groups) -> Result<()> {
+        let theirs: Vec<u32> = other.keys.slots().collect();
+        let ours: Vec<u32> =
+            theirs.iter().map(|slot| self.keys.intern_bytes(other.keys.key(*slot))).collect();
+        for (accumulator, from) in self.accumulators.iter_mut().zip(&other.accumulators) {
+            accumulator.resize(self.keys.slots_len());
+            accumulator.merge(&ours, &from.save(&theirs)?)?;
+        }
+        Ok(())
+    }
+
+    /// Emits one row a group, in order of first arrival.
+    pub fn emit(&self, plan: &GroupPlan, span: Span, out: &mut Output) -> Result<()> {
+        let all: Vec<u32> = self.keys.slots().collect();
+        for slots in all.chunks(EMIT_ROWS_MAX) {
+            let mut columns = self.keys.columns(slots)?;
+            for accumulator in &self.accumulators {
+                columns.push(accumulator.evaluate(slots)?);
+            }
+            let fields = plan.schema.fields();
+            for (column, field) in columns.iter_mut().zip(fields) {
+                *column = as_type(column, field.data_type())?;
+            }
+            for time in [span.start, span.end, span.end - 1] {
+                let ty = fields[columns.len()].data_type();
+                columns.push(time_column(vec![time; slots.len()], ty)?);
+            }
+            out.emit(Batch::new(RecordBatch::try_new(Arc::clone(&plan.schema), columns)?));
+        }
+        Ok(())
+    }
+
+    /// Key groups, `extra` columns of one value, keys and states.
+    pub fn save(&self, plan: &GroupPlan, extra: &[(&str, i64)]) -> Result<RecordBatch> {
+        let slots: Vec<u32> = self.keys.slots().collect();
+        let mut columns: Columns = vec![saved::key_groups(&self.keys, plan.keys.len(), &slots)];
+        for (name, value) in extra {
+            let column = Int64Array::from_value(*value, slots.len());
+            columns.push(((*name).to_owned(), Arc::new(column)));
+        }
+        columns.extend(saved::named("key_", self.keys.columns(&slots)?));
+        for (nth, accumulator) in self.accumulators.iter().enumerate() {
+            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&slots)?));
+        }
+        saved::rows(columns)
+    }
+
+    /// Takes back rows that [`Groups::save`] made, without key groups and `extra`.
+    pub fn load(&mut self, plan: &GroupPlan, columns: &[ArrayRef], rows: usize) -> Result<()> {
+        let (keys, mut states) = columns.split_at(plan.keys.len());
+        let slots = self.keys.intern(keys, rows)?;
+        for accumulator in &mut self.accumulators {
+            let (own, rest) = states.split_at(accumulator.save(&[])?.len());
+            accumulator.resize(self.keys.slots_len());
+            accumulator.merge(&slots, own)?;
+            states = rest;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! Operators: filter and project, windows, Top-N, OVER, scoring, nowcasts.
+//!
+//! Each is synchronous and deterministic: rows and time in, rows out, whatever the size of the
+//! batches. State is cut by key group in `save`, so it can be loaded on another number of workers.
+
+mod admission;
+pub mod aggregate;
+mod attached_window_aggregate;
+mod calc;
+mod groups;
+mod over;
+mod saved;
+mod score;
+mod union;
+mod window;
+mod window_aggregate;
+mod window_assign;
+mod window_top_n;
+
+pub use aggregate::{AggregateCall, AggregateFunction};
+pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
+pub use calc::Calc;
+pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
+pub use score::{Score, ScoreSpec};
+pub use union::Union;
+pub use window::{Span, Window, WindowKind};
+pub use window_aggregate::{WindowAggregate, WindowAggregateSpec};
+pub use window_assign::{WindowAssign, WindowAssignSpec};
+pub use window_top_n::{SortKey, WindowTopN, WindowTopNSpec};

@@ -1,0 +1,305 @@
+//! OVER aggregates: each row with what its partition has had up to it.
+
+mod bounded;
+mod forecast;
+mod held;
+mod lag;
+mod nowcast;
+mod rounds;
+mod running;
+mod series;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use nowcast_engine::keys::Keys;
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+
+use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::aggregate::{AggregateCall, as_type};
+use crate::saved;
+use crate::window::unusable;
+use held::Held;
+use rounds::{Rounds, RoundsBuilder};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverOrder {
+    /// By this event-time column: rows are held until the watermark has passed them.
+    EventTime(usize),
+    /// By arrival: rows are answered at once.
+    ProcessingTime,
+}
+
+/// From `preceding` (`None`: the beginning) up to the current row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    Rows { preceding: Option<u64> },
+    Range { preceding_ms: Option<i64> },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum OverFunction {
+    Aggregate(AggregateCall),
+    /// The value `offset` rows before, null where there is none; whatever the frame.
+    Lag {
+        arg: usize,
+        offset: u64,
+    },
+    Forecast(ForecastCall),
+    Nowcast(NowcastCall),
+}
+
+/// `ML_FORECAST`: a list of the periods ahead, each a struct of `timestamp`, `forecast_value`,
+/// `lower_bound`, `upper_bound`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecastCall {
+    pub value: usize,
+    pub time: usize,
+    pub regressors: Vec<usize>,
+    pub options: serde_json::Value,
+}
+
+/// `ML_NOWCAST`: a struct of `nowcast`, `lower_bound`, `upper_bound`, `completion`, `is_final`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NowcastCall {
+    pub value: usize,
+    pub window_start: usize,
+    pub window_end: usize,
+    pub regressors: Vec<usize>,
+    pub options: serde_json::Value,
+}
+
+/// The output columns are those of the input and one a function.
+#[derive(Debug, Clone)]
+pub struct OverSpec {
+    pub order: OverOrder,
+    /// Rows are exchanged by these columns in this order.
+    pub partition: Vec<usize>,
+    pub frame: Frame,
+    pub functions: Vec<OverFunction>,
+    pub input_schema: SchemaRef,
+    /// Of the output.
+    pub schema: SchemaRef,
+}
+
+/// In event time, rows come out when the watermark has passed them, by time and then by arrival; a
+/// row whose time its own watermark had passed is set aside as late. In processing time they come
+/// out at once.
+///
+/// With RANGE, rows of one partition and one time are peers: each is answered with the value after
+/// all of them. With ROWS every row has its own.
+///
+/// A bounded frame keeps the rows in it, an unbounded one only what its functions need. Partitions
+/// are never forgotten.
+pub struct Over {
+    spec: OverSpec,
+    keys: Keys,
+    held: Held,
+    parts: Vec<Part>,
+    rounds: RoundsBuilder,
+    event_time: Millis,
+}
+
+/// Functions that share their state.
+struct Part {
+    /// Name of its state.
+    name: String,
+    /// Which of the functions these are.
+    functions: Vec<usize>,
+    state: Box<dyn Functions>,
+}
+
+/// Rows in order, and the partition of each.
+struct Ordered<'a> {
+    rows: &'a RecordBatch,
+    slots: &'a [u32],
+    /// One more than the greatest slot.
+    slots_len: usize,
+    /// By row; empty in processing time.
+    times: &'a [Millis],
+    rounds: &'a Rounds,
+}
+
+/// What some OVER functions keep, by slot.
+trait Functions: Send {
+    /// One column a function, one value a row.
+    fn evaluate(&mut self, ordered: &Ordered<'_>) -> Result<Vec<ArrayRef>>;
+
+    /// Rows of state: the slot of each, and columns.
+    fn save(&self, slots: &[u32]) -> Result<(Vec<u32>, Vec<ArrayRef>)>;
+
+    /// Takes back what [`Functions::save`] made: the rows of a slot come in their order.
+    fn load(&mut self, slots: &[u32], slots_len: usize, columns: &[ArrayRef]) -> Result<()>;
+}
+
+const HELD: &str = "held";
+
+impl Over {
+    pub fn new(spec: OverSpec) -> Result<Self> {
+        let types: Vec<DataType> =
+            spec.input_schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let (given, wanted) = (spec.schema.fields().len(), types.len() + spec.functions.len());
+        if given != wanted {
+            return Err(Error::bug(format!("over: {given} output columns, not {wanted}")));
+        }
+        if let (OverOrder::ProcessingTime, Frame::Range { preceding_ms: Some(_) }) =
+            (spec.order, spec.frame)
+        {
+            return Err(Error::user("over: RANGE with an interval needs an event-time order"));
+        }
+        let key_types: Vec<DataType> =
+            spec.partition.iter().map(|column| types[*column].clone()).collect();
+        Ok(Self {
+            keys: Keys::new(&key_types)?,
+            held: Held::new(&spec.input_schema),
+            parts: parts(&spec, &types)?,
+            rounds: RoundsBuilder::new(matches!(spec.frame, Frame::Range { .. })),
+            event_time: TIME_MIN,
+            spec,
+        })
+    }
+
+    /// The output columns for rows in order.
+    fn answer(&mut self, rows: &RecordBatch, times: &[Millis]) -> Result<RecordBatch> {
+        let keys: Vec<ArrayRef> =
+            self.spec.partition.iter().map(|column| rows.column(*column).clone()).collect();
+        let slots = self.keys.intern(&keys, rows.num_rows())?;
+        let slots_len = self.keys.slots_len();
+        let rounds = &self.rounds.cut(&slots, slots_len, times);
+        let ordered = Ordered { rows, slots: &slots, slots_len, times, rounds };
+        let inputs = rows.num_columns();
+        let mut columns = rows.columns().to_vec();
+        columns.resize(inputs + self.spec.functions.len(), rows.column(0).clone());
+        for part in &mut self.parts {
+            for (function, column) in part.functions.iter().zip(part.state.evaluate(&ordered)?) {
+                let ty = self.spec.schema.field(inputs + function).data_type();
+                columns[inputs + function] = as_type(&column, ty)?;
+            }
+        }
+        Ok(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?)
+    }
+
+    fn hold(&mut self, time: usize, batch: &Batch, out: &mut Output) -> Result<()> {
+        let times = to_millis(batch.column(time))?;
+        let name = self.spec.input_schema.field(time).name();
+        let mut admission = Admission::new();
+        for row in 0..times.len() {
+            let time = times.is_valid(row).then(|| times.value(row));
+            if let Some(reason) = unusable(time, name) {
+                admission.reject(row, reason);
+                continue;
+            }
+            let watermark = row_watermark(batch, row, self.event_time);
+            match times.value(row) <= watermark {
+                true => admission.late(row, times.value(row), watermark),
+                false => admission.admit(row, ()),
+            }
+        }
+        for ((), rows) in admission.finish(batch, out)? {
+            self.held.push(&rows, to_millis(rows.column(time))?.values())?;
+        }
+        Ok(())
+    }
+}
+
+/// The functions of a query by what they keep.
+fn parts(spec: &OverSpec, types: &[DataType]) -> Result<Vec<Part>> {
+    let mut parts = vec![];
+    let (mut positions, mut calls) = (vec![], vec![]);
+    for (nth, function) in spec.functions.iter().enumerate() {
+        let output = spec.schema.field(types.len() + nth).data_type();
+        let state: Box<dyn Functions> = match function {
+            OverFunction::Aggregate(call) => {
+                positions.push(nth);
+                calls.push(call.clone());
+                continue;
+            }
+            OverFunction::Lag { arg, offset } => Box::new(lag::Lag::new(*arg, *offset, types)),
+            OverFunction::Forecast(call) => Box::new(forecast::Forecasts::new(call, output)?),
+            OverFunction::Nowcast(call) => Box::new(nowcast::Nowcasts::new(call, output)?),
+        };
+        parts.push(Part { name: format!("function_{nth}"), functions: vec![nth], state });
+    }
+    if !calls.is_empty() {
+        let state: Box<dyn Functions> = match spec.frame {
+            Frame::Rows { preceding: None } | Frame::Range { preceding_ms: None } => {
+                Box::new(running::Running::new(&calls, types)?)
+            }
+            frame => Box::new(bounded::Bounded::new(frame, &calls, types)?),
+        };
+        parts.push(Part { name: "aggregates".to_owned(), functions: positions, state });
+    }
+    Ok(parts)
+}
+
+impl Operator for Over {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        inserts_only(&batch, "over")?;
+        match self.spec.order {
+            OverOrder::EventTime(time) => self.hold(time, &batch, out),
+            OverOrder::ProcessingTime if batch.num_rows() == 0 => Ok(()),
+            OverOrder::ProcessingTime => {
+                let rows = self.answer(batch.rows(), &[])?;
+                out.emit(batch.with_rows(rows));
+                Ok(())
+            }
+        }
+    }
+
+    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
+        let Time::Event(watermark) = time else { return Ok(()) };
+        while let Some((rows, times)) = self.held.take_until(watermark)? {
+            out.emit(Batch::new(self.answer(&rows, &times)?));
+        }
+        self.event_time = self.event_time.max(watermark);
+        Ok(())
+    }
+
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        let mut tables = vec![];
+        let all: Vec<u32> = self.keys.slots().collect();
+        for part in &self.parts {
+            let (slots, columns) = part.state.save(&all)?;
+            let mut named = vec![saved::key_groups(&self.keys, self.spec.partition.len(), &slots)];
+            named.extend(saved::named("key_", self.keys.columns(&slots)?));
+            named.extend(saved::named("state_", columns));
+            tables.extend(saved::table(&part.name, &[saved::rows(named)?])?);
+        }
+        let rows = self.held.rows()?;
+        let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
+        let groups = saved::key_groups_of(&keys.collect::<Vec<_>>(), rows.num_rows())?;
+        let mut named = vec![groups];
+        named.extend(saved::named("column_", rows.columns().to_vec()));
+        tables.extend(saved::table(HELD, &[saved::rows(named)?])?);
+        Ok(tables)
+    }
+
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        for table in tables {
+            let columns = &table.rows.columns()[1..];
+            let changed = |_| saved::changed(&table.name);
+            if table.name == HELD {
+                let OverOrder::EventTime(time) = self.spec.order else {
+                    return Err(saved::changed(&table.name));
+                };
+                let schema = Arc::clone(&self.spec.input_schema);
+                let rows = RecordBatch::try_new(schema, columns.to_vec()).map_err(changed)?;
+                self.held.push(&rows, to_millis(rows.column(time))?.values())?;
+                continue;
+            }
+            let part = self.parts.iter_mut().find(|part| part.name == table.name);
+            let Some(part) = part else { return Err(saved::changed(&table.name)) };
+            let (_, expected) = part.state.save(&[])?;
+            let keys = self.spec.partition.len();
+            let known = columns.iter().skip(keys).map(|column| column.data_type());
+            if !known.eq(expected.iter().map(|column| column.data_type())) {
+                return Err(saved::changed(&table.name));
+            }
+            let slots = self.keys.intern(&columns[..keys], table.rows.num_rows())?;
+            part.state.load(&slots, self.keys.slots_len(), &columns[keys..])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! State as tables: named columns, first of all the key group.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt16Array};
+use arrow::datatypes::Schema;
+use nowcast_engine::keys::{KeyCodec, Keys, key_group, key_hash};
+use nowcast_engine::operator::KEY_GROUP;
+use nowcast_engine::{Error, Result, StateTable};
+
+/// State over all rows lies here: with any number of workers it belongs to worker 0, where the
+/// rows go that have no key.
+const GROUP_WITHOUT_KEY: u16 = 0;
+
+/// Columns by name.
+pub(crate) type Columns = Vec<(String, ArrayRef)>;
+
+/// The key groups of slots, as the first column of a state table.
+pub(crate) fn key_groups(keys: &Keys, key_columns: usize, slots: &[u32]) -> (String, ArrayRef) {
+    let groups: UInt16Array = match key_columns {
+        0 => slots.iter().map(|_| Some(GROUP_WITHOUT_KEY)).collect(),
+        _ => slots.iter().map(|slot| Some(keys.key_group(*slot))).collect(),
+    };
+    (KEY_GROUP.to_owned(), Arc::new(groups))
+}
+
+/// The key groups of rows by their key columns, as the first column of a state table.
+pub(crate) fn key_groups_of(keys: &[ArrayRef], rows: usize) -> Result<(String, ArrayRef)> {
+    let groups: UInt16Array = match keys {
+        [] => (0..rows).map(|_| Some(GROUP_WITHOUT_KEY)).collect(),
+        keys => {
+            let types: Vec<_> = keys.iter().map(|key| key.data_type().clone()).collect();
+            let encoded = KeyCodec::new(&types)?.encode(keys)?;
+            encoded.iter().map(|key| Some(key_group(key_hash(key.as_ref())))).collect()
+        }
+    };
+    Ok((KEY_GROUP.to_owned(), Arc::new(groups)))
+}
+
+pub(crate) fn named(
+    prefix: &str,
+    columns: Vec<ArrayRef>,
+) -> impl Iterator<Item = (String, ArrayRef)> {
+    columns.into_iter().enumerate().map(move |(nth, column)| (format!("{prefix}{nth}"), column))
+}
+
+pub(crate) fn rows(columns: Columns) -> Result<RecordBatch> {
+    Ok(RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, column)| (name, column, true)),
+    )?)
+}
+
+/// One table of several parts of equal columns; none where there are no rows.
+pub(crate) fn table(name: &str, parts: &[RecordBatch]) -> Result<Option<StateTable>> {
+    let Some(first) = parts.first() else { return Ok(None) };
+    let rows = arrow::compute::concat_batches(&first.schema(), parts)?;
+    Ok((rows.num_rows() > 0).then(|| StateTable { name: name.to_owned(), rows }))
+}
+
+/// # Errors
+/// Of the user, where the columns are not those that a saved state of this query has.
+pub(crate) fn check(table: &StateTable, expected: &Schema) -> Result<()> {
+    let types = |schema: &Schema| -> Vec<_> {
+        schema.fields().iter().map(|field| field.data_type().clone()).collect()
+    };
+    match types(&table.rows.schema()) == types(expected) {
+        true => Ok(()),
+        false => Err(changed(&table.name)),
+    }
+}
+
+pub(crate) fn changed(table: &str) -> Error {
+    Error::user(format!("state {table:?} in the checkpoint is not of this query: it has changed"))
+}

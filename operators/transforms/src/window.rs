@@ -1,0 +1,145 @@
+//! Windows over event time: which of them a row belongs to, as Flink's table functions cut them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit};
+use nowcast_engine::time::period_start;
+use nowcast_engine::{Error, Millis, Result};
+
+/// Times and lengths beyond this (146 million years) are refused, so that no sum of them overflows.
+pub const TIME_LIMIT: Millis = i64::MAX / 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowKind {
+    Tumble { size_ms: i64 },
+    Hop { size_ms: i64, slide_ms: i64 },
+    Cumulate { max_ms: i64, step_ms: i64 },
+}
+
+/// A kind of window and where its cuts lie: at `offset_ms` from the epoch, or a multiple of the
+/// period away from it. `[start, end)`, all in ms; times before the epoch are like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub kind: WindowKind,
+    pub offset_ms: i64,
+}
+
+/// One window: `start <= time < end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub start: Millis,
+    pub end: Millis,
+}
+
+impl Window {
+    /// # Errors
+    /// Of the user, where Flink refuses the window: a length that is not positive, a HOP whose size
+    /// is no multiple of its slide, a CUMULATE whose maximum is no multiple of its step.
+    pub fn check(&self) -> Result<()> {
+        let (name, whole, what, part, parts) = match self.kind {
+            WindowKind::Tumble { size_ms } => ("TUMBLE", size_ms, "size", size_ms, "size"),
+            WindowKind::Hop { size_ms, slide_ms } => ("HOP", size_ms, "size", slide_ms, "slide"),
+            WindowKind::Cumulate { max_ms, step_ms } => {
+                ("CUMULATE", max_ms, "maximum size", step_ms, "step")
+            }
+        };
+        if whole > TIME_LIMIT / 4 || self.offset_ms.abs() > TIME_LIMIT / 4 {
+            return Err(Error::user(format!("{name}: {what} or offset is too long")));
+        }
+        if whole <= 0 || part <= 0 {
+            return Err(Error::user(format!(
+                "{name}: {what} {whole} ms and {parts} {part} ms must be positive"
+            )));
+        }
+        if whole % part != 0 {
+            return Err(Error::user(format!(
+                "{name}: {what} {whole} ms must be an integral multiple of {parts} {part} ms"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Rows within the same slice belong to the same windows. Slices do not overlap.
+    pub fn slice_ms(&self) -> i64 {
+        match self.kind {
+            WindowKind::Tumble { size_ms } => size_ms,
+            WindowKind::Hop { slide_ms, .. } => slide_ms,
+            WindowKind::Cumulate { step_ms, .. } => step_ms,
+        }
+    }
+
+    /// The end of the slice `time` lies in.
+    pub fn slice_end(&self, time: Millis) -> Millis {
+        let slice = self.slice_ms();
+        period_start(time, slice, self.offset_ms).saturating_add(slice)
+    }
+
+    /// The windows that a slice (by its end) is part of, by ascending end.
+    pub fn windows_of_slice(&self, slice_end: Millis) -> impl Iterator<Item = Span> + use<> {
+        let (first, count, step) = match self.kind {
+            WindowKind::Tumble { size_ms } => (slice_end, 1, size_ms),
+            WindowKind::Hop { size_ms, slide_ms } => (slice_end, size_ms / slide_ms, slide_ms),
+            WindowKind::Cumulate { max_ms, step_ms } => {
+                let start = period_start(slice_end - 1, max_ms, self.offset_ms);
+                (slice_end, (start + max_ms - slice_end) / step_ms + 1, step_ms)
+            }
+        };
+        let window = *self;
+        (0..count).map(move |nth| window.window_ending(first + nth * step))
+    }
+
+    /// The last end among the windows that a slice is part of: when it has passed, nothing needs
+    /// the slice any more.
+    pub fn last_end(&self, slice_end: Millis) -> Millis {
+        match self.kind {
+            WindowKind::Tumble { .. } => slice_end,
+            WindowKind::Hop { size_ms, slide_ms } => slice_end + size_ms - slide_ms,
+            WindowKind::Cumulate { max_ms, .. } => {
+                period_start(slice_end - 1, max_ms, self.offset_ms) + max_ms
+            }
+        }
+    }
+
+    /// The window that ends at `end`, a cut of this window.
+    pub fn window_ending(&self, end: Millis) -> Span {
+        let start = match self.kind {
+            WindowKind::Tumble { size_ms } | WindowKind::Hop { size_ms, .. } => end - size_ms,
+            WindowKind::Cumulate { max_ms, .. } => period_start(end - 1, max_ms, self.offset_ms),
+        };
+        Span { start, end }
+    }
+
+    /// The windows a row belongs to, by ascending end. (Flink's HOP lists them by descending start;
+    /// rows of one time have no order of their own.)
+    pub fn windows_of(&self, time: Millis) -> impl Iterator<Item = Span> + use<> {
+        self.windows_of_slice(self.slice_end(time))
+    }
+}
+
+/// Times in ms as a column of a time type.
+pub(crate) fn time_column(times: Vec<Millis>, ty: &DataType) -> Result<ArrayRef> {
+    match ty {
+        DataType::Int64 => Ok(Arc::new(Int64Array::from(times))),
+        DataType::Timestamp(unit, zone) => {
+            let times = TimestampMillisecondArray::from(times).with_timezone_opt(zone.clone());
+            match unit {
+                TimeUnit::Millisecond => Ok(Arc::new(times)),
+                _ => Ok(cast(&times, ty)?),
+            }
+        }
+        other => Err(Error::bug(format!("{other} is not a time column"))),
+    }
+}
+
+/// Why an event time has no window; `None` where it has.
+pub(crate) fn unusable(time: Option<Millis>, name: &str) -> Option<String> {
+    match time {
+        None => Some(format!("event time `{name}` is null")),
+        Some(time) if !(-TIME_LIMIT / 2..=TIME_LIMIT / 2).contains(&time) => {
+            Some(format!("event time `{name}` is out of range"))
+        }
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,175 @@
+//! GROUP BY over a window table function.
+//!
+//! Rows are aggregated into slices that do not overlap (HOP: the slide, CUMULATE: the step), so a
+//! row updates one slice however many windows it is in. When a window is over, its slices are
+//! merged.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Int64Type, SchemaRef};
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable, Time};
+
+use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::aggregate::AggregateCall;
+use crate::groups::{GroupPlan, Groups, groups_of};
+use crate::saved;
+use crate::window::{Window, unusable};
+
+/// The output columns are the keys, the aggregates, `window_start`, `window_end`, `window_time`.
+#[derive(Debug, Clone)]
+pub struct WindowAggregateSpec {
+    pub window: Window,
+    /// The event-time column of the input.
+    pub time: usize,
+    /// Rows are exchanged by these columns in this order.
+    pub keys: Vec<usize>,
+    pub aggregates: Vec<AggregateCall>,
+    pub input_schema: SchemaRef,
+    /// Of the output.
+    pub schema: SchemaRef,
+}
+
+/// Emits a window when the watermark has passed `window_end - 1`: one row for every key with a row
+/// in it, windows in order of their end, keys in order of arrival (by slice, then within it).
+///
+/// A row is late for the windows that had ended at its own watermark. It counts in its other
+/// windows; where there are none it is set aside as late.
+///
+/// Aggregates that depend on order see slices by time and the rows of a slice by arrival.
+pub struct WindowAggregate {
+    spec: WindowAggregateSpec,
+    plan: GroupPlan,
+    slices: BTreeMap<Slice, Groups>,
+    event_time: Millis,
+}
+
+/// Rows of the same windows: those that end at `first`, at `last`, or a slice's length apart
+/// between them. `first` moves on as windows fire, so it also says what has fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Slice {
+    first: Millis,
+    last: Millis,
+}
+
+const STATE: &str = "slices";
+
+impl WindowAggregate {
+    pub fn new(spec: WindowAggregateSpec) -> Result<Self> {
+        spec.window.check()?;
+        let plan = GroupPlan::new(&spec.keys, &spec.aggregates, &spec.input_schema, &spec.schema)?;
+        Ok(Self { spec, plan, slices: BTreeMap::new(), event_time: TIME_MIN })
+    }
+
+    /// The slice of a row, without the windows that had ended at `watermark`; `None`: all had.
+    fn slice(&self, time: Millis, watermark: Millis) -> Option<Slice> {
+        let window = &self.spec.window;
+        let mut first = window.slice_end(time);
+        let last = window.last_end(first);
+        if last - 1 <= watermark {
+            return None;
+        }
+        if first - 1 <= watermark {
+            let step = window.slice_ms();
+            first += ((watermark + 1 - first) / step + 1) * step;
+        }
+        Some(Slice { first, last })
+    }
+
+    fn fire(&mut self, end: Millis, out: &mut Output) -> Result<()> {
+        let covering: Vec<Slice> = self
+            .slices
+            .range(Slice { first: end, last: TIME_MIN }..)
+            .map(|(slice, _)| *slice)
+            .take_while(|slice| slice.first == end)
+            .collect();
+        let span = self.spec.window.window_ending(end);
+        if let [one] = covering.as_slice() {
+            self.slices[one].emit(&self.plan, span, out)?;
+        } else {
+            let mut whole = Groups::new(&self.plan)?;
+            for slice in &covering {
+                whole.merge(&self.slices[slice])?;
+            }
+            whole.emit(&self.plan, span, out)?;
+        }
+        for slice in covering {
+            let mut groups = self.slices.remove(&slice).expect("it was just read");
+            if slice.last == end {
+                continue;
+            }
+            let next = Slice { first: end + self.spec.window.slice_ms(), last: slice.last };
+            if let Some(later) = self.slices.remove(&next) {
+                groups.merge(&later)?;
+            }
+            self.slices.insert(next, groups);
+        }
+        Ok(())
+    }
+}
+
+impl Operator for WindowAggregate {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        inserts_only(&batch, "window aggregate")?;
+        let times = to_millis(batch.column(self.spec.time))?;
+        let name = self.spec.input_schema.field(self.spec.time).name();
+        let mut admission = Admission::new();
+        for row in 0..times.len() {
+            let time = times.is_valid(row).then(|| times.value(row));
+            if let Some(reason) = unusable(time, name) {
+                admission.reject(row, reason);
+                continue;
+            }
+            let time = times.value(row);
+            let watermark = row_watermark(&batch, row, self.event_time);
+            match self.slice(time, watermark) {
+                Some(slice) => admission.admit(row, slice),
+                None => admission.late(row, time, watermark),
+            }
+        }
+        for (slice, rows) in admission.finish(&batch, out)? {
+            groups_of(&mut self.slices, slice, &self.plan)?.update(&self.plan, &rows)?;
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
+        let Time::Event(watermark) = time else { return Ok(()) };
+        while let Some((slice, _)) = self.slices.first_key_value()
+            && slice.first - 1 <= watermark
+        {
+            self.fire(slice.first, out)?;
+        }
+        self.event_time = self.event_time.max(watermark);
+        Ok(())
+    }
+
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        let parts = self.slices.iter().map(|(slice, groups)| {
+            groups.save(&self.plan, &[("first_end", slice.first), ("last_end", slice.last)])
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        Ok(saved::table(STATE, &parts)?.into_iter().collect())
+    }
+
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        let expected = Groups::new(&self.plan)?.save(&self.plan, &[("", 0), ("", 0)])?.schema();
+        for table in tables {
+            saved::check(&table, &expected)?;
+            let firsts = table.rows.column(1).as_primitive::<Int64Type>().values();
+            let lasts = table.rows.column(2).as_primitive::<Int64Type>().values();
+            let mut admission = Admission::new();
+            for (row, (first, last)) in firsts.iter().zip(lasts).enumerate() {
+                admission.admit(row, Slice { first: *first, last: *last });
+            }
+            for (slice, rows) in admission.into_rows() {
+                let rows = take_record_batch(&table.rows, &rows)?;
+                let groups = groups_of(&mut self.slices, slice, &self.plan)?;
+                groups.load(&self.plan, &rows.columns()[3..], rows.num_rows())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Window Top-N: the first rows of each partition of a window, once the window is over.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::row::{RowConverter, Rows, SortField};
+use nowcast_engine::keys::Keys;
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+
+use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::aggregate::{Place, Values};
+use crate::groups::EMIT_ROWS_MAX;
+use crate::saved;
+use crate::window::unusable;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortKey {
+    pub column: usize,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, … ORDER BY …) <= limit`.
+#[derive(Debug, Clone)]
+pub struct WindowTopNSpec {
+    pub window_end: usize,
+    /// With the window columns. Rows are exchanged by these columns in this order.
+    pub partition: Vec<usize>,
+    pub order: Vec<SortKey>,
+    pub limit: usize,
+    /// Whether the row number is appended as a last column (`Int64`).
+    pub rank: bool,
+    pub input_schema: SchemaRef,
+    /// Of the output.
+    pub schema: SchemaRef,
+}
+
+/// Emits a window when the watermark has passed `window_end - 1`: windows in order of their end,
+/// partitions in order of arrival, rows by row number. Of rows that sort equal the earlier one is
+/// first: behind an exchange that order, and which of them is the last to fit, is not fixed (nor
+/// is it in Flink). A row of a window that had ended at its own watermark is set aside as late.
+pub struct WindowTopN {
+    spec: WindowTopNSpec,
+    input_types: Vec<DataType>,
+    order: RowConverter,
+    windows: BTreeMap<Millis, Window>,
+    event_time: Millis,
+}
+
+/// The best rows so far of all partitions whose windows end together.
+struct Window {
+    partitions: Keys,
+    /// By slot, best first.
+    best: Vec<Vec<Held>>,
+    held: usize,
+    rows: Values,
+}
+
+/// A row and what it sorts by.
+struct Held {
+    order: Box<[u8]>,
+    place: Place,
+}
+
+const STATE: &str = "rows";
+
+impl WindowTopN {
+    pub fn new(spec: WindowTopNSpec) -> Result<Self> {
+        let input_types: Vec<DataType> =
+            spec.input_schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let given = spec.schema.fields().len();
+        let wanted = input_types.len() + usize::from(spec.rank);
+        if given != wanted {
+            return Err(Error::bug(format!("window top n: {given} columns, not {wanted}")));
+        }
+        if spec.order.is_empty() || spec.limit == 0 {
+            return Err(Error::user(
+                "window top n: it needs an ORDER BY and a limit of at least 1",
+            ));
+        }
+        let fields = spec.order.iter().map(|key| {
+            let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
+            SortField::new_with_options(input_types[key.column].clone(), options)
+        });
+        let order = RowConverter::new(fields.collect())?;
+        Ok(Self { spec, input_types, order, windows: BTreeMap::new(), event_time: TIME_MIN })
+    }
+
+    fn insert(&mut self, end: Millis, rows: &RecordBatch) -> Result<()> {
+        let columns = |of: &[usize]| -> Vec<ArrayRef> {
+            of.iter().map(|column| rows.column(*column).clone()).collect()
+        };
+        let by: Vec<usize> = self.spec.order.iter().map(|key| key.column).collect();
+        let order = self.order.convert_columns(&columns(&by))?;
+        let window = match self.windows.entry(end) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let types: Vec<DataType> = self
+                    .spec
+                    .partition
+                    .iter()
+                    .map(|column| self.input_types[*column].clone())
+                    .collect();
+                entry.insert(Window {
+                    partitions: Keys::new(&types)?,
+                    best: vec![],
+                    held: 0,
+                    rows: Values::new(&self.input_types),
+                })
+            }
+        };
+        let slots = window.partitions.intern(&columns(&self.spec.partition), rows.num_rows())?;
+        window.insert(&slots, &order, rows, self.spec.limit)
+    }
+
+    fn emit(&self, window: &Window, out: &mut Output) -> Result<()> {
+        let mut places = Vec::with_capacity(window.held);
+        let mut ranks = Vec::with_capacity(window.held);
+        for best in &window.best {
+            places.extend(best.iter().map(|held| held.place));
+            ranks.extend(1..=best.len() as i64);
+        }
+        for (places, ranks) in places.chunks(EMIT_ROWS_MAX).zip(ranks.chunks(EMIT_ROWS_MAX)) {
+            let mut columns = window.rows.gather_all(places)?;
+            if self.spec.rank {
+                columns.push(Arc::new(Int64Array::from(ranks.to_vec())));
+            }
+            out.emit(Batch::new(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?));
+        }
+        Ok(())
+    }
+}
+
+impl Window {
+    fn insert(
+        &mut self,
+        slots: &[u32],
+        order: &Rows,
+        rows: &RecordBatch,
+        limit: usize,
+    ) -> Result<()> {
+        self.best.resize_with(self.partitions.slots_len(), Vec::new);
+        let place = self.rows.push(rows.columns());
+        for (row, slot) in slots.iter().enumerate() {
+            let best = &mut self.best[*slot as usize];
+            let key = order.row(row);
+            let key: &[u8] = key.as_ref();
+            if best.len() == limit && best.last().is_none_or(|last| key >= &*last.order) {
+                continue;
+            }
+            let at = best.partition_point(|held| &*held.order <= key);
+            best.insert(at, Held { order: key.into(), place: place(row) });
+            self.held += 1;
+            if best.len() > limit {
+                best.pop();
+                self.held -= 1;
+            }
+        }
+        match self.rows.should_compact(self.held) {
+            true => self.compact(),
+            false => Ok(()),
+        }
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        let live: Vec<Place> = self.best.iter().flatten().map(|held| held.place).collect();
+        let place = self.rows.compact(&live)?;
+        let held = self.best.iter_mut().flatten();
+        held.enumerate().for_each(|(nth, held)| held.place = place(nth));
+        Ok(())
+    }
+}
+
+impl Operator for WindowTopN {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        inserts_only(&batch, "window top n")?;
+        let ends = to_millis(batch.column(self.spec.window_end))?;
+        let mut admission = Admission::new();
+        for row in 0..ends.len() {
+            let end = ends.is_valid(row).then(|| ends.value(row));
+            if let Some(reason) = unusable(end, "window_end") {
+                admission.reject(row, reason);
+                continue;
+            }
+            let end = ends.value(row);
+            let watermark = row_watermark(&batch, row, self.event_time);
+            match end - 1 <= watermark {
+                true => admission.late(row, end - 1, watermark),
+                false => admission.admit(row, end),
+            }
+        }
+        for (end, rows) in admission.finish(&batch, out)? {
+            self.insert(end, &rows)?;
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
+        let Time::Event(watermark) = time else { return Ok(()) };
+        while let Some((end, _)) = self.windows.first_key_value()
+            && end - 1 <= watermark
+        {
+            let (_, window) = self.windows.pop_first().expect("it was just seen");
+            self.emit(&window, out)?;
+        }
+        self.event_time = self.event_time.max(watermark);
+        Ok(())
+    }
+
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        let mut parts = vec![];
+        for window in self.windows.values() {
+            let slots: Vec<u32> = window.partitions.slots().collect();
+            let (mut of, mut places) = (vec![], vec![]);
+            for slot in slots {
+                let best = &window.best[slot as usize];
+                of.extend(best.iter().map(|_| slot));
+                places.extend(best.iter().map(|held| held.place));
+            }
+            let groups = saved::key_groups(&window.partitions, self.spec.partition.len(), &of);
+            let mut columns = vec![groups];
+            columns.extend(saved::named("column_", window.rows.gather_all(&places)?));
+            parts.push(saved::rows(columns)?);
+        }
+        Ok(saved::table(STATE, &parts)?.into_iter().collect())
+    }
+
+    /// Saved rows are best first, so inserting them again gives the same order.
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        for table in tables {
+            let columns = table.rows.columns()[1..].to_vec();
+            let rows = RecordBatch::try_new(Arc::clone(&self.spec.input_schema), columns)
+                .map_err(|_| saved::changed(&table.name))?;
+            let ends = to_millis(rows.column(self.spec.window_end))?;
+            let mut admission = Admission::new();
+            for (row, end) in ends.values().iter().enumerate() {
+                admission.admit(row, *end);
+            }
+            for (end, members) in admission.into_rows() {
+                self.insert(end, &arrow::compute::take_record_batch(&rows, &members)?)?;
+            }
+        }
+        Ok(())
+    }
+}
