@@ -1,0 +1,87 @@
+//! The `filesystem` connector: files of JSON lines, CSV or Parquet, read and written.
+
+mod path;
+mod reader;
+mod sink;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
+
+use crate::format::{CsvOptions, Format};
+use crate::options::Options;
+use crate::registry::Environment;
+
+/// Rolling by time and size as Flink's options say; the time is shorter than Flink's 30 min, as
+/// here a file is no checkpoint.
+const ROLLOVER: Duration = Duration::from_secs(60);
+const FILE_BYTES: u64 = 128 << 20;
+
+#[derive(Clone)]
+struct FileTable {
+    table: TableDefinition,
+    path: String,
+    format: FileFormat,
+    rollover: Duration,
+    file_bytes: u64,
+}
+
+#[derive(Clone)]
+enum FileFormat {
+    /// One message a line: JSON or raw.
+    Lines(Format, &'static str),
+    Csv(CsvOptions),
+    Parquet,
+}
+
+impl FileTable {
+    fn read(table: &TableDefinition) -> Result<Self> {
+        let options = Options::new(table);
+        let path = options.required("path")?;
+        let path = path.strip_prefix("file://").unwrap_or(path).to_owned();
+        let format = match options.required("format")? {
+            "parquet" => FileFormat::Parquet,
+            "csv" => FileFormat::Csv(CsvOptions::read(&options, "")?),
+            "json" => FileFormat::Lines(Format::read(&options, "format", "json", "")?, "json"),
+            "raw" => FileFormat::Lines(Format::read(&options, "format", "raw", "")?, "txt"),
+            other => {
+                return Err(options.refuse("format", other, "one of json, csv, parquet, raw"));
+            }
+        };
+        let rollover = options.duration("sink.rolling-policy.rollover-interval")?;
+        let file_bytes = options.memory("sink.rolling-policy.file-size")?;
+        options.finish()?;
+        if let Some(metadata) = table.metadata.first() {
+            return Err(crate::registry::no_metadata(table, metadata, "filesystem"));
+        }
+        Ok(Self {
+            table: table.clone(),
+            path,
+            format,
+            rollover: rollover.unwrap_or(ROLLOVER),
+            file_bytes: file_bytes.unwrap_or(FILE_BYTES),
+        })
+    }
+
+    fn failed(
+        &self,
+        path: &std::path::Path,
+        error: impl std::fmt::Display,
+    ) -> nowcast_engine::Error {
+        let (table, path) = (&self.table.name, path.display());
+        nowcast_engine::Error::outside(format!("table \"{table}\": {path}: {error}"))
+    }
+}
+
+pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SourceFactory>> {
+    Ok(Arc::new(source::FileSourceFactory(FileTable::read(table)?)))
+}
+
+pub fn sink(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SinkFactory>> {
+    Ok(Arc::new(sink::FileSinkFactory(FileTable::read(table)?)))
+}

@@ -1,0 +1,244 @@
+//! The `filesystem` sink: part files that appear whole.
+//!
+//! A part is written under a hidden name and renamed when it is closed: at a checkpoint, when it is
+//! old or large enough, or when the sink ends. Parquet needs its end to be readable, so there a part
+//! is closed at every flush. A crash leaves at most one hidden part a worker: its whole lines were
+//! flushed, perhaps before a checkpoint, and are kept by the next start. Rows may so appear twice
+//! after a crash, never get lost.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use arrow::datatypes::FieldRef;
+use async_trait::async_trait;
+use nowcast_engine::{
+    Batch, ChangelogMode, DeadLetter, Epoch, Error, Result, Sink, SinkContext, SinkFactory,
+};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+use super::{FileFormat, FileTable};
+use crate::format::{CsvEncoder, Encoder, Format};
+
+pub struct FileSinkFactory(pub FileTable);
+
+#[async_trait]
+impl SinkFactory for FileSinkFactory {
+    fn changelog_mode(&self) -> ChangelogMode {
+        ChangelogMode::Append
+    }
+
+    async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let table = self.0.clone();
+        let folder = PathBuf::from(&table.path);
+        fs::create_dir_all(&folder).map_err(|error| table.failed(&folder, error))?;
+        let fields: Vec<FieldRef> = table.table.schema.fields().iter().cloned().collect();
+        let (encoder, extension, header) = match &table.format {
+            FileFormat::Lines(format, extension) => {
+                (Some(format.encoder(&fields)?), *extension, None)
+            }
+            FileFormat::Csv(options) => {
+                let header = options.header.then(|| CsvEncoder::header(&fields, options));
+                (Some(Format::Csv(options.clone()).encoder(&fields)?), "csv", header)
+            }
+            FileFormat::Parquet => (None, "parquet", None),
+        };
+        let mut sink = FileSink {
+            folder,
+            encoder,
+            extension,
+            header,
+            worker: context.worker,
+            sequence: 0,
+            part: None,
+            table,
+        };
+        sink.recover()?;
+        Ok(Box::new(sink))
+    }
+}
+
+struct FileSink {
+    table: FileTable,
+    folder: PathBuf,
+    /// `None`: Parquet.
+    encoder: Option<Box<dyn Encoder>>,
+    extension: &'static str,
+    header: Option<Vec<u8>>,
+    worker: usize,
+    sequence: u64,
+    part: Option<Part>,
+}
+
+/// The part in progress.
+struct Part {
+    path: PathBuf,
+    opened: Instant,
+    bytes: u64,
+    writer: Writer,
+}
+
+enum Writer {
+    Lines(BufWriter<File>),
+    Parquet(Box<ArrowWriter<File>>),
+}
+
+impl FileSink {
+    /// Takes up the numbering of earlier runs and the part that one of them left in progress.
+    fn recover(&mut self) -> Result<()> {
+        let failed = |error: std::io::Error| self.table.failed(&self.folder, error);
+        let prefix = format!("part-{}-", self.worker);
+        let mut left = vec![];
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            let visible = name.strip_prefix('.').unwrap_or(&name);
+            let Some(rest) = visible.strip_prefix(&prefix) else { continue };
+            let digits = rest.split('.').next().unwrap_or_default();
+            let Ok(sequence) = digits.parse::<u64>() else { continue };
+            self.sequence = self.sequence.max(sequence + 1);
+            if name.starts_with('.') {
+                left.push(self.folder.join(name));
+            }
+        }
+        for path in left {
+            self.adopt(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the whole lines of a part that was never closed.
+    fn adopt(&self, path: &Path) -> Result<()> {
+        let failed = |error: std::io::Error| self.table.failed(path, error);
+        let content = match self.encoder {
+            Some(_) => fs::read(path).map_err(failed)?,
+            None => vec![],
+        };
+        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        if whole == 0 {
+            return fs::remove_file(path).map_err(failed);
+        }
+        let file = File::options().write(true).open(path).map_err(failed)?;
+        file.set_len(whole as u64).map_err(failed)?;
+        publish(path).map_err(failed)
+    }
+
+    fn part(&mut self) -> Result<&mut Part> {
+        if self.part.is_none() {
+            let name = format!(".part-{}-{:06}.{}", self.worker, self.sequence, self.extension);
+            let path = self.folder.join(name);
+            let file = File::create(&path).map_err(|error| self.table.failed(&path, error))?;
+            let writer = match self.encoder {
+                Some(_) => {
+                    let mut file = BufWriter::new(file);
+                    if let Some(header) = &self.header {
+                        let written = file.write_all(header).and_then(|()| file.write_all(b"\n"));
+                        written.map_err(|error| self.table.failed(&path, error))?;
+                    }
+                    Writer::Lines(file)
+                }
+                None => {
+                    let properties =
+                        WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+                    let schema = self.table.table.schema.clone();
+                    let writer = ArrowWriter::try_new(file, schema, Some(properties));
+                    Writer::Parquet(Box::new(
+                        writer.map_err(|error| self.table.failed(&path, error))?,
+                    ))
+                }
+            };
+            self.sequence += 1;
+            self.part = Some(Part { path, opened: Instant::now(), bytes: 0, writer });
+        }
+        self.part.as_mut().ok_or_else(|| Error::bug("the part just opened is gone"))
+    }
+
+    /// Closes the part in progress and gives it its name.
+    fn roll(&mut self) -> Result<()> {
+        let Some(part) = self.part.take() else { return Ok(()) };
+        let path = part.path;
+        let closed = match part.writer {
+            Writer::Lines(file) => file
+                .into_inner()
+                .map_err(|error| error.to_string())
+                .and_then(|file| file.sync_all().map_err(|error| error.to_string())),
+            Writer::Parquet(writer) => writer.close().map(drop).map_err(|error| error.to_string()),
+        };
+        closed.map_err(|error| self.table.failed(&path, error))?;
+        publish(&path).map_err(|error| self.table.failed(&path, error))
+    }
+
+    fn write_lines(&mut self, batch: &Batch) -> Result<()> {
+        let Some(encoder) = &self.encoder else { return Ok(()) };
+        let encoded = encoder.encode(batch.rows().columns())?;
+        let part = self.part()?;
+        let Writer::Lines(file) = &mut part.writer else {
+            return Err(Error::bug("lines for a part of another kind"));
+        };
+        let mut written = Ok(());
+        for line in encoded.rows() {
+            written = written.and_then(|()| file.write_all(line));
+            written = written.and_then(|()| file.write_all(b"\n"));
+            part.bytes += line.len() as u64 + 1;
+        }
+        let path = part.path.clone();
+        written.map_err(|error| self.table.failed(&path, error))
+    }
+}
+
+fn publish(path: &Path) -> std::io::Result<()> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.unwrap_or_default();
+    fs::rename(path, path.with_file_name(name.trim_start_matches('.')))
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    async fn write(&mut self, batch: &Batch, _: &mut Vec<DeadLetter>) -> Result<()> {
+        if batch.weights().is_some_and(|weights| weights.values().iter().any(|at| *at < 0)) {
+            return Err(Error::bug("a filesystem table was sent deletes"));
+        }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.encoder.is_some() {
+            self.write_lines(batch)?;
+        } else {
+            let part = self.part()?;
+            let path = part.path.clone();
+            if let Writer::Parquet(writer) = &mut part.writer {
+                let written = writer.write(batch.rows());
+                part.bytes = (writer.bytes_written() + writer.in_progress_size()) as u64;
+                written.map_err(|error| self.table.failed(&path, error))?;
+            }
+        }
+        let full = self.part.as_ref().is_some_and(|part| part.bytes >= self.table.file_bytes);
+        if full { self.roll() } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let rollover = self.table.rollover;
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let path = part.path.clone();
+        match &mut part.writer {
+            Writer::Lines(file) if part.opened.elapsed() < rollover => {
+                file.flush().map_err(|error| self.table.failed(&path, error))
+            }
+            _ => self.roll(),
+        }
+    }
+
+    async fn commit(&mut self, _: Epoch) -> Result<()> {
+        self.roll()
+    }
+}
+
+impl Drop for FileSink {
+    fn drop(&mut self) {
+        if let Err(error) = self.roll() {
+            tracing::warn!("{error}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Rows as JSON objects.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::FieldRef;
+use nowcast_engine::Result;
+
+use super::cells::{Cells, json_name, write_object};
+use super::json_decode::JsonOptions;
+use super::{Encoded, Encoder};
+
+/// One object a row, the fields in their order, nulls written unless
+/// `json.encode.ignore-null-fields`.
+pub struct JsonEncoder {
+    names: Vec<String>,
+    options: JsonOptions,
+}
+
+impl JsonEncoder {
+    pub fn new(fields: &[FieldRef], options: &JsonOptions) -> Self {
+        let names = fields.iter().map(|field| json_name(field.name())).collect();
+        Self { names, options: options.clone() }
+    }
+}
+
+impl Encoder for JsonEncoder {
+    fn encode(&self, columns: &[ArrayRef]) -> Result<Encoded> {
+        super::check_width(self.names.len(), columns)?;
+        let fields = self.names.iter().zip(columns);
+        let fields = fields.map(|(name, column)| Ok((name.clone(), Cells::new(column)?)));
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        let mut encoded = Encoded::default();
+        for row in 0..columns.first().map_or(0, |column| column.len()) {
+            encoded.push(|out| write_object(&fields, row, &self.options, out));
+        }
+        Ok(encoded)
+    }
+}

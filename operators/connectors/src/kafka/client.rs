@@ -1,0 +1,183 @@
+//! librdkafka's clients: how they are set up, and their first contact with the brokers.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nowcast_engine::{Error, Result};
+use rdkafka::ClientConfig;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+
+use super::options::KafkaOptions;
+use crate::nearest::did_you_mean;
+
+/// How long the brokers have to answer when a table is opened.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One try within that time: a broker that starts up meanwhile is found.
+const CONNECT_TRY: Duration = Duration::from_secs(1);
+/// How long other questions to the brokers may take.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Remembers why a client failed last.
+#[derive(Default)]
+pub struct Watch {
+    connect_error: Mutex<Option<String>>,
+    delivery_error: Mutex<Option<KafkaError>>,
+}
+
+impl Watch {
+    fn connect_error(&self) -> Option<String> {
+        self.connect_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first message that could not be delivered, if there was one.
+    pub fn delivery_error(&self) -> Option<KafkaError> {
+        self.delivery_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Watch {
+    fn log(&self, level: RDKafkaLogLevel, _: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug => tracing::trace!(target: "librdkafka", "{message}"),
+            _ => tracing::debug!(target: "librdkafka", "{message}"),
+        }
+    }
+
+    /// The reason is like `127.0.0.1:1/bootstrap: Connect to … failed: … (after 0ms in state …)`.
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!("kafka: {reason}");
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            return;
+        }
+        let reason = reason.split_once(": ").map_or(reason, |(_, reason)| reason);
+        let reason = reason.split(" (after ").next().unwrap_or(reason);
+        let mut last = self.connect_error.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(reason.to_lowercase());
+    }
+}
+
+impl ConsumerContext for Watch {}
+
+impl ProducerContext for Watch {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut first = self.delivery_error.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// A client's configuration: our settings, then those of the table's properties.
+pub fn config(options: &KafkaOptions, settings: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
+    for (key, value) in &options.properties {
+        config.set(key, value);
+    }
+    config.set("bootstrap.servers", &options.bootstrap);
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+/// An error of making a client: an unknown property or a bad value of one.
+pub fn refused(options: &KafkaOptions, error: KafkaError) -> Error {
+    let table = &options.table;
+    match error {
+        KafkaError::ClientConfig(_, reason, key, value) => Error::user(format!(
+            "table \"{table}\": option \"properties.{key}\" = \"{value}\": {}",
+            reason.to_lowercase()
+        )),
+        other => Error::user(format!("table \"{table}\": {other}")),
+    }
+}
+
+/// An error of the brokers.
+pub fn failed(options: &KafkaOptions, error: impl std::fmt::Display) -> Error {
+    let error = error.to_string();
+    let mut letters = error.chars();
+    let first = letters.next().map(|letter| letter.to_lowercase().to_string()).unwrap_or_default();
+    Error::outside(format!("{}: {first}{}", options.name(), letters.as_str()))
+}
+
+/// The partitions of each of the table's topics, ascending. It blocks, and calls `serve` now and
+/// then to let the client say what is wrong.
+///
+/// # Errors
+/// Of kind `Outside` where no broker answers, of kind `User` where a topic does not exist.
+pub fn partitions(
+    client: &Client<Watch>,
+    options: &KafkaOptions,
+    serve: &dyn Fn(),
+) -> Result<Vec<(String, Vec<i32>)>> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let mut found = vec![];
+    for topic in &options.topics {
+        found.push((topic.clone(), topic_partitions(client, options, topic, deadline, serve)?));
+    }
+    Ok(found)
+}
+
+fn topic_partitions(
+    client: &Client<Watch>,
+    options: &KafkaOptions,
+    topic: &str,
+    deadline: Instant,
+    serve: &dyn Fn(),
+) -> Result<Vec<i32>> {
+    loop {
+        let again = Instant::now() < deadline;
+        let metadata = client.fetch_metadata(Some(topic), CONNECT_TRY);
+        serve();
+        let metadata = match metadata {
+            Ok(metadata) => metadata,
+            Err(_) if again => continue,
+            Err(error) => {
+                let reason = client.context().connect_error();
+                let reason = reason.unwrap_or_else(|| error.to_string().to_lowercase());
+                let bootstrap = &options.bootstrap;
+                return Err(Error::outside(format!(
+                    "kafka topic \"{topic}\": broker {bootstrap} unreachable: {reason}"
+                )));
+            }
+        };
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+            return Err(Error::bug("a broker answered for another topic"));
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None if !found.partitions().is_empty() => {
+                let mut partitions: Vec<_> =
+                    found.partitions().iter().map(|partition| partition.id()).collect();
+                partitions.sort_unstable();
+                return Ok(partitions);
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                return Err(unknown_topic(client, topic));
+            }
+            // The topic has just been made.
+            None | Some(RDKafkaErrorCode::LeaderNotAvailable) if again => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            None => return Err(Error::outside(format!("kafka topic \"{topic}\": no partitions"))),
+            Some(code) => return Err(Error::outside(format!("kafka topic \"{topic}\": {code}"))),
+        }
+    }
+}
+
+fn unknown_topic(client: &Client<Watch>, topic: &str) -> Error {
+    let all = client.fetch_metadata(None, ASK_TIMEOUT);
+    let names: Vec<String> = all.map_or_else(
+        |_| vec![],
+        |all| all.topics().iter().map(|topic| topic.name().to_owned()).collect(),
+    );
+    let hint = did_you_mean(topic, names.iter().map(String::as_str));
+    Error::user(format!("kafka topic \"{topic}\" does not exist{hint}"))
+}

@@ -1,0 +1,171 @@
+//! Where a read of a partition begins and ends.
+
+use std::collections::BTreeMap;
+
+use nowcast_engine::{Error, Position, Result};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::client::{ASK_TIMEOUT, Watch, failed};
+use super::options::{Bound, KafkaOptions, Reset, Startup};
+
+/// What one source instance reads of a partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    pub topic: String,
+    pub partition: i32,
+    /// The first offset to read.
+    pub start: i64,
+    /// The first offset not to read; `None` in an unbounded read.
+    pub end: Option<i64>,
+    /// The first offset that was not there yet when the span was found.
+    pub high: i64,
+}
+
+impl Span {
+    pub fn split(&self) -> String {
+        format!("{}/{}", self.topic, self.partition)
+    }
+}
+
+/// Finds the spans of some partitions, going on from `positions` where there are any. It blocks.
+pub fn spans(
+    consumer: &BaseConsumer<Watch>,
+    options: &KafkaOptions,
+    partitions: &[(String, i32)],
+    positions: &[Position],
+) -> Result<Vec<Span>> {
+    let asked = Asked::new(consumer, options, partitions)?;
+    let mut spans = vec![];
+    for (topic, partition) in partitions {
+        let limits = consumer.fetch_watermarks(topic, *partition, ASK_TIMEOUT);
+        let (low, high) = limits.map_err(|error| failed(options, error))?;
+        let mut span =
+            Span { topic: topic.clone(), partition: *partition, start: low, end: None, high };
+        let split = span.split();
+        let restored = positions.iter().find(|position| position.split == split);
+        span.start = match (restored, positions.is_empty()) {
+            (Some(position), _) => reachable(options, &split, position.offset, low, high)?,
+            // New since the checkpoint: nothing of it has been read.
+            (None, false) => low,
+            (None, true) => asked.start(options, topic, *partition, low, high)?,
+        };
+        span.end = asked.end(options, topic, *partition, low, high);
+        spans.push(span);
+    }
+    Ok(spans)
+}
+
+/// What was asked of the brokers for all partitions at once.
+struct Asked {
+    startup: BTreeMap<(String, i32), Offset>,
+    bound: BTreeMap<(String, i32), Offset>,
+}
+
+impl Asked {
+    fn new(
+        consumer: &BaseConsumer<Watch>,
+        options: &KafkaOptions,
+        partitions: &[(String, i32)],
+    ) -> Result<Self> {
+        let list = |offset: Offset| -> KafkaResult<TopicPartitionList> {
+            let mut list = TopicPartitionList::new();
+            for (topic, partition) in partitions {
+                list.add_partition_offset(topic, *partition, offset)?;
+            }
+            Ok(list)
+        };
+        let times = |millis: i64| {
+            consumer.offsets_for_times(list(Offset::Offset(millis))?, ASK_TIMEOUT).map(map)
+        };
+        let committed = || consumer.committed_offsets(list(Offset::Invalid)?, ASK_TIMEOUT).map(map);
+        let startup = match options.startup {
+            Startup::Timestamp(millis) if !partitions.is_empty() => times(millis),
+            Startup::Group if !partitions.is_empty() => committed(),
+            _ => Ok(BTreeMap::new()),
+        };
+        let bound = match options.bounded {
+            Some(Bound::Timestamp(millis)) if !partitions.is_empty() => times(millis),
+            Some(Bound::Group) if !partitions.is_empty() => committed(),
+            _ => Ok(BTreeMap::new()),
+        };
+        Ok(Self {
+            startup: startup.map_err(|error| failed(options, error))?,
+            bound: bound.map_err(|error| failed(options, error))?,
+        })
+    }
+
+    fn start(
+        &self,
+        options: &KafkaOptions,
+        topic: &str,
+        partition: i32,
+        low: i64,
+        high: i64,
+    ) -> Result<i64> {
+        let found = self.startup.get(&(topic.to_owned(), partition));
+        let split = format!("{topic}/{partition}");
+        match (&options.startup, found) {
+            (Startup::Earliest, _) => Ok(low),
+            (Startup::Latest, _) => Ok(high),
+            // No message is that young.
+            (Startup::Timestamp(_), Some(Offset::Offset(offset))) => Ok(*offset),
+            (Startup::Timestamp(_), _) => Ok(high),
+            (Startup::Specific(offsets), _) => match offsets.get(&partition) {
+                Some(offset) => reachable(options, &split, *offset, low, high),
+                None => Ok(low),
+            },
+            (Startup::Group, Some(Offset::Offset(offset))) => {
+                reachable(options, &split, *offset, low, high)
+            }
+            (Startup::Group, _) => match options.reset {
+                Reset::Earliest => Ok(low),
+                Reset::Latest => Ok(high),
+                Reset::Fail | Reset::Unset => Err(Error::user(format!(
+                    "kafka topic \"{topic}\": group \"{}\" has no offset for partition {partition}; \
+                     set \"scan.startup.mode\" or \"properties.auto.offset.reset\"",
+                    options.group.as_deref().unwrap_or_default()
+                ))),
+            },
+        }
+    }
+
+    fn end(
+        &self,
+        options: &KafkaOptions,
+        topic: &str,
+        partition: i32,
+        low: i64,
+        high: i64,
+    ) -> Option<i64> {
+        let found = self.bound.get(&(topic.to_owned(), partition));
+        match (options.bounded.as_ref()?, found) {
+            (Bound::Timestamp(_) | Bound::Group, Some(Offset::Offset(offset))) => Some(*offset),
+            (Bound::Group, _) => Some(low),
+            (Bound::Specific(offsets), _) => offsets.get(&partition).copied().or(Some(high)),
+            (Bound::Latest | Bound::Timestamp(_), _) => Some(high),
+        }
+    }
+}
+
+/// `offset` where the partition still, and already, has it. Otherwise rows are lost or unknown:
+/// that is said aloud, and reading goes on where `auto.offset.reset` says.
+fn reachable(options: &KafkaOptions, split: &str, offset: i64, low: i64, high: i64) -> Result<i64> {
+    if (low..=high).contains(&offset) {
+        return Ok(offset);
+    }
+    let problem =
+        format!("kafka partition \"{split}\": offset {offset} is gone, there are {low} to {high}");
+    let start = match options.reset {
+        Reset::Fail => return Err(Error::user(problem)),
+        Reset::Latest => high,
+        Reset::Earliest | Reset::Unset => low,
+    };
+    tracing::warn!("{problem}; going on from {start}");
+    Ok(start)
+}
+
+fn map(list: TopicPartitionList) -> BTreeMap<(String, i32), Offset> {
+    list.to_topic_map().into_iter().collect()
+}

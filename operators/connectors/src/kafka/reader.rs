@@ -1,0 +1,258 @@
+//! The thread that polls librdkafka, decodes and hands batches over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nowcast_engine::{Result, SourceEvent, TableDefinition};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::Offset;
+
+use super::client::{ASK_TIMEOUT, Watch, failed};
+use super::offsets::Span;
+use super::options::KafkaOptions;
+use super::rows::Rows;
+use crate::handover::{Gone, Hands};
+
+/// Message bytes in one batch: with the queue of [`crate::handover`] it bounds what a source holds
+/// decoded, whatever the messages' size.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// The longest wait for a message, after which the thread looks around: is the worker still there?
+const POLL: Duration = Duration::from_millis(100);
+
+pub struct Reader {
+    consumer: Arc<BaseConsumer<Watch>>,
+    options: Arc<KafkaOptions>,
+    partitions: Vec<Partition>,
+    by_name: HashMap<(String, i32), usize>,
+    /// The partition of the last message: most often also that of the next.
+    last: usize,
+    rows_max: usize,
+    idle_timeout: Option<Duration>,
+    hands: Hands,
+}
+
+struct Partition {
+    split: Arc<str>,
+    span: Span,
+    rows: Rows,
+    /// The offset behind the last message taken in.
+    next: i64,
+    /// Whether there is something to hand over, if only a position.
+    pending: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Reading,
+    /// Read to its end for now, since then.
+    Quiet(Instant),
+    Idle,
+    Finished,
+}
+
+enum Stop {
+    Gone,
+    Failed(nowcast_engine::Error),
+}
+
+impl From<Gone> for Stop {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<nowcast_engine::Error> for Stop {
+    fn from(error: nowcast_engine::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Reader {
+    pub fn new(
+        consumer: Arc<BaseConsumer<Watch>>,
+        table: &TableDefinition,
+        options: Arc<KafkaOptions>,
+        spans: Vec<Span>,
+        limits: (usize, Option<Duration>),
+        hands: Hands,
+    ) -> Result<Self> {
+        let mut partitions = vec![];
+        for span in spans {
+            partitions.push(Partition {
+                split: span.split().into(),
+                rows: Rows::new(table, &options)?,
+                next: span.start,
+                pending: false,
+                state: State::Reading,
+                span,
+            });
+        }
+        let names = partitions.iter().enumerate();
+        let by_name =
+            names.map(|(at, own)| ((own.span.topic.clone(), own.span.partition), at)).collect();
+        let (rows_max, idle_timeout) = limits;
+        let rows_max = rows_max.max(1);
+        Ok(Self { consumer, options, partitions, by_name, last: 0, rows_max, idle_timeout, hands })
+    }
+
+    /// Reads until everything is read, the worker is gone, or reading fails for good.
+    pub fn run(mut self) {
+        match self.read() {
+            Ok(()) | Err(Stop::Gone) => {}
+            Err(Stop::Failed(error)) => self.hands.fail(error),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Stop> {
+        for at in 0..self.partitions.len() {
+            let span = &self.partitions[at].span;
+            if span.end.is_some_and(|end| span.start >= end) {
+                self.finish(at)?;
+            }
+        }
+        let consumer = Arc::clone(&self.consumer);
+        while self.partitions.iter().any(|partition| partition.state != State::Finished) {
+            match consumer.poll(self.patience()) {
+                Some(Ok(message)) => self.take(&message)?,
+                Some(Err(KafkaError::PartitionEOF(partition))) => self.at_end(partition)?,
+                Some(Err(error)) => self.weigh(error)?,
+                None => self.pause()?,
+            }
+        }
+        self.hands.give(SourceEvent::End, None)?;
+        Ok(())
+    }
+
+    /// No wait at all while rows wait to leave.
+    fn patience(&self) -> Duration {
+        match self.partitions.iter().any(|partition| partition.pending) {
+            true => Duration::ZERO,
+            false => self.idle_timeout.map_or(POLL, |timeout| timeout.min(POLL)),
+        }
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Stop> {
+        let known = self.partitions.get(self.last).is_some_and(|partition| {
+            partition.span.partition == message.partition()
+                && partition.span.topic == message.topic()
+        });
+        if !known {
+            let name = (message.topic().to_owned(), message.partition());
+            let Some(at) = self.by_name.get(&name) else { return Ok(()) };
+            self.last = *at;
+        }
+        let partition = &mut self.partitions[self.last];
+        if partition.state == State::Finished {
+            return Ok(());
+        }
+        if partition.span.end.is_some_and(|end| message.offset() >= end) {
+            return self.finish(self.last);
+        }
+        partition.state = State::Reading;
+        partition.pending = true;
+        partition.next = message.offset() + 1;
+        partition.rows.push(message);
+        let full = partition.rows.len() >= self.rows_max || partition.rows.bytes >= BATCH_BYTES_MAX;
+        if partition.span.end == Some(partition.next) {
+            return self.finish(self.last);
+        }
+        if full {
+            return self.hand_over(self.last);
+        }
+        Ok(())
+    }
+
+    /// The queue is empty: what was collected leaves, quiet partitions become idle.
+    fn pause(&mut self) -> Result<(), Stop> {
+        if self.hands.is_gone() {
+            return Err(Stop::Gone);
+        }
+        for at in 0..self.partitions.len() {
+            self.hand_over(at)?;
+            let partition = &mut self.partitions[at];
+            let State::Quiet(since) = partition.state else { continue };
+            if self.idle_timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
+                partition.state = State::Idle;
+                let split = Arc::clone(&partition.split);
+                self.hands.give(SourceEvent::Idle { split }, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A partition of this number has been read to its end. The event does not say of which topic:
+    /// with several, positions tell.
+    fn at_end(&mut self, number: i32) -> Result<(), Stop> {
+        let of_number = |partition: &&Partition| partition.span.partition == number;
+        let alone = self.partitions.iter().filter(of_number).count() == 1;
+        for at in 0..self.partitions.len() {
+            let span = &self.partitions[at].span;
+            if span.partition != number || !(alone || self.is_at_end(span)?) {
+                continue;
+            }
+            self.hand_over(at)?;
+            let partition = &mut self.partitions[at];
+            match (partition.state, partition.span.end) {
+                (State::Reading, None) => partition.state = State::Quiet(Instant::now()),
+                // Between the last message and the end were only markers, or nothing any more.
+                (State::Reading, Some(end)) if end <= partition.span.high => self.finish(at)?,
+                // An end that is yet to come, or nothing new.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_at_end(&self, span: &Span) -> Result<bool, Stop> {
+        let failed = |error| failed(&self.options, error);
+        let limits = self.consumer.fetch_watermarks(&span.topic, span.partition, ASK_TIMEOUT);
+        let (_, high) = limits.map_err(failed)?;
+        let positions = self.consumer.position().map_err(failed)?;
+        let position = positions.find_partition(&span.topic, span.partition);
+        Ok(match position.map(|position| position.offset()) {
+            Some(Offset::Offset(offset)) => offset >= high,
+            _ => span.start >= high,
+        })
+    }
+
+    fn hand_over(&mut self, at: usize) -> Result<(), Stop> {
+        let partition = &mut self.partitions[at];
+        if std::mem::take(&mut partition.pending) {
+            let (rows, rejected) = partition.rows.finish()?;
+            let split = Arc::clone(&partition.split);
+            let advanced = Some((at, partition.next));
+            self.hands.give(SourceEvent::Rows { split, rows, rejected }, advanced)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, at: usize) -> Result<(), Stop> {
+        self.hand_over(at)?;
+        let partition = &mut self.partitions[at];
+        partition.state = State::Finished;
+        let split = Arc::clone(&partition.split);
+        Ok(self.hands.give(SourceEvent::Finished { split }, None)?)
+    }
+
+    /// Most errors pass: librdkafka connects again by itself. Some never do.
+    fn weigh(&self, error: KafkaError) -> Result<(), Stop> {
+        let lasting = [
+            RDKafkaErrorCode::UnknownTopic,
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+            RDKafkaErrorCode::UnknownPartition,
+            RDKafkaErrorCode::TopicAuthorizationFailed,
+            RDKafkaErrorCode::GroupAuthorizationFailed,
+            RDKafkaErrorCode::AutoOffsetReset,
+        ];
+        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        if fatal || error.rdkafka_error_code().is_some_and(|code| lasting.contains(&code)) {
+            return Err(failed(&self.options, error).into());
+        }
+        tracing::warn!("{}: {error}", self.options.name());
+        Ok(())
+    }
+}

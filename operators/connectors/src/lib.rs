@@ -1,0 +1,19 @@
+//! Connectors and formats: how rows come in from Kafka and files and leave to Kafka, Redis, files and
+//! the console. Named and optioned as in Apache Flink.
+
+mod blackhole;
+mod datagen;
+mod filesystem;
+pub mod format;
+mod handover;
+mod kafka;
+mod nearest;
+mod options;
+mod print;
+mod redis;
+mod registry;
+pub mod store;
+
+pub use options::parse_duration;
+pub use registry::{Environment, Output, Registry, StoredTable};
+pub use store::{EmbeddedStore, Fields, RedisStore, Store, Write};

@@ -1,0 +1,129 @@
+//! The sink's rows, as read back through the store: the embedded one always, Redis where
+//! `NOWCAST_REDIS` names one.
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use nowcast_engine::{Connectors, ErrorKind};
+
+use super::*;
+use crate::registry::Registry;
+
+fn table(url: &str, prefix: &str) -> TableDefinition {
+    let item = Arc::new(Field::new("item", DataType::Int64, true));
+    let schema = Schema::new(vec![
+        Field::new("country", DataType::Utf8, true),
+        Field::new("title", DataType::Int64, true),
+        Field::new("share", DataType::Float64, true),
+        Field::new("recent", DataType::List(item), true),
+    ]);
+    let options = [("connector", "redis"), ("url", url), ("key-prefix", prefix), ("ttl", "1 h")];
+    TableDefinition {
+        name: "features".into(),
+        schema: Arc::new(schema),
+        metadata: vec![],
+        primary_key: vec![0, 1],
+        options: options.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+    }
+}
+
+type Line<'a> = (Option<&'a str>, i64, Option<f64>, Option<Vec<i64>>, i64);
+
+fn batch(table: &TableDefinition, lines: &[Line<'_>]) -> Batch {
+    let recent = lines.iter().map(|line| line.3.clone().map(|list| list.into_iter().map(Some)));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(lines.iter().map(|line| line.0).collect::<StringArray>()),
+        Arc::new(lines.iter().map(|line| line.1).collect::<Int64Array>()),
+        Arc::new(lines.iter().map(|line| line.2).collect::<Float64Array>()),
+        Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(recent)),
+    ];
+    let rows = RecordBatch::try_new(Arc::clone(&table.schema), columns).unwrap();
+    Batch::new(rows).with_weights(Some(lines.iter().map(|line| Some(line.4)).collect()))
+}
+
+fn context() -> SinkContext {
+    SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 }
+}
+
+async fn rows_become_hashes(url: &str, prefix: &str) {
+    let table = table(url, prefix);
+    let registry = Registry::new(Environment::default());
+    let factory = registry.sink(&table).unwrap();
+    assert_eq!(factory.changelog_mode(), ChangelogMode::Upsert);
+    let mut sink = factory.open(context()).await.unwrap();
+    let stored = registry.stored_table(&table).await.unwrap().unwrap();
+    let key = |rest: &str| format!("{}:{rest}", stored.key_prefix);
+    let mut rejected = vec![];
+    let first = [
+        (Some("DE"), 1, Some(0.5), Some(vec![7, 8]), 1),
+        (Some("FR"), 2, None, None, 1),
+        (None, 3, Some(1.0), None, 1),
+        (Some("IT"), 4, Some(1.0), None, 1),
+    ];
+    sink.write(&batch(&table, &first), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    let fields = |pairs: &[(&str, &str)]| {
+        Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+    };
+    let german = [("country", "DE"), ("recent", "[7,8]"), ("share", "0.5"), ("title", "1")];
+    assert_eq!(stored.store.get(&key("DE:1")).await.unwrap(), fields(&german));
+    let french = [("country", "FR"), ("title", "2")];
+    assert_eq!(stored.store.get(&key("FR:2")).await.unwrap(), fields(&french));
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].error, "the key column \"country\" is null");
+    assert_eq!(rejected[0].raw, br#"{"title":3,"share":1.0}"#);
+
+    // An update replaces the row, its nulls included; the last of several in a batch counts.
+    let second = [
+        (Some("DE"), 1, Some(0.75), Some(vec![]), 1),
+        (Some("DE"), 1, Some(0.25), None, 1),
+        (Some("IT"), 4, Some(1.0), None, -1),
+    ];
+    sink.write(&batch(&table, &second), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    let german = [("country", "DE"), ("share", "0.25"), ("title", "1")];
+    assert_eq!(stored.store.get(&key("DE:1")).await.unwrap(), fields(&german));
+    assert_eq!(stored.store.get(&key("IT:4")).await.unwrap(), None);
+    assert_eq!(stored.store.scan(&key(""), 10).await.unwrap(), [key("DE:1"), key("FR:2")]);
+
+    // More rows than the buffer and a pipeline hold.
+    let many: Vec<Line<'_>> = (0..3_000).map(|n| (Some("many"), n, None, None, 1)).collect();
+    sink.write(&batch(&table, &many), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    assert_eq!(stored.store.scan(&key("many:"), 9_999).await.unwrap().len(), 3_000);
+    let gone: Vec<Line<'_>> = (0..3_000).map(|n| (Some("many"), n, None, None, -1)).collect();
+    sink.write(&batch(&table, &gone), &mut rejected).await.unwrap();
+    let rest = [(Some("DE"), 1, None, None, -1), (Some("FR"), 2, None, None, -1)];
+    sink.write(&batch(&table, &rest), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    assert_eq!(stored.store.scan(&key(""), 10).await.unwrap(), [] as [String; 0]);
+    assert_eq!(rejected.len(), 1);
+}
+
+#[tokio::test]
+async fn rows_become_hashes_in_the_embedded_store() {
+    rows_become_hashes("embedded://", "features").await;
+}
+
+#[tokio::test]
+async fn rows_become_hashes_in_redis() {
+    let Ok(url) = std::env::var("NOWCAST_REDIS") else {
+        println!("skipped: NOWCAST_REDIS names no server");
+        return;
+    };
+    rows_become_hashes(&url, &format!("nowcast-sink-{}", std::process::id())).await;
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_said_before_it_starts() {
+    let registry = Registry::new(Environment::default());
+    let refused = |table: &TableDefinition| registry.sink(table).err().unwrap().to_string();
+    let mut keyless = table("embedded://", "x");
+    keyless.primary_key.clear();
+    assert!(refused(&keyless).contains("needs a PRIMARY KEY"), "{}", refused(&keyless));
+    assert!(refused(&table("http://x", "x")).contains("option \"url\""));
+    let factory = registry.sink(&table("redis://127.0.0.1:1", "x")).unwrap();
+    let error = factory.open(context()).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Outside);
+    let message = error.to_string();
+    assert!(message.starts_with("table \"features\": redis 127.0.0.1:1 unreachable"), "{message}");
+}

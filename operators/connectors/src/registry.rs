@@ -1,0 +1,172 @@
+//! The list of connectors, and what they share.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use nowcast_engine::aside::rows_as_json;
+use nowcast_engine::{
+    Batch, Connectors, DeadLetter, Error, MetadataColumn, Result, SinkFactory, SourceFactory,
+    TableDefinition,
+};
+
+use crate::nearest::did_you_mean;
+use crate::redis::RedisTable;
+use crate::store::{EmbeddedStore, Store};
+use crate::{blackhole, datagen, filesystem, kafka, print};
+
+/// What connectors find around them in the process.
+#[derive(Clone)]
+pub struct Environment {
+    /// Address of the embedded broker: what `embedded://` means in
+    /// `properties.bootstrap.servers`.
+    pub embedded_bootstrap: Option<String>,
+    /// What `embedded://` means as the `url` of the `redis` connector.
+    pub store: Arc<EmbeddedStore>,
+    /// Where the `print` connector writes, and with `standard-error`.
+    pub out: Output,
+    pub err: Output,
+}
+
+/// A place for lines of text.
+pub type Output = Arc<Mutex<dyn io::Write + Send>>;
+
+impl Environment {
+    /// No embedded broker, a store in memory, the process's own output.
+    pub fn new() -> Self {
+        Self {
+            embedded_bootstrap: None,
+            store: Arc::new(EmbeddedStore::in_memory()),
+            out: Arc::new(Mutex::new(io::stdout())),
+            err: Arc::new(Mutex::new(io::stderr())),
+        }
+    }
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// All connectors of this build.
+pub struct Registry(Environment);
+
+struct Connector {
+    name: &'static str,
+    source: Option<Make<dyn SourceFactory>>,
+    sink: Option<Make<dyn SinkFactory>>,
+}
+
+type Make<T> = fn(&TableDefinition, &Environment) -> Result<Arc<T>>;
+
+const CONNECTORS: [Connector; 6] = [
+    Connector { name: "blackhole", source: None, sink: Some(blackhole::sink) },
+    Connector { name: "datagen", source: Some(datagen::source), sink: None },
+    Connector {
+        name: "filesystem",
+        source: Some(filesystem::source),
+        sink: Some(filesystem::sink),
+    },
+    Connector { name: "kafka", source: Some(kafka::source), sink: Some(kafka::sink) },
+    Connector { name: "print", source: None, sink: Some(print::sink) },
+    Connector {
+        name: "redis",
+        source: None,
+        sink: Some(|table, environment| Ok(Arc::new(RedisTable::read(table, environment)?))),
+    },
+];
+
+impl Connectors for Registry {
+    fn source(&self, table: &TableDefinition) -> Result<Arc<dyn SourceFactory>> {
+        let connector = find(table)?;
+        let source = connector.source.ok_or_else(|| one_way(table, connector, "read"))?;
+        source(table, &self.0)
+    }
+
+    fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>> {
+        let connector = find(table)?;
+        let sink = connector.sink.ok_or_else(|| one_way(table, connector, "written"))?;
+        sink(table, &self.0)
+    }
+}
+
+/// Where the rows of a `redis` table can be looked up: under `key_prefix:key`.
+pub struct StoredTable {
+    pub store: Arc<dyn Store>,
+    pub key_prefix: String,
+}
+
+impl Registry {
+    pub fn new(environment: Environment) -> Self {
+        Self(environment)
+    }
+
+    /// Connects to the store behind a `redis` table, for reading; `None` for other connectors.
+    pub async fn stored_table(&self, table: &TableDefinition) -> Result<Option<StoredTable>> {
+        if find(table)?.name != "redis" {
+            return Ok(None);
+        }
+        let redis = RedisTable::read(table, &self.0)?;
+        let store = redis.store().await?;
+        Ok(Some(StoredTable { store, key_prefix: redis.key_prefix }))
+    }
+}
+
+fn find(table: &TableDefinition) -> Result<&'static Connector> {
+    let name = &table.name;
+    let Some(wanted) = table.options.get("connector") else {
+        return Err(Error::user(format!("table \"{name}\": option \"connector\" is missing")));
+    };
+    CONNECTORS.iter().find(|connector| connector.name == wanted).ok_or_else(|| {
+        let names = CONNECTORS.iter().map(|connector| connector.name);
+        let hint = did_you_mean(wanted, names.clone());
+        let names = names.collect::<Vec<_>>().join(", ");
+        Error::user(format!(
+            "table \"{name}\": unknown connector \"{wanted}\"{hint} (there are {names})"
+        ))
+    })
+}
+
+fn one_way(table: &TableDefinition, connector: &Connector, what: &str) -> Error {
+    let (name, connector) = (&table.name, connector.name);
+    Error::user(format!("table \"{name}\": a {connector} table cannot be {what}"))
+}
+
+/// An error for a metadata column of a connector that has none of that key.
+pub fn no_metadata(table: &TableDefinition, metadata: &MetadataColumn, connector: &str) -> Error {
+    let (name, key) = (&table.name, &metadata.key);
+    Error::user(format!("table \"{name}\": the {connector} connector has no metadata \"{key}\""))
+}
+
+/// The dead letter of a row that a sink cannot write.
+pub fn rejected(table: &str, batch: &Batch, row: usize, error: String) -> DeadLetter {
+    let raw = rows_as_json(&batch.rows().slice(row, 1)).pop().unwrap_or_default();
+    DeadLetter { stage: table.to_owned(), error, raw, ..DeadLetter::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    #[test]
+    fn connectors_are_found_by_name_and_direction() {
+        let registry = Registry::new(Environment::default());
+        let table = |connector: Option<&str>| TableDefinition {
+            name: "t".into(),
+            schema: Arc::new(Schema::empty()),
+            metadata: vec![],
+            primary_key: vec![],
+            options: connector.map(|name| ("connector".into(), name.into())).into_iter().collect(),
+        };
+        let source = |connector| registry.source(&table(connector)).err().unwrap().to_string();
+        assert_eq!(source(None), "table \"t\": option \"connector\" is missing");
+        let unknown = "table \"t\": unknown connector \"kafak\"; did you mean \"kafka\"?";
+        assert!(source(Some("kafak")).starts_with(unknown));
+        assert_eq!(source(Some("print")), "table \"t\": a print table cannot be read");
+        assert!(registry.sink(&table(Some("blackhole"))).is_ok());
+        let datagen = registry.sink(&table(Some("datagen"))).err().unwrap().to_string();
+        assert_eq!(datagen, "table \"t\": a datagen table cannot be written");
+    }
+}

@@ -1,0 +1,154 @@
+//! The contract of stores, checked on the embedded one always and on Redis where `NOWCAST_REDIS` names
+//! one (`redis://127.0.0.1:6379`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use nowcast_engine::ErrorKind;
+
+use super::*;
+
+fn put(key: &str, set: &[(&str, &str)], remove: &[&str], ttl_ms: Option<u64>) -> Write {
+    Write::Put {
+        key: key.into(),
+        set: set.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+        remove: remove.iter().map(|name| (*name).into()).collect(),
+        ttl: ttl_ms.map(Duration::from_millis),
+    }
+}
+
+fn fields(pairs: &[(&str, &str)]) -> Option<Fields> {
+    Some(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
+}
+
+async fn contract(store: &dyn Store, prefix: &str) {
+    let key = |name: &str| format!("{prefix}{name}");
+    let (a, b, c) = (key("a"), key("b"), key("c"));
+    store
+        .put(vec![
+            put(&b, &[("y", "2"), ("x", "1")], &[], None),
+            put(&a, &[("x", "ä\n\0")], &["gone"], Some(3_600_000)),
+            put(&c, &[("x", "1")], &[], None),
+            Write::Delete { key: c.clone() },
+            put(&b, &[("x", "3")], &["y"], None),
+            put(&key("never"), &[], &["x"], None),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(store.get(&b).await.unwrap(), fields(&[("x", "3")]));
+    let all = store.multi_get(&[a.clone(), c.clone(), b.clone()]).await.unwrap();
+    assert_eq!(all, [fields(&[("x", "ä\n\0")]), None, fields(&[("x", "3")])]);
+    assert_eq!(store.scan(prefix, 10).await.unwrap(), [a.clone(), b.clone()]);
+    assert_eq!(store.scan(prefix, 1).await.unwrap().len(), 1);
+    assert_eq!(store.scan(&key("b*"), 10).await.unwrap(), [] as [String; 0]);
+    // A key whose last field goes is gone.
+    store.put(vec![put(&b, &[], &["x"], None)]).await.unwrap();
+    assert_eq!(store.get(&b).await.unwrap(), None);
+    // More than one pipeline holds.
+    let many = (0..2_500).map(|n| put(&key(&format!("many:{n:04}")), &[("n", "1")], &[], None));
+    store.put(many.collect()).await.unwrap();
+    assert_eq!(store.scan(&key("many:"), 9_999).await.unwrap().len(), 2_500);
+    let keys = (0..2_500).map(|n| key(&format!("many:{n:04}"))).collect::<Vec<_>>();
+    assert!(store.multi_get(&keys).await.unwrap().iter().all(Option::is_some));
+    let gone = keys.into_iter().chain([a]).map(|key| Write::Delete { key });
+    store.put(gone.collect()).await.unwrap();
+    assert_eq!(store.scan(prefix, 10).await.unwrap(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn the_embedded_store_keeps_the_contract() {
+    contract(&EmbeddedStore::in_memory(), "t:").await;
+    let dir = tempfile::tempdir().unwrap();
+    contract(&EmbeddedStore::open(dir.path()).unwrap(), "t:").await;
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let Ok(url) = std::env::var("NOWCAST_REDIS") else {
+        println!("skipped: NOWCAST_REDIS names no server");
+        return;
+    };
+    let prefix = format!("nowcast-test[{}]:", std::process::id());
+    contract(&RedisStore::connect(&url).await.unwrap(), &prefix).await;
+}
+
+#[tokio::test]
+async fn an_unreachable_redis_is_named() {
+    let error = RedisStore::connect("redis://user:secret@127.0.0.1:1/0").await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Outside);
+    let message = error.to_string();
+    assert!(message.starts_with("redis 127.0.0.1:1 unreachable: "), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+    let error = RedisStore::connect("rodis://x").await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::User);
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart_and_a_torn_end_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(1_000));
+    let open = || {
+        let clock = Arc::clone(&clock);
+        EmbeddedStore::open_with_clock(dir.path(), move || clock.load(Ordering::Relaxed)).unwrap()
+    };
+    let store = open();
+    store.write(vec![put("a", &[("x", "1")], &[], Some(100))]).unwrap();
+    store
+        .write(vec![put("b", &[("x", "1")], &[], None), put("c", &[("x", "1")], &[], None)])
+        .unwrap();
+    store.write(vec![Write::Delete { key: "c".into() }]).unwrap();
+    assert!(EmbeddedStore::open(dir.path()).err().unwrap().to_string().contains("in use"));
+    drop(store);
+    let path = dir.path().join("store.log");
+    let whole = std::fs::read(&path).unwrap();
+    // Whatever the length of the torn end, the whole entries before it are there.
+    for torn in [&whole[..5], &whole[..whole.len() - 1], &[0xff; 20]] {
+        std::fs::write(&path, [whole.as_slice(), torn].concat()).unwrap();
+        clock.store(1_050, Ordering::Relaxed);
+        let store = open();
+        assert_eq!(store.keys("", 10)[..2], ["a", "b"]);
+        store.write(vec![put("b", &[("x", "2")], &[], None)]).unwrap();
+        clock.store(1_100, Ordering::Relaxed);
+        assert_eq!(store.read("a"), None, "its time is up");
+        drop(store);
+        assert_eq!(open().read("b"), fields(&[("x", "2")]));
+    }
+}
+
+#[test]
+fn the_log_stays_within_twice_what_is_live() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let value = "v".repeat(1_000);
+    for round in 0..50 {
+        let writes = (0..100).map(|n| {
+            put(&format!("k{n}"), &[("value", &value), ("round", &round.to_string())], &[], None)
+        });
+        store.write(writes.collect()).unwrap();
+    }
+    let length = std::fs::metadata(dir.path().join("store.log")).unwrap().len();
+    assert!(length < 1_300_000, "{length} bytes");
+    drop(store);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(store.len(), 100);
+    assert_eq!(store.read("k7").unwrap()[0], ("round".into(), "49".into()));
+}
+
+#[test]
+fn a_time_to_live_counts_from_the_last_write_and_stays_without_one() {
+    let clock = Arc::new(AtomicI64::new(0));
+    let now = Arc::clone(&clock);
+    let store = EmbeddedStore::with_clock(move || now.load(Ordering::Relaxed));
+    store.write(vec![put("a", &[("x", "1")], &[], Some(10))]).unwrap();
+    clock.store(5, Ordering::Relaxed);
+    store.write(vec![put("a", &[("x", "2")], &[], Some(10))]).unwrap();
+    clock.store(12, Ordering::Relaxed);
+    store.write(vec![put("a", &[("y", "3")], &[], None)]).unwrap();
+    assert_eq!(store.read("a"), fields(&[("x", "2"), ("y", "3")]));
+    clock.store(15, Ordering::Relaxed);
+    assert!(store.is_empty());
+    store.write(vec![put("a", &[("y", "4")], &[], None)]).unwrap();
+    assert_eq!(store.read("a"), fields(&[("y", "4")]), "the old fields do not come back");
+    assert_eq!(store.bytes(), 3);
+}
