@@ -1,0 +1,150 @@
+//! OffsetCommit and OffsetFetch.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequest;
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{GroupId, TopicName};
+
+use super::text;
+use crate::groups::{Caller, Commit, Committed, Offsets};
+use crate::server::Shared;
+
+pub(super) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let metadata_max = shared.config.limits.offset_metadata_bytes_max;
+    let mut commits = Vec::new();
+    // What is wrong with single offsets; the others are kept all the same, as in Kafka.
+    let mut faults: Vec<Vec<Option<ResponseError>>> = Vec::new();
+    for topic in &request.topics {
+        let fault = |partition: i32, metadata: &str| {
+            if shared.topics.partition(&topic.name, partition).is_none() {
+                Some(ResponseError::UnknownTopicOrPartition)
+            } else if metadata.len() > metadata_max {
+                Some(ResponseError::OffsetMetadataTooLarge)
+            } else {
+                None
+            }
+        };
+        let mut of_topic = Vec::new();
+        for partition in &topic.partitions {
+            let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
+            let fault = fault(partition.partition_index, metadata);
+            of_topic.push(fault);
+            if fault.is_none() {
+                commits.push(Commit {
+                    topic: topic.name.to_string(),
+                    partition: partition.partition_index,
+                    committed: Committed {
+                        offset: partition.committed_offset,
+                        leader_epoch: partition.committed_leader_epoch,
+                        metadata: metadata.to_owned(),
+                    },
+                });
+            }
+        }
+        faults.push(of_topic);
+    }
+    let caller = Caller {
+        member_id: &request.member_id,
+        instance: request.group_instance_id.as_deref(),
+        generation: request.generation_id_or_member_epoch,
+    };
+    let refused = shared.groups.commit(&request.group_id, &caller, commits).err();
+    let topics = request.topics.iter().zip(faults).map(|(topic, faults)| {
+        let partitions = topic.partitions.iter().zip(faults).map(|(partition, fault)| {
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(refused.or(fault).map_or(0, |code| code.code()))
+        });
+        OffsetCommitResponseTopic::default()
+            .with_name(TopicName(text(&topic.name)))
+            .with_partitions(partitions.collect())
+    });
+    OffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+/// Topics and partitions to tell of, with what is committed for each.
+type Rows = Vec<(String, Vec<(i32, Option<Committed>)>)>;
+
+/// The asked ones, or all that are committed.
+fn rows<'a>(offsets: &Offsets, asked: Option<impl Iterator<Item = (&'a str, &'a [i32])>>) -> Rows {
+    let Some(asked) = asked else {
+        let all = |(topic, partitions): (&String, &std::collections::BTreeMap<i32, Committed>)| {
+            let partitions = partitions.iter().map(|(&i, committed)| (i, Some(committed.clone())));
+            (topic.clone(), partitions.collect())
+        };
+        return offsets.iter().map(all).collect();
+    };
+    let row = |(topic, partitions): (&'a str, &'a [i32])| {
+        let committed = |i: &i32| offsets.get(topic).and_then(|of_topic| of_topic.get(i)).cloned();
+        (topic.to_owned(), partitions.iter().map(|i| (*i, committed(i))).collect())
+    };
+    asked.map(row).collect()
+}
+
+fn parts(committed: Option<Committed>) -> (i64, i32, String) {
+    committed.map_or((-1, -1, String::new()), |c| (c.offset, c.leader_epoch, c.metadata))
+}
+
+pub(super) fn fetch(
+    shared: &Shared,
+    request: OffsetFetchRequest,
+    version: i16,
+) -> OffsetFetchResponse {
+    if version >= 8 {
+        let groups = request.groups.iter().map(|group| {
+            let asked = group.topics.as_ref().map(|topics| {
+                topics.iter().map(|t| (t.name.as_str(), t.partition_indexes.as_slice()))
+            });
+            let rows = rows(&shared.groups.offsets(&group.group_id), asked);
+            OffsetFetchResponseGroup::default()
+                .with_group_id(GroupId(text(&group.group_id)))
+                .with_topics(rows.into_iter().map(topic_since_8).collect())
+        });
+        return OffsetFetchResponse::default().with_groups(groups.collect());
+    }
+    let asked = request
+        .topics
+        .as_ref()
+        .map(|topics| topics.iter().map(|t| (t.name.as_str(), t.partition_indexes.as_slice())));
+    let rows = rows(&shared.groups.offsets(&request.group_id), asked);
+    OffsetFetchResponse::default().with_topics(rows.into_iter().map(topic_before_8).collect())
+}
+
+fn topic_since_8(
+    (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
+) -> OffsetFetchResponseTopics {
+    let partition = |(index, committed)| {
+        let (offset, leader_epoch, metadata) = parts(committed);
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(index)
+            .with_committed_offset(offset)
+            .with_committed_leader_epoch(leader_epoch)
+            .with_metadata(Some(text(&metadata)))
+    };
+    OffsetFetchResponseTopics::default()
+        .with_name(TopicName(text(&topic)))
+        .with_partitions(partitions.into_iter().map(partition).collect())
+}
+
+fn topic_before_8(
+    (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
+) -> OffsetFetchResponseTopic {
+    let partition = |(index, committed)| {
+        let (offset, leader_epoch, metadata) = parts(committed);
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(index)
+            .with_committed_offset(offset)
+            .with_committed_leader_epoch(leader_epoch)
+            .with_metadata(Some(text(&metadata)))
+    };
+    OffsetFetchResponseTopic::default()
+        .with_name(TopicName(text(&topic)))
+        .with_partitions(partitions.into_iter().map(partition).collect())
+}

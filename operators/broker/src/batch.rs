@@ -1,0 +1,233 @@
+//! The head of a record batch (format 2), the checks a batch must pass, and its two patched fields.
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+
+/// Everything before the records.
+pub(crate) const HEAD_BYTES: usize = 61;
+/// The bytes that an append rewrites: base offset, length (as it was), leader epoch.
+pub(crate) const PATCHED_BYTES: usize = 16;
+/// The only leader epoch there is: one node leads for ever.
+pub(crate) const LEADER_EPOCH: i32 = 0;
+
+/// `batch_length` counts from after itself.
+const LENGTH_ENDS: usize = 12;
+const CRC_FROM: usize = 21;
+const CODEC_MASK: i16 = 0b111;
+const CODEC_LAST: i16 = 4;
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub base_offset: i64,
+    /// The whole batch.
+    pub bytes: usize,
+    pub magic: i8,
+    pub crc: u32,
+    pub attributes: i16,
+    pub last_offset_delta: i32,
+    pub base_timestamp: i64,
+    pub max_timestamp: i64,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub base_sequence: i32,
+    pub records: i32,
+}
+
+impl Head {
+    /// `None` if `bytes` is shorter than a head or its length field cannot be one.
+    pub fn read(bytes: &[u8]) -> Option<Head> {
+        let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
+        let i16_at = |at: usize| i16::from_be_bytes([head[at], head[at + 1]]);
+        let i32_at = |at: usize| {
+            i32::from_be_bytes(*head[at..].first_chunk().expect("the head holds its fields"))
+        };
+        let i64_at = |at: usize| {
+            i64::from_be_bytes(*head[at..].first_chunk().expect("the head holds its fields"))
+        };
+        let bytes = usize::try_from(i32_at(8)).ok()? + LENGTH_ENDS;
+        if bytes < HEAD_BYTES {
+            return None;
+        }
+        Some(Head {
+            base_offset: i64_at(0),
+            bytes,
+            magic: head[16] as i8,
+            crc: i32_at(17) as u32,
+            attributes: i16_at(21),
+            last_offset_delta: i32_at(23),
+            base_timestamp: i64_at(27),
+            max_timestamp: i64_at(35),
+            producer_id: i64_at(43),
+            producer_epoch: i16_at(51),
+            base_sequence: i32_at(53),
+            records: i32_at(57),
+        })
+    }
+
+    pub fn end_offset(&self) -> i64 {
+        self.base_offset + i64::from(self.last_offset_delta) + 1
+    }
+
+    pub fn is_compressed(&self) -> bool {
+        self.attributes & CODEC_MASK != 0
+    }
+
+    pub fn crc_fits(&self, batch: &[u8]) -> bool {
+        crc32c::crc32c(&batch[CRC_FROM..]) == self.crc
+    }
+}
+
+/// Takes what a client sent for one partition: exactly one batch, whole and sound.
+pub(crate) fn check(batch: &Bytes, bytes_max: i64) -> Result<Head, ResponseError> {
+    if batch.len() as i64 > bytes_max {
+        return Err(ResponseError::MessageTooLarge);
+    }
+    // Old message sets have their magic at the same place.
+    if batch.len() > 16 && (0..2).contains(&(batch[16] as i8)) {
+        return Err(ResponseError::UnsupportedForMessageFormat);
+    }
+    let head = Head::read(batch).ok_or(ResponseError::CorruptMessage)?;
+    // Since format 2 a request carries one batch a partition.
+    if head.bytes != batch.len() || head.magic != 2 {
+        let several = head.magic == 2 && head.bytes < batch.len();
+        return Err(if several {
+            ResponseError::InvalidRecord
+        } else {
+            ResponseError::CorruptMessage
+        });
+    }
+    if !head.crc_fits(batch) {
+        return Err(ResponseError::CorruptMessage);
+    }
+    if head.attributes & TRANSACTIONAL != 0 {
+        return Err(ResponseError::InvalidTxnState);
+    }
+    let counts = head.records > 0 && head.last_offset_delta == head.records - 1;
+    let sequenced = head.producer_id < 0 || (head.producer_epoch >= 0 && head.base_sequence >= 0);
+    if !counts || !sequenced || head.attributes & CONTROL != 0 {
+        return Err(ResponseError::InvalidRecord);
+    }
+    if head.attributes & CODEC_MASK > CODEC_LAST {
+        return Err(ResponseError::UnsupportedCompressionType);
+    }
+    Ok(head)
+}
+
+/// The first bytes of the batch as stored: at `base_offset`, in the only leader epoch.
+pub(crate) fn patched(batch: &[u8], base_offset: i64) -> [u8; PATCHED_BYTES] {
+    let mut head = [0; PATCHED_BYTES];
+    head[..8].copy_from_slice(&base_offset.to_be_bytes());
+    head[8..12].copy_from_slice(&batch[8..12]);
+    head[12..].copy_from_slice(&LEADER_EPOCH.to_be_bytes());
+    head
+}
+
+/// Offset delta and timestamp of each record of an uncompressed batch; ends early on bad bytes.
+pub(crate) fn timestamps(head: &Head, batch: &[u8]) -> impl Iterator<Item = (i32, i64)> {
+    let mut rest = batch.get(HEAD_BYTES..).unwrap_or_default();
+    let base = head.base_timestamp;
+    (0..head.records).map_while(move |_| {
+        let bytes = usize::try_from(varint(&mut rest)?).ok()?;
+        let mut record = rest.get(..bytes)?;
+        rest = &rest[bytes..];
+        record = record.get(1..)?;
+        let timestamp = base.wrapping_add(varint(&mut record)?);
+        let delta = i32::try_from(varint(&mut record)?).ok()?;
+        Some((delta, timestamp))
+    })
+}
+
+/// A zigzag varint, taken off the front.
+fn varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use kafka_protocol::records::{
+        Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+    };
+
+    /// One uncompressed batch of `timestamps.len()` records, encoded by the outside crate.
+    pub fn batch(producer: (i64, i16, i32), timestamps: &[i64]) -> Bytes {
+        let records: Vec<Record> = timestamps
+            .iter()
+            .enumerate()
+            .map(|(i, &timestamp)| Record {
+                transactional: false,
+                control: false,
+                partition_leader_epoch: -1,
+                producer_id: producer.0,
+                producer_epoch: producer.1,
+                timestamp_type: TimestampType::Creation,
+                offset: i as i64,
+                sequence: producer.2 + i as i32,
+                timestamp,
+                key: Some(Bytes::from(format!("key{i}"))),
+                value: Some(Bytes::from(format!("value{i}"))),
+                headers: Default::default(),
+                delete_horizon: false,
+            })
+            .collect();
+        let mut bytes = BytesMut::new();
+        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+        RecordBatchEncoder::encode(&mut bytes, records.iter(), &options).unwrap();
+        bytes.freeze()
+    }
+
+    #[test]
+    fn the_head_of_a_batch_made_elsewhere_is_read() {
+        let bytes = batch((7, 1, 40), &[1000, 1005, 1002]);
+        let head = check(&bytes, 1 << 20).unwrap();
+        assert_eq!((head.producer_id, head.producer_epoch, head.base_sequence), (7, 1, 40));
+        assert_eq!((head.base_timestamp, head.max_timestamp, head.records), (1000, 1005, 3));
+        let seen: Vec<_> = timestamps(&head, &bytes).collect();
+        assert_eq!(seen, [(0, 1000), (1, 1005), (2, 1002)]);
+    }
+
+    #[test]
+    fn a_patched_batch_keeps_its_checksum() {
+        let bytes = batch((-1, -1, -1), &[1, 2]);
+        let mut stored = patched(&bytes, 77).to_vec();
+        stored.extend_from_slice(&bytes[PATCHED_BYTES..]);
+        let head = Head::read(&stored).unwrap();
+        assert_eq!((head.base_offset, head.end_offset()), (77, 79));
+        assert!(head.crc_fits(&stored));
+    }
+
+    #[test]
+    fn unsound_batches_are_refused() {
+        let good = batch((-1, -1, -1), &[1, 2]);
+        let flipped = |at: usize| {
+            let mut bytes = good.to_vec();
+            bytes[at] ^= 1;
+            check(&Bytes::from(bytes), 1 << 20)
+        };
+        assert_eq!(flipped(good.len() - 1), Err(ResponseError::CorruptMessage));
+        assert_eq!(flipped(20), Err(ResponseError::CorruptMessage));
+        assert_eq!(check(&good.slice(..40), 1 << 20), Err(ResponseError::CorruptMessage));
+        assert_eq!(check(&Bytes::new(), 1 << 20), Err(ResponseError::CorruptMessage));
+        assert_eq!(check(&good, 10), Err(ResponseError::MessageTooLarge));
+        let twice = Bytes::from([&good[..], &good[..]].concat());
+        assert_eq!(check(&twice, 1 << 20), Err(ResponseError::InvalidRecord));
+        let mut old = good.to_vec();
+        old[16] = 1;
+        assert_eq!(
+            check(&Bytes::from(old), 1 << 20),
+            Err(ResponseError::UnsupportedForMessageFormat)
+        );
+    }
+}

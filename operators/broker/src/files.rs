@@ -1,0 +1,51 @@
+//! Small files written whole: a reader, or a restart, sees the old text or the new one.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// How far a change has to get before it counts: a power cut spares only what is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    PageCache,
+    Disk,
+}
+
+/// Writes `value` as JSON beside `path` and renames it into place.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize, to: Durability) -> Result<()> {
+    let text = serde_json::to_vec(value)
+        .map_err(|source| Error::Unreadable { path: path.to_path_buf(), source })?;
+    let aside = path.with_extension("tmp");
+    let mut file = fs::File::create(&aside).map_err(Error::io(&aside))?;
+    file.write_all(&text).map_err(Error::io(&aside))?;
+    if to == Durability::Disk {
+        file.sync_all().map_err(Error::io(&aside))?;
+    }
+    fs::rename(&aside, path).map_err(Error::io(path))?;
+    match path.parent() {
+        Some(dir) if to == Durability::Disk => sync_dir(dir),
+        _ => Ok(()),
+    }
+}
+
+/// Forces the names in a folder to the disk; a file's own sync does not cover its name.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))
+}
+
+/// `None` when there is no such file.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(path)(e)),
+    };
+    let value = serde_json::from_slice(&text)
+        .map_err(|source| Error::Unreadable { path: path.to_path_buf(), source })?;
+    Ok(Some(value))
+}

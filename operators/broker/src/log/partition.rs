@@ -1,0 +1,481 @@
+//! One partition: appends, finds what a reader asks for, forgets what retention says.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+use tokio::sync::Notify;
+
+use super::recovery::{self, open_for_append};
+use super::segment::Segment;
+use super::walk::Walk;
+use crate::batch::{self, HEAD_BYTES, Head, PATCHED_BYTES};
+use crate::error::{Error, Result};
+use crate::files::{Durability, sync_dir, write_json};
+use crate::producers::{Producers, Snapshot, Verdict};
+use crate::topic_config::TopicConfig;
+
+#[derive(Debug)]
+pub(crate) struct Partition {
+    dir: PathBuf,
+    durability: Durability,
+    log: Mutex<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// Oldest first; the last one is appended to. Never empty.
+    segments: VecDeque<Segment>,
+    active: Arc<File>,
+    producers: Producers,
+    /// Fetches to wake at the next append.
+    waiting: Vec<Arc<Notify>>,
+    /// Closed segments whose index file is still to be written.
+    unsealed: Vec<Unsealed>,
+    /// Appended to since the last sync.
+    dirty: bool,
+    life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// The topic is gone.
+    Deleted,
+    /// A failed write could not be undone: what is in the file is not what was acknowledged.
+    Broken,
+}
+
+#[derive(Debug)]
+struct Unsealed {
+    base_offset: i64,
+    file: Arc<File>,
+    producers: Snapshot,
+}
+
+/// First offset kept, and the one the next record gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub start: i64,
+    pub end: i64,
+}
+
+pub(crate) struct Appended {
+    pub base_offset: i64,
+    pub start_offset: i64,
+    /// The file to sync where a sync comes before the acknowledgement; `None` for a duplicate.
+    pub file: Option<Arc<File>>,
+}
+
+/// Where the records that a fetch wants lie.
+pub(crate) struct Found {
+    file: Arc<File>,
+    position: u64,
+    end: u64,
+    first_batch_bytes: usize,
+    /// In this segment and all after it.
+    pub available_bytes: u64,
+}
+
+impl Partition {
+    pub fn open(dir: PathBuf, producers_max: usize, durability: Durability) -> Result<Partition> {
+        let opened = recovery::open(&dir, producers_max)?;
+        let log = Log {
+            segments: opened.segments,
+            active: Arc::new(opened.active),
+            producers: opened.producers,
+            waiting: Vec::new(),
+            unsealed: Vec::new(),
+            dirty: false,
+            life: Life::Open,
+        };
+        Ok(Partition { dir, durability, log: Mutex::new(log) })
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("no holder panics")
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        self.log().bounds()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.log().segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Appends a checked batch. When this returns, the batch is in the page cache and readable.
+    pub fn append(
+        &self,
+        head: &Head,
+        batch: &Bytes,
+        config: &TopicConfig,
+    ) -> Result<Appended, ResponseError> {
+        let mut log = self.log();
+        log.check_open()?;
+        let start_offset = log.bounds().start;
+        match log.producers.verdict(head) {
+            Verdict::Append => {}
+            Verdict::Duplicate { base_offset } => {
+                return Ok(Appended { base_offset, start_offset, file: None });
+            }
+            Verdict::OutOfOrder => return Err(ResponseError::OutOfOrderSequenceNumber),
+            Verdict::StaleEpoch => return Err(ResponseError::InvalidProducerEpoch),
+        }
+        let active = log.active_segment();
+        if active.bytes > 0 && active.bytes + batch.len() as u64 > config.segment_bytes as u64 {
+            self.roll(&mut log).map_err(|error| storage(&error))?;
+        }
+        let base_offset = log.bounds().end;
+        log.write(&batch::patched(batch, base_offset), &batch[PATCHED_BYTES..])?;
+        let head = Head { base_offset, ..head.clone() };
+        log.active_segment().note(&head);
+        log.producers.record(&head, base_offset);
+        log.dirty = true;
+        log.wake();
+        Ok(Appended { base_offset, start_offset, file: Some(Arc::clone(&log.active)) })
+    }
+
+    /// Finds the records from `offset` on; `None` at the end of the log. With `waiter`, it is
+    /// notified (once) at the next append, whatever is found now.
+    pub fn find(
+        &self,
+        offset: i64,
+        waiter: Option<&Arc<Notify>>,
+    ) -> (Result<Option<Found>, ResponseError>, Bounds) {
+        let mut log = self.log();
+        let bounds = log.bounds();
+        let place = log.check_open().and_then(|()| log.place(offset));
+        if let (Some(waiter), Ok(_)) = (waiter, &place)
+            && !log.waiting.iter().any(|other| Arc::ptr_eq(other, waiter))
+        {
+            log.waiting.push(Arc::clone(waiter));
+        }
+        drop(log);
+        let found = match place {
+            Ok(Some(place)) => place.walk_to(offset).map_err(|error| storage(&error)),
+            Ok(None) => Ok(None),
+            Err(code) => Err(code),
+        };
+        (found, bounds)
+    }
+
+    /// As `find`, without looking where the records lie.
+    pub fn check(&self, offset: i64) -> (Result<(), ResponseError>, Bounds) {
+        let log = self.log();
+        let bounds = log.bounds();
+        let checked = log.check_open().and_then(|()| log.check_offset(offset));
+        (checked, bounds)
+    }
+
+    pub fn stop_waiting(&self, waiter: &Arc<Notify>) {
+        self.log().waiting.retain(|other| !Arc::ptr_eq(other, waiter));
+    }
+
+    /// Offset and time of the first record at or after `timestamp`. In a compressed batch the
+    /// records are not looked into: then it is the batch's first record, so a reader from there
+    /// misses nothing and may see some earlier ones.
+    pub fn offset_for_time(&self, timestamp: i64) -> Result<Option<(i64, i64)>, ResponseError> {
+        let place = {
+            let log = self.log();
+            log.check_open()?;
+            let reached = log.segments.iter().position(|s| s.max_timestamp >= timestamp);
+            let Some(i) = reached else { return Ok(None) };
+            let from = log.segments[i].position_before_time(timestamp);
+            log.place_in(i, from).map_err(|error| storage(&error))?
+        };
+        place.first_at_or_after(timestamp).map_err(|error| storage(&error))
+    }
+
+    /// Offset and time of the record with the latest time, with the same limit.
+    pub fn offset_of_latest_time(&self) -> Result<Option<(i64, i64)>, ResponseError> {
+        let latest = self.log().segments.iter().map(|segment| segment.max_timestamp).max();
+        match latest {
+            Some(latest) if latest >= 0 => self.offset_for_time(latest),
+            _ => Ok(None),
+        }
+    }
+
+    /// Closes the last segment and starts the next.
+    fn roll(&self, log: &mut Log) -> Result<()> {
+        let closed = log.active_segment().base_offset;
+        let next = Segment::new(&self.dir, log.bounds().end);
+        let file = Arc::new(open_for_append(&next.path)?);
+        if self.durability == Durability::Disk {
+            sync_dir(&self.dir)?;
+        }
+        let file = std::mem::replace(&mut log.active, file);
+        let producers = log.producers.snapshot();
+        log.unsealed.push(Unsealed { base_offset: closed, file, producers });
+        log.segments.push_back(next);
+        Ok(())
+    }
+
+    /// Deletes whole segments that are too old or too many; returns how many.
+    pub fn retain(&self, config: &TopicConfig, now_ms: i64) -> Result<usize> {
+        let mut log = self.log();
+        if log.life != Life::Open {
+            return Ok(0);
+        }
+        let too_old = |segment: &Segment| {
+            config.retention_ms >= 0
+                && segment.bytes > 0
+                && now_ms.saturating_sub(segment.newest_ms()) > config.retention_ms
+        };
+        if log.segments.len() == 1 && too_old(&log.segments[0]) {
+            self.roll(&mut log)?;
+        }
+        let mut total: u64 = log.segments.iter().map(|segment| segment.bytes).sum();
+        let mut deleted = 0;
+        while log.segments.len() > 1 {
+            let oldest = &log.segments[0];
+            let too_many = config.retention_bytes >= 0
+                && total - oldest.bytes >= config.retention_bytes as u64;
+            if !too_many && !too_old(oldest) {
+                break;
+            }
+            total -= oldest.bytes;
+            remove_if_there(&oldest.index_path())?;
+            remove_if_there(&oldest.path)?;
+            let base_offset = oldest.base_offset;
+            log.unsealed.retain(|unsealed| unsealed.base_offset != base_offset);
+            log.segments.pop_front();
+            deleted += 1;
+            // The newest may be too old as well, and is closed first.
+            if log.segments.len() == 1 && too_old(&log.segments[0]) {
+                self.roll(&mut log)?;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Writes the index files of segments closed since the last call. Not to be called twice at
+    /// a time, nor beside `retain`.
+    pub fn seal(&self) -> Result<()> {
+        let unsealed = std::mem::take(&mut self.log().unsealed);
+        for segment in unsealed {
+            segment.file.sync_data().map_err(Error::io(&self.dir))?;
+            let log = self.log();
+            let closed = log.segments.iter().find(|s| s.base_offset == segment.base_offset);
+            let Some(closed) = closed else { continue };
+            let (path, index) = (closed.index_path(), closed.index_file(segment.producers));
+            drop(log);
+            let written = write_json(&path, &index, Durability::Disk);
+            // A topic deleted meanwhile has taken its folder along.
+            if self.log().life == Life::Open {
+                written?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forces what was appended to the disk.
+    pub fn sync(&self) -> Result<()> {
+        let mut log = self.log();
+        if !std::mem::take(&mut log.dirty) || log.life == Life::Deleted {
+            return Ok(());
+        }
+        let mut files: Vec<_> = log.unsealed.iter().map(|u| Arc::clone(&u.file)).collect();
+        files.push(Arc::clone(&log.active));
+        drop(log);
+        for file in files {
+            if let Err(source) = file.sync_data() {
+                self.log().dirty = true;
+                return Err(Error::io(&self.dir)(source));
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on the partition is unknown to clients, waiting ones included.
+    pub fn delete(&self) {
+        let mut log = self.log();
+        log.life = Life::Deleted;
+        log.wake();
+    }
+}
+
+impl Log {
+    fn bounds(&self) -> Bounds {
+        let first = self.segments.front().expect("a log has a segment");
+        let last = self.segments.back().expect("a log has a segment");
+        Bounds { start: first.base_offset, end: last.end_offset }
+    }
+
+    fn check_open(&self) -> Result<(), ResponseError> {
+        match self.life {
+            Life::Open => Ok(()),
+            Life::Deleted => Err(ResponseError::UnknownTopicOrPartition),
+            Life::Broken => Err(ResponseError::KafkaStorageError),
+        }
+    }
+
+    fn active_segment(&mut self) -> &mut Segment {
+        self.segments.back_mut().expect("a log has a segment")
+    }
+
+    fn wake(&mut self) {
+        for waiter in self.waiting.drain(..) {
+            waiter.notify_one();
+        }
+    }
+
+    /// All of it or, as far as any reader can tell, nothing.
+    fn write(&mut self, head: &[u8], rest: &[u8]) -> Result<(), ResponseError> {
+        let mut file = &*self.active;
+        let Err(error) = write_all(&mut file, &mut [IoSlice::new(head), IoSlice::new(rest)]) else {
+            return Ok(());
+        };
+        let bytes = self.active_segment().bytes;
+        if let Err(undo) = self.active.set_len(bytes) {
+            tracing::error!(%error, %undo, "partition is closed: a failed write stays in its file");
+            self.life = Life::Broken;
+        }
+        Err(storage(&error))
+    }
+
+    fn check_offset(&self, offset: i64) -> Result<(), ResponseError> {
+        let Bounds { start, end } = self.bounds();
+        let is_in_range = (start..=end).contains(&offset);
+        if is_in_range { Ok(()) } else { Err(ResponseError::OffsetOutOfRange) }
+    }
+
+    fn place(&self, offset: i64) -> Result<Option<Place>, ResponseError> {
+        self.check_offset(offset)?;
+        if offset == self.bounds().end {
+            return Ok(None);
+        }
+        let i = self.segments.partition_point(|segment| segment.end_offset <= offset);
+        let from = self.segments[i].position_before(offset);
+        self.place_in(i, from).map(Some).map_err(|error| storage(&error))
+    }
+
+    fn place_in(&self, segment: usize, from: u64) -> Result<Place> {
+        let later_bytes = self.segments.iter().skip(segment + 1).map(|s| s.bytes).sum();
+        let is_last = segment + 1 == self.segments.len();
+        let segment = &self.segments[segment];
+        // Closed segments are opened for each read: open files stay bounded by the partitions.
+        let file = if is_last {
+            Arc::clone(&self.active)
+        } else {
+            Arc::new(File::open(&segment.path).map_err(Error::io(&segment.path))?)
+        };
+        Ok(Place { file, from, end: segment.bytes, later_bytes })
+    }
+}
+
+/// A batch start near what is wanted, found under the lock; the rest is read without it.
+struct Place {
+    file: Arc<File>,
+    from: u64,
+    end: u64,
+    later_bytes: u64,
+}
+
+impl Place {
+    fn walk_to(self, offset: i64) -> io::Result<Option<Found>> {
+        let mut walk = Walk::new(&self.file, self.from, self.end);
+        while let Some((position, head)) = walk.next()? {
+            if head.end_offset() > offset {
+                return Ok(Some(Found {
+                    position,
+                    end: self.end,
+                    first_batch_bytes: head.bytes,
+                    available_bytes: self.end - position + self.later_bytes,
+                    file: self.file,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn first_at_or_after(self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
+        let mut walk = Walk::new(&self.file, self.from, self.end);
+        while let Some((position, head)) = walk.next()? {
+            if head.max_timestamp < timestamp {
+                continue;
+            }
+            let first = (head.base_offset, head.base_timestamp);
+            if head.base_timestamp >= timestamp || head.is_compressed() {
+                return Ok(Some(first));
+            }
+            let mut batch = vec![0; head.bytes];
+            self.file.read_exact_at(&mut batch, position)?;
+            let mut times = batch::timestamps(&head, &batch);
+            let record = times.find(|&(_, time)| time >= timestamp);
+            return Ok(Some(
+                record.map_or(first, |(delta, time)| (head.base_offset + i64::from(delta), time)),
+            ));
+        }
+        Ok(None)
+    }
+}
+
+/// How much a read may give at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    pub bytes: usize,
+    /// Give the first batch even if it alone is larger: a reader must get past it.
+    pub first_whole: bool,
+}
+
+impl Found {
+    /// How many bytes `read` will take at most.
+    pub fn bytes_to_read(&self, allowed: Allowance) -> usize {
+        let bytes = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        if allowed.bytes < self.first_batch_bytes {
+            return if allowed.first_whole { self.first_batch_bytes } else { 0 };
+        }
+        bytes.min(allowed.bytes)
+    }
+
+    /// Whole batches, from the one that holds the wanted offset; `scratch` lends its space.
+    pub fn read(&self, allowed: Allowance, scratch: &mut BytesMut) -> io::Result<Bytes> {
+        let bytes = self.bytes_to_read(allowed);
+        scratch.clear();
+        scratch.resize(bytes, 0);
+        self.file.read_exact_at(scratch, self.position)?;
+        let mut whole = 0;
+        while scratch.len() - whole >= HEAD_BYTES {
+            match Head::read(&scratch[whole..]) {
+                Some(head) if whole + head.bytes <= scratch.len() => whole += head.bytes,
+                _ => break,
+            }
+        }
+        Ok(scratch.split_to(whole).freeze())
+    }
+}
+
+/// `write_all` for several slices: one system call in the common case, and no copy to join them.
+fn write_all(file: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => IoSlice::advance_slices(&mut slices, n),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn storage(error: &impl std::fmt::Display) -> ResponseError {
+    tracing::error!(%error, "partition storage failed");
+    ResponseError::KafkaStorageError
+}
+
+#[cfg(test)]
+#[path = "partition_tests.rs"]
+mod tests;

@@ -1,0 +1,67 @@
+//! One suite of cases, against the embedded broker and (with NOWCAST_KAFKA) real Apache Kafka.
+//!
+//! A case takes a bootstrap address and knows nothing else. NOWCAST_KAFKA is the address of a
+//! running Kafka; without it those tests say so and pass. `durability` holds what only the
+//! embedded broker is asked: crashes, restarts, its own limits.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of it is test code")]
+
+mod admin;
+mod durability;
+mod groups;
+mod limits;
+mod offsets;
+mod protocol;
+mod raw;
+mod records;
+mod support;
+
+/// Each case twice: on a fresh embedded broker, and on Kafka where there is one.
+macro_rules! conformance {
+    ($($module:ident::$case:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test]
+            fn $case() {
+                let broker = crate::support::Embedded::start();
+                crate::$module::$case(&broker.bootstrap());
+            })*
+        }
+        mod kafka {
+            $(#[test]
+            fn $case() {
+                match std::env::var("NOWCAST_KAFKA") {
+                    Ok(bootstrap) => crate::$module::$case(&bootstrap),
+                    Err(_) => println!("skipped: NOWCAST_KAFKA is not set"),
+                }
+            })*
+        }
+    };
+}
+
+conformance!(
+    records::every_compression_keeps_keys_headers_and_times,
+    records::partitions_keep_their_order,
+    records::an_idempotent_producer_writes_each_record_once,
+    records::every_kind_of_acknowledgement_works,
+    records::a_batch_over_the_limit_is_refused,
+    records::a_batch_with_a_wrong_checksum_is_refused,
+    records::a_repeated_sequence_is_recognised_and_a_gap_refused,
+    offsets::offsets_are_found_by_time,
+    offsets::an_offset_out_of_range_is_told,
+    offsets::watermarks_follow_the_log,
+    offsets::a_long_poll_ends_with_the_first_record,
+    offsets::a_long_poll_waits_for_its_bytes,
+    offsets::an_empty_fetch_ends_in_time,
+    groups::two_consumers_share_and_resume,
+    groups::cooperative_consumers_share,
+    groups::committed_offsets_are_kept_apart,
+    groups::groups_are_listed_described_and_deleted,
+    groups::a_stranger_is_told_to_join,
+    admin::topics_are_created_and_deleted,
+    admin::topics_that_cannot_be_are_refused,
+    admin::partitions_are_added,
+    admin::retention_is_configured,
+    admin::settings_change_one_by_one,
+    protocol::a_newer_api_versions_is_answered_in_version_zero,
+    protocol::an_unknown_fetch_session_is_told,
+);
