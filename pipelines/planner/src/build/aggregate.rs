@@ -1,0 +1,405 @@
+//! GROUP BY over windows.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::expr::AggregateFunctionParams;
+use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
+use nowcast_engine::evaluate::{ColumnAt, Projection};
+use nowcast_engine::{Evaluate, Route};
+use nowcast_transforms::{
+    AggregateCall, AggregateFunction, AttachedWindowAggregate, AttachedWindowAggregateSpec, Calc,
+    WindowAggregate, WindowAggregateSpec,
+};
+
+use super::{Lowered, Lowering, boxed, by};
+use crate::catalog::Role;
+use crate::error::SqlResult;
+use crate::node::{FlinkNode, FlinkOp, WindowFunction};
+use crate::types::WINDOW_BOUND;
+
+/// A column above a window function, in terms of the rows below it.
+#[derive(Clone)]
+enum Slot {
+    Below(Expr),
+    Start,
+    End,
+    Time,
+}
+
+/// Projections and filters above a window function, pulled below it: none of them reads the window.
+struct Inlined<'a> {
+    window: &'a WindowFunction,
+    below: &'a LogicalPlan,
+    columns: Vec<Slot>,
+    filters: Vec<Expr>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> SqlResult<Lowered> {
+        match inline(&aggregate.input) {
+            Some(inlined) => match self.window_keys(aggregate, &inlined) {
+                Some(keys) => self.window_aggregate(aggregate, &inlined, &keys),
+                None => self.attached(aggregate),
+            },
+            None => self.attached(aggregate),
+        }
+    }
+
+    /// What each GROUP BY expression is; `None` where the window is not whole among them or an
+    /// expression computes with it.
+    fn window_keys(&self, aggregate: &Aggregate, inlined: &Inlined) -> Option<Vec<Slot>> {
+        let schema = aggregate.input.schema();
+        let keys = aggregate.group_expr.iter().map(|expr| slot_of(expr, schema, &inlined.columns));
+        let keys = keys.collect::<Option<Vec<_>>>()?;
+        let has = |wanted: fn(&Slot) -> bool| keys.iter().any(wanted);
+        let arguments = aggregate.aggr_expr.iter().all(|expr| {
+            expr.column_refs().into_iter().all(|column| {
+                let index = schema.index_of_column(column);
+                index.is_ok_and(|index| matches!(inlined.columns[index], Slot::Below(_)))
+            })
+        });
+        (has(|slot| matches!(slot, Slot::End))
+            && has(|slot| matches!(slot, Slot::Start))
+            && arguments)
+            .then_some(keys)
+    }
+
+    fn window_aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        inlined: &Inlined,
+        group: &[Slot],
+    ) -> SqlResult<Lowered> {
+        let input = self.lower(inlined.below)?;
+        let time = self.event_time(inlined.window, inlined.below, &input)?;
+        let below = inlined.below.schema();
+        let mut wanted = vec![Expr::from(below.qualified_field(time))];
+        let mut keys = vec![];
+        for slot in group {
+            if let Slot::Below(expr) = slot {
+                keys.push(place(&mut wanted, expr.clone()));
+            }
+        }
+        let outer = aggregate.input.schema();
+        let calls =
+            self.calls(aggregate, &mut wanted, |expr| substitute(expr, outer, &inlined.columns))?;
+        let filter = inlined.filters.iter().cloned().reduce(Expr::and);
+        let input = self.arguments(input, below, filter.as_ref(), &wanted)?;
+
+        let mut fields: Vec<_> =
+            keys.iter().map(|key| input.schema.fields()[*key].clone()).collect();
+        fields.extend(calls.iter().enumerate().map(|(number, call)| {
+            Arc::new(Field::new(format!("aggregate_{number}"), call.output.clone(), true))
+        }));
+        let time_type = input.schema.field(0).data_type().clone();
+        let window = [
+            ("window_start", WINDOW_BOUND),
+            ("window_end", WINDOW_BOUND),
+            ("window_time", time_type),
+        ];
+        let first = fields.len();
+        fields.extend(window.map(|(name, ty)| Arc::new(Field::new(name, ty, true))));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let spec = WindowAggregateSpec {
+            window: inlined.window.window,
+            time: 0,
+            keys: keys.clone(),
+            aggregates: calls.clone(),
+            input_schema: Arc::clone(&input.schema),
+            schema: Arc::clone(&schema),
+        };
+        let text = format!("{:?} on {}", inlined.window.window, inlined.window.time.name);
+        let route = by(&keys);
+        let make = move |_| Ok(boxed(WindowAggregate::new(spec.clone())?));
+        let roles = vec![Role::Plain; schema.fields().len()];
+        let windowed = self.operator(
+            "WindowAggregate",
+            &text,
+            vec![(input.node, route)],
+            schema,
+            roles,
+            Arc::new(make),
+        )?;
+        let mut next = 0;
+        let group = group.iter().map(|slot| match slot {
+            Slot::Below(_) => {
+                next += 1;
+                (next - 1, Role::Plain)
+            }
+            Slot::Start => (first, Role::WindowStart),
+            Slot::End => (first + 1, Role::WindowEnd),
+            Slot::Time => (first + 2, Role::EventTime),
+        });
+        let group: Vec<(usize, Role)> = group.collect();
+        let aggregates = (0..calls.len()).map(|number| (keys.len() + number, Role::Plain));
+        let order = group.into_iter().chain(aggregates).collect();
+        self.ordered(windowed, order, aggregate)
+    }
+
+    /// GROUP BY window columns that the rows carry already.
+    fn attached(&mut self, aggregate: &Aggregate) -> SqlResult<Lowered> {
+        let input = self.lower(&aggregate.input)?;
+        let below = aggregate.input.schema();
+        let mut wanted = vec![];
+        let places: Vec<usize> =
+            aggregate.group_expr.iter().map(|expr| place(&mut wanted, expr.clone())).collect();
+        let calls = self.calls(aggregate, &mut wanted, Some)?;
+        let prepared = self.arguments(input, below, None, &wanted)?;
+        let role =
+            |wanted: Role| places.iter().copied().find(|place| prepared.roles[*place] == wanted);
+        let (Some(window_start), Some(window_end)) =
+            (role(Role::WindowStart), role(Role::WindowEnd))
+        else {
+            let message = "GROUP BY without a window is not supported yet";
+            return Err(self.extent.error_at(&["GROUP", "COUNT", "SUM"], message).hint(
+                "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY …, window_start, window_end",
+            ));
+        };
+        let is_window = |place: &usize| *place == window_start || *place == window_end;
+        let keys: Vec<usize> = places.iter().copied().filter(|place| !is_window(place)).collect();
+        let mut fields: Vec<_> =
+            keys.iter().map(|key| prepared.schema.fields()[*key].clone()).collect();
+        fields.extend(calls.iter().enumerate().map(|(number, call)| {
+            Arc::new(Field::new(format!("aggregate_{number}"), call.output.clone(), true))
+        }));
+        let first = fields.len();
+        let window = ["window_start", "window_end", "window_time"];
+        fields.extend(window.map(|name| Arc::new(Field::new(name, WINDOW_BOUND, true))));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let spec = AttachedWindowAggregateSpec {
+            window_start,
+            window_end,
+            keys: keys.clone(),
+            aggregates: calls.clone(),
+            input_schema: Arc::clone(&prepared.schema),
+            schema: Arc::clone(&schema),
+        };
+        let route = by(&keys);
+        let make = move |_| Ok(boxed(AttachedWindowAggregate::new(spec.clone())?));
+        let key_roles = keys.iter().map(|key| prepared.roles[*key]).collect::<Vec<_>>();
+        let roles = vec![Role::Plain; schema.fields().len()];
+        let windowed = self.operator(
+            "AttachedWindowAggregate",
+            "",
+            vec![(prepared.node, route)],
+            schema,
+            roles,
+            Arc::new(make),
+        )?;
+        let mut order = vec![];
+        let mut next = 0;
+        for place in &places {
+            if *place == window_start {
+                order.push((first, Role::WindowStart));
+            } else if *place == window_end {
+                order.push((first + 1, Role::WindowEnd));
+            } else {
+                order.push((next, key_roles[next]));
+                next += 1;
+            }
+        }
+        order.extend((0..calls.len()).map(|number| (keys.len() + number, Role::Plain)));
+        self.ordered(windowed, order, aggregate)
+    }
+
+    /// Columns in the order and with the names of the logical plan.
+    fn ordered(
+        &mut self,
+        windowed: Lowered,
+        order: Vec<(usize, Role)>,
+        aggregate: &Aggregate,
+    ) -> SqlResult<Lowered> {
+        let names = aggregate.schema.fields().iter();
+        let fields: Vec<_> = order
+            .iter()
+            .zip(names)
+            .map(|((column, _), field)| {
+                Field::new(field.name(), windowed.schema.field(*column).data_type().clone(), true)
+            })
+            .collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let columns =
+            order.iter().map(|(column, _)| Arc::new(ColumnAt(*column)) as Arc<dyn Evaluate>);
+        let projection = Projection { schema: Arc::clone(&schema), columns: columns.collect() };
+        let roles = order.into_iter().map(|(_, role)| role).collect();
+        let make = move |_| Ok(boxed(Calc::new(None, Some(projection.clone()))));
+        self.operator(
+            "Calc",
+            "columns in order",
+            vec![(windowed.node, Route::Forward)],
+            schema,
+            roles,
+            Arc::new(make),
+        )
+    }
+
+    /// Keys and arguments as columns.
+    pub(super) fn arguments(
+        &mut self,
+        input: Lowered,
+        schema: &DFSchema,
+        filter: Option<&Expr>,
+        wanted: &[Expr],
+    ) -> SqlResult<Lowered> {
+        let named: Vec<Expr> = wanted
+            .iter()
+            .enumerate()
+            .map(|(number, expr)| expr.clone().unalias().alias(format!("column_{number}")))
+            .collect();
+        self.calc(input, schema, filter, &named)
+    }
+
+    /// The aggregates, with their arguments among the `wanted` expressions.
+    fn calls(
+        &self,
+        aggregate: &Aggregate,
+        wanted: &mut Vec<Expr>,
+        below: impl Fn(Expr) -> Option<Expr>,
+    ) -> SqlResult<Vec<AggregateCall>> {
+        let schema = aggregate.input.schema();
+        let call = |expr: &Expr| {
+            let Expr::AggregateFunction(function) = expr.clone().unalias() else {
+                return Err(self
+                    .extent
+                    .error_at(&[], format!("{expr} is not an aggregate function")));
+            };
+            let (_, output) =
+                expr.to_field(schema).map_err(|error| self.extent.translate(error))?;
+            let AggregateFunctionParams { args, distinct, filter, order_by, .. } = function.params;
+            if !order_by.is_empty() {
+                let message = "ORDER BY inside an aggregate is not supported yet";
+                return Err(self
+                    .extent
+                    .error_at(&["ORDER"], message)
+                    .hint("values come in order of arrival"));
+            }
+            let mut put = |expr: Expr| match below(expr) {
+                Some(expr) => Ok(place(wanted, expr)),
+                None => Err(self
+                    .extent
+                    .error_at(&[], "an aggregate of window columns is not supported yet")),
+            };
+            let (function, args) = self.function(function.func.name(), args)?;
+            let args = args.into_iter().map(&mut put).collect::<SqlResult<_>>()?;
+            let filter = filter.map(|filter| put(*filter)).transpose()?;
+            Ok(AggregateCall {
+                function,
+                args,
+                distinct,
+                filter,
+                output: output.data_type().clone(),
+            })
+        };
+        aggregate.aggr_expr.iter().map(call).collect()
+    }
+
+    /// The operator's function, and those arguments that are columns.
+    pub(super) fn function(
+        &self,
+        name: &str,
+        mut args: Vec<Expr>,
+    ) -> SqlResult<(AggregateFunction, Vec<Expr>)> {
+        let function = match name {
+            "count" => {
+                // COUNT(*) counts a constant.
+                args.retain(|arg| !matches!(arg, Expr::Literal(value, _) if !value.is_null()));
+                AggregateFunction::Count
+            }
+            "sum" => AggregateFunction::Sum,
+            "avg" => AggregateFunction::Avg,
+            "min" => AggregateFunction::Min,
+            "max" => AggregateFunction::Max,
+            "first_value" => AggregateFunction::FirstValue,
+            "last_value" => AggregateFunction::LastValue,
+            "array_agg" => AggregateFunction::ArrayAgg,
+            "listagg" => {
+                let separator = match args.get(1) {
+                    None => ",".to_owned(),
+                    Some(Expr::Literal(ScalarValue::Utf8(Some(separator)), _)) => separator.clone(),
+                    Some(_) => {
+                        let message = "the separator of LISTAGG must be a string literal";
+                        return Err(self.extent.error_at(&["LISTAGG"], message));
+                    }
+                };
+                args.truncate(1);
+                AggregateFunction::ListAgg { separator }
+            }
+            other => {
+                let name = other.to_uppercase();
+                return Err(self
+                    .extent
+                    .error_at(&[&name], format!("{name} is not supported here"))
+                    .hint("ML_FORECAST and ML_NOWCAST are for OVER"));
+            }
+        };
+        Ok((function, args))
+    }
+}
+
+/// Position of an expression among `wanted`, added where it is not there.
+pub(super) fn place(wanted: &mut Vec<Expr>, expr: Expr) -> usize {
+    let expr = expr.unalias();
+    match wanted.iter().position(|known| *known == expr) {
+        Some(place) => place,
+        None => {
+            wanted.push(expr);
+            wanted.len() - 1
+        }
+    }
+}
+
+/// The window function below `plan`, where only projections and filters that do not read the window
+/// are between.
+fn inline(plan: &LogicalPlan) -> Option<Inlined<'_>> {
+    if let Some(node) = FlinkNode::of(plan) {
+        let FlinkOp::Window(window) = &node.op else { return None };
+        let below = node.input.schema().iter().map(|column| Slot::Below(Expr::from(column)));
+        let columns = below.chain([Slot::Start, Slot::End, Slot::Time]).collect();
+        return Some(Inlined { window, below: &node.input, columns, filters: vec![] });
+    }
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => inline(&alias.input),
+        LogicalPlan::Projection(projection) => {
+            let inlined = inline(&projection.input)?;
+            let schema = projection.input.schema();
+            let slots = projection.expr.iter().map(|expr| slot_of(expr, schema, &inlined.columns));
+            let columns = slots.collect::<Option<Vec<_>>>()?;
+            Some(Inlined { columns, ..inlined })
+        }
+        LogicalPlan::Filter(filter) => {
+            let mut inlined = inline(&filter.input)?;
+            let predicate =
+                substitute(filter.predicate.clone(), filter.input.schema(), &inlined.columns)?;
+            inlined.filters.push(predicate);
+            Some(inlined)
+        }
+        _ => None,
+    }
+}
+
+fn slot_of(expr: &Expr, schema: &DFSchema, columns: &[Slot]) -> Option<Slot> {
+    match expr.clone().unalias() {
+        Expr::Column(column) => Some(columns[schema.index_of_column(&column).ok()?].clone()),
+        other => substitute(other, schema, columns).map(Slot::Below),
+    }
+}
+
+/// The expression over the rows below the window; `None` where it reads the window.
+fn substitute(expr: Expr, schema: &DFSchema, columns: &[Slot]) -> Option<Expr> {
+    let mut reads_window = false;
+    let replaced = expr.transform_up(|expr| {
+        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+        match &columns[schema.index_of_column(column)?] {
+            Slot::Below(below) => Ok(Transformed::yes(below.clone())),
+            Slot::Start | Slot::End | Slot::Time => {
+                reads_window = true;
+                Ok(Transformed::no(expr))
+            }
+        }
+    });
+    let replaced = replaced.ok()?.data;
+    (!reads_window).then_some(replaced)
+}

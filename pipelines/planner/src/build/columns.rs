@@ -1,0 +1,29 @@
+//! What columns mean, through projections.
+
+use arrow::datatypes::DataType;
+use datafusion_common::DFSchema;
+use datafusion_expr::Expr;
+
+use crate::catalog::Role;
+
+/// A column keeps its role under another name; a computed value has none.
+pub fn role(expr: &Expr, schema: &DFSchema, roles: &[Role]) -> Role {
+    match expr.clone().unalias() {
+        Expr::Column(column) => {
+            schema.index_of_column(&column).map_or(Role::Plain, |index| roles[index])
+        }
+        // A cast that the planner adds between equal kinds of time leaves the time what it is.
+        Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Timestamp(..)) => {
+            Role::Plain
+        }
+        _ => Role::Plain,
+    }
+}
+
+/// Rows of a window have one time attribute: `window_time`.
+pub fn not_event_time(role: Role) -> Role {
+    match role {
+        Role::EventTime => Role::Plain,
+        other => other,
+    }
+}

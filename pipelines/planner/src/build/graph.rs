@@ -1,0 +1,64 @@
+//! The graph while statements add to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nowcast_engine::{Graph, Node};
+
+use super::Lowered;
+
+/// What `EXPLAIN` says of a node.
+#[derive(Debug, Clone)]
+pub struct NodeNote {
+    pub kind: String,
+    pub text: String,
+}
+
+impl NodeNote {
+    pub fn new(kind: &str, text: &str) -> Self {
+        Self { kind: kind.to_owned(), text: text.to_owned() }
+    }
+}
+
+#[derive(Default)]
+pub struct GraphBuilder {
+    graph: Graph,
+    notes: Vec<NodeNote>,
+    names: BTreeSet<String>,
+    /// Scans of tables that several statements read.
+    scans: BTreeMap<String, Lowered>,
+}
+
+impl GraphBuilder {
+    /// `base`, or `base#2` and so on where it is taken. The same statements in the same order get
+    /// the same names, so state finds its operator again.
+    pub fn free_name(&mut self, base: &str) -> String {
+        let numbered = (2..).map(|number| format!("{base}#{number}"));
+        let mut names = std::iter::once(base.to_owned()).chain(numbered);
+        let name = names.find(|name| !self.names.contains(name)).unwrap_or_else(|| base.to_owned());
+        self.names.insert(name.clone());
+        name
+    }
+
+    pub fn add(&mut self, node: Node, note: NodeNote) -> usize {
+        self.graph.nodes.push(node);
+        self.notes.push(note);
+        self.graph.nodes.len() - 1
+    }
+
+    pub fn scan_of(&self, table: &str) -> Option<Lowered> {
+        self.scans.get(table).cloned()
+    }
+
+    pub fn share_scan(&mut self, table: &str, scan: Lowered) {
+        self.scans.insert(table.to_owned(), scan);
+    }
+
+    /// A table may be declared anew under its old name.
+    pub fn forget_shared(&mut self) {
+        self.scans.clear();
+    }
+
+    pub fn finish(self) -> (Graph, Vec<NodeNote>) {
+        (self.graph, self.notes)
+    }
+}

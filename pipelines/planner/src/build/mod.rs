@@ -1,0 +1,325 @@
+//! Logical plans to the engine's graph: one file for each kind of node that is more than a line.
+
+mod aggregate;
+mod columns;
+mod graph;
+mod over;
+mod source;
+mod top_n;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion_common::DFSchema;
+use datafusion_expr::{Expr, LogicalPlan};
+use nowcast_engine::evaluate::Projection;
+use nowcast_engine::graph::{OperatorContext, OperatorFactory};
+use nowcast_engine::{
+    ChangelogMode, Connectors, Input, Node, NodeKind, Operator, Route, SinkFactory, TableDefinition,
+};
+use nowcast_transforms::{Calc, Score, ScoreSpec, Union, WindowAssign, WindowAssignSpec};
+
+use crate::catalog::{Catalog, Role, Scanned};
+use crate::error::{SqlError, SqlResult};
+use crate::evaluate::compile;
+use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction};
+use crate::translate::Extent;
+use crate::types::WINDOW_BOUND;
+
+pub use graph::{GraphBuilder, NodeNote};
+
+/// The rows of a lowered plan: a node of the graph, and what its columns mean.
+#[derive(Clone)]
+pub struct Lowered {
+    pub node: usize,
+    pub schema: SchemaRef,
+    pub roles: Vec<Role>,
+}
+
+/// Lowers the plans of one statement.
+pub struct Lowering<'a> {
+    graph: &'a mut GraphBuilder,
+    connectors: &'a dyn Connectors,
+    catalog: &'a Catalog,
+    extent: Extent<'a>,
+    /// In front of the names of this statement's operators.
+    scope: &'a str,
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(
+        graph: &'a mut GraphBuilder,
+        connectors: &'a dyn Connectors,
+        catalog: &'a Catalog,
+        extent: Extent<'a>,
+        scope: &'a str,
+    ) -> Self {
+        Self { graph, connectors, catalog, extent, scope }
+    }
+
+    pub fn lower(&mut self, plan: &LogicalPlan) -> SqlResult<Lowered> {
+        if let Some(node) = FlinkNode::of(plan) {
+            return match &node.op {
+                FlinkOp::Window(window) => self.assign_window(window, node),
+                FlinkOp::Predict(predict) => self.predict(predict, node),
+            };
+        }
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
+            LogicalPlan::Projection(projection) => {
+                let input = self.lower(&projection.input)?;
+                self.calc(input, projection.input.schema(), None, &projection.expr)
+            }
+            LogicalPlan::Filter(filter) => {
+                if let Some(first_rows) = self.top_n(filter)? {
+                    return Ok(first_rows);
+                }
+                let input = self.lower(&filter.input)?;
+                let schema = filter.input.schema();
+                let all: Vec<Expr> = schema.iter().map(Expr::from).collect();
+                self.calc(input, schema, Some(&filter.predicate), &all)
+            }
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Window(window) => self.over(window),
+            LogicalPlan::Union(union) => self.union(&union.inputs),
+            other => Err(self.unsupported(other)),
+        }
+    }
+
+    /// Ends a statement: rows into a table.
+    pub fn sink(
+        &mut self,
+        rows: Lowered,
+        table: &TableDefinition,
+        sink: Arc<dyn SinkFactory>,
+    ) -> SqlResult<()> {
+        if sink.changelog_mode() == ChangelogMode::Upsert && table.primary_key.is_empty() {
+            let message = format!("`{}` replaces rows by key and has none", table.name);
+            return Err(self
+                .extent
+                .error_at(&[&table.name], message)
+                .hint("declare PRIMARY KEY (…) NOT ENFORCED"));
+        }
+        // Rows of one key are written by one worker, in the order in which they reach it.
+        let route = match table.primary_key.is_empty() {
+            true => Route::Forward,
+            false => Route::Hash(table.primary_key.clone()),
+        };
+        let name = self.scope.to_owned();
+        let node = Node {
+            name,
+            kind: NodeKind::Sink(sink),
+            inputs: vec![Input { from: rows.node, route }],
+            schema: rows.schema,
+        };
+        self.graph.add(node, NodeNote::new("Sink", &table.name));
+        Ok(())
+    }
+
+    /// Filters and projects; `exprs` are over `input`, whose columns are those of `schema`.
+    fn calc(
+        &mut self,
+        input: Lowered,
+        schema: &DFSchema,
+        filter: Option<&Expr>,
+        exprs: &[Expr],
+    ) -> SqlResult<Lowered> {
+        let fail = |error| self.extent.translate(error);
+        let mut columns: Vec<Arc<dyn nowcast_engine::Evaluate>> = vec![];
+        let mut fields = vec![];
+        let mut roles = vec![];
+        for expr in exprs {
+            let (column, ty) = compile(expr, schema).map_err(fail)?;
+            let name = expr.qualified_name().1;
+            fields.push(Field::new(name, ty, true));
+            roles.push(columns::role(expr, schema, &input.roles));
+            columns.push(column);
+        }
+        let filter = filter.map(|filter| compile(filter, schema).map_err(fail)).transpose()?;
+        let filter = filter.map(|(filter, _)| filter);
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let projection = Projection { schema: Arc::clone(&schema), columns };
+        let text = exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let make = move |_| Ok(boxed(Calc::new(filter.clone(), Some(projection.clone()))));
+        self.operator(
+            "Calc",
+            &text,
+            vec![(input.node, Route::Forward)],
+            schema,
+            roles,
+            Arc::new(make),
+        )
+    }
+
+    fn operator(
+        &mut self,
+        kind: &str,
+        text: &str,
+        inputs: Vec<(usize, Route)>,
+        schema: SchemaRef,
+        roles: Vec<Role>,
+        make: OperatorFactory,
+    ) -> SqlResult<Lowered> {
+        // What the operator refuses is refused now, not when the job starts.
+        make(OperatorContext { worker: 0, workers: 1 })
+            .map_err(|error| SqlError::new(self.extent.start, error))?;
+        let name = self.graph.free_name(&format!("{}/{}", self.scope, kind));
+        let inputs = inputs.into_iter().map(|(from, route)| Input { from, route }).collect();
+        let node =
+            Node { name, kind: NodeKind::Operator(make), inputs, schema: Arc::clone(&schema) };
+        let node = self.graph.add(node, NodeNote::new(kind, text));
+        Ok(Lowered { node, schema, roles })
+    }
+
+    fn assign_window(&mut self, window: &WindowFunction, node: &FlinkNode) -> SqlResult<Lowered> {
+        let input = self.lower(&node.input)?;
+        let time = self.event_time(window, &node.input, &input)?;
+        let mut fields: Vec<_> = input.schema.fields().to_vec();
+        let bounds = ["window_start", "window_end"];
+        fields.extend(bounds.map(|name| Arc::new(Field::new(name, WINDOW_BOUND, true))));
+        fields.push(Arc::new(Field::new("window_time", window.time_type.clone(), true)));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let mut roles: Vec<Role> =
+            input.roles.iter().map(|role| columns::not_event_time(*role)).collect();
+        roles.extend([Role::WindowStart, Role::WindowEnd, Role::EventTime]);
+        let spec = WindowAssignSpec { window: window.window, time, schema: Arc::clone(&schema) };
+        let text = format!("{:?}", window.window);
+        let make = move |_| Ok(boxed(WindowAssign::new(spec.clone())?));
+        self.operator(
+            "Window",
+            &text,
+            vec![(input.node, Route::Forward)],
+            schema,
+            roles,
+            Arc::new(make),
+        )
+    }
+
+    /// The position of a window's time column, which must be an event-time attribute.
+    fn event_time(
+        &self,
+        window: &WindowFunction,
+        plan: &LogicalPlan,
+        input: &Lowered,
+    ) -> SqlResult<usize> {
+        let index = plan.schema().index_of_column(&window.time);
+        let index = index.map_err(|error| self.extent.translate(error))?;
+        match input.roles[index] {
+            Role::EventTime => Ok(index),
+            _ => Err(self.not_event_time(&window.time.name)),
+        }
+    }
+
+    fn not_event_time(&self, name: &str) -> SqlError {
+        let message = format!("column `{name}` is not an event-time attribute");
+        self.extent.error_at(&[name], message).hint(format!(
+            "declare WATERMARK FOR {name} in its table, and pass the column on unchanged"
+        ))
+    }
+
+    fn predict(&mut self, predict: &Predict, node: &FlinkNode) -> SqlResult<Lowered> {
+        let input = self.lower(&node.input)?;
+        let entry = self.catalog.models.get(&predict.model);
+        let entry = entry.ok_or_else(|| self.catalog.unknown_model(&predict.model))?;
+        let features =
+            predict.features.iter().map(|column| node.input.schema().index_of_column(column));
+        let features = features.collect::<datafusion_common::Result<Vec<_>>>();
+        let features = features.map_err(|error| self.extent.translate(error))?;
+        let mut fields: Vec<_> = input.schema.fields().to_vec();
+        fields.extend(
+            predict.output.iter().map(|(name, ty)| Arc::new(Field::new(name, ty.clone(), true))),
+        );
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let mut roles = input.roles.clone();
+        roles.resize(schema.fields().len(), Role::Plain);
+        let spec =
+            ScoreSpec { model: Arc::clone(&entry.model), features, schema: Arc::clone(&schema) };
+        let text = predict.model.clone();
+        let make = move |_| Ok(boxed(Score::new(spec.clone())?));
+        self.operator(
+            "Predict",
+            &text,
+            vec![(input.node, Route::Forward)],
+            schema,
+            roles,
+            Arc::new(make),
+        )
+    }
+
+    fn union(&mut self, plans: &[Arc<LogicalPlan>]) -> SqlResult<Lowered> {
+        let inputs = plans.iter().map(|plan| self.lower(plan)).collect::<SqlResult<Vec<_>>>()?;
+        let first = inputs[0].clone();
+        let roles = (0..first.roles.len()).map(|column| {
+            let role = first.roles[column];
+            match inputs.iter().all(|input| input.roles[column] == role) {
+                true => role,
+                false => Role::Plain,
+            }
+        });
+        let roles = roles.collect();
+        let from = inputs.iter().map(|input| (input.node, Route::Forward)).collect();
+        self.operator("Union", "", from, first.schema, roles, Arc::new(|_| Ok(boxed(Union))))
+    }
+
+    fn unsupported(&self, plan: &LogicalPlan) -> SqlError {
+        let (words, message, hint): (&[&str], _, _) = match plan {
+            LogicalPlan::Join(_) => (
+                &["JOIN"],
+                "joins are not supported yet",
+                "put the columns into one table, or aggregate each side over windows",
+            ),
+            LogicalPlan::Sort(_) => (
+                &["ORDER"],
+                "ORDER BY on a stream is not supported yet",
+                "ROW_NUMBER() over a window gives its first rows",
+            ),
+            LogicalPlan::Limit(_) => (
+                &["LIMIT", "FETCH", "OFFSET"],
+                "LIMIT on a stream is not supported yet",
+                "ROW_NUMBER() over a window gives its first rows",
+            ),
+            LogicalPlan::Distinct(_) => (
+                &["DISTINCT"],
+                "SELECT DISTINCT is not supported yet",
+                "GROUP BY the columns, window_start and window_end of a window",
+            ),
+            LogicalPlan::Values(_) => (
+                &["VALUES"],
+                "VALUES is not supported yet",
+                "a filesystem or datagen table gives rows",
+            ),
+            LogicalPlan::EmptyRelation(_) => (
+                &[],
+                "a query without FROM is not supported yet",
+                "a filesystem or datagen table gives rows",
+            ),
+            LogicalPlan::Unnest(_) => {
+                (&["UNNEST"], "UNNEST is not supported yet", "array[1] gives single elements")
+            }
+            LogicalPlan::Subquery(_) => (
+                &[],
+                "subqueries in expressions are not supported yet",
+                "filter on the columns of FROM",
+            ),
+            _ => (
+                &[],
+                "this query is not supported yet",
+                "projections, filters, windows, OVER, UNION ALL and ML functions are",
+            ),
+        };
+        self.extent.error_at(words, message).hint(hint)
+    }
+}
+
+fn boxed(operator: impl Operator + 'static) -> Box<dyn Operator> {
+    Box::new(operator)
+}
+
+/// Exchange by `columns`; all rows to one worker where there are none.
+fn by(columns: &[usize]) -> Route {
+    match columns.is_empty() {
+        true => Route::Single,
+        false => Route::Hash(columns.to_vec()),
+    }
+}

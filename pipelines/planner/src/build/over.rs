@@ -1,0 +1,320 @@
+//! OVER aggregates, LAG, ML_FORECAST and ML_NOWCAST.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
+use datafusion_expr::{
+    Expr, ExprSchemable, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
+};
+use nowcast_engine::Route;
+use nowcast_transforms::{
+    AggregateCall, ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec,
+};
+use serde_json::Value;
+
+use super::aggregate::place;
+use super::{Lowered, Lowering, boxed, by};
+use crate::catalog::Role;
+use crate::error::{SqlError, SqlResult};
+use crate::evaluate::compile;
+use crate::functions::aggregate::{FORECAST, NOWCAST};
+use crate::functions::window::{LAG, ROW_NUMBER};
+
+impl Lowering<'_> {
+    pub(super) fn over(&mut self, window: &Window) -> SqlResult<Lowered> {
+        let input = self.lower(&window.input)?;
+        let below = window.input.schema();
+        let columns = below.fields().len();
+        let mut wanted: Vec<Expr> = below.iter().map(Expr::from).collect();
+        let mut functions = vec![];
+        let mut fields = vec![];
+        let mut shape: Option<(Vec<usize>, OverOrder, Frame)> = None;
+        for expr in &window.window_expr {
+            let Expr::WindowFunction(function) = expr.clone().unalias() else {
+                return Err(self
+                    .extent
+                    .error_at(&["OVER"], format!("{expr} is not an OVER function")));
+            };
+            let (_, field) = expr.to_field(below).map_err(|error| self.extent.translate(error))?;
+            fields.push(Arc::new(Field::new(
+                expr.qualified_name().1,
+                field.data_type().clone(),
+                true,
+            )));
+            let WindowFunction { fun, params } = *function;
+            let partition: Vec<usize> =
+                params.partition_by.iter().map(|expr| place(&mut wanted, expr.clone())).collect();
+            let order = self.order(&params.order_by, below, &input)?;
+            let frame = self.frame(&params.window_frame)?;
+            match &shape {
+                None => shape = Some((partition, order, frame)),
+                Some(known) if *known == (partition, order, frame) => {}
+                Some(_) => {
+                    let message = "OVER with different windows in one SELECT is not supported yet";
+                    return Err(self.extent.error_at(&["OVER"], message).hint(
+                        "give all the same PARTITION BY, ORDER BY and frame, or use a view each",
+                    ));
+                }
+            }
+            functions.push(self.over_function(
+                &fun,
+                params,
+                order,
+                field.data_type(),
+                below,
+                &mut wanted,
+            )?);
+        }
+        let Some((partition, order, frame)) = shape else {
+            return Err(self.extent.error_at(&["OVER"], "OVER without a function"));
+        };
+        let prepared = match wanted.len() == columns {
+            true => input,
+            false => self.arguments(input, below, None, &wanted)?,
+        };
+        let mut all: Vec<_> = prepared.schema.fields().to_vec();
+        all.extend(fields.iter().cloned());
+        let schema: SchemaRef = Arc::new(Schema::new(all));
+        let mut roles = prepared.roles.clone();
+        roles.resize(schema.fields().len(), Role::Plain);
+        let spec = OverSpec {
+            order,
+            partition: partition.clone(),
+            frame,
+            functions,
+            input_schema: Arc::clone(&prepared.schema),
+            schema: Arc::clone(&schema),
+        };
+        let text =
+            window.window_expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let make = move |_| Ok(boxed(Over::new(spec.clone())?));
+        let over = self.operator(
+            "Over",
+            &text,
+            vec![(prepared.node, by(&partition))],
+            schema,
+            roles,
+            Arc::new(make),
+        )?;
+        if wanted.len() == columns {
+            return Ok(over);
+        }
+        self.without_arguments(over, window, columns, wanted.len())
+    }
+
+    /// Drops the columns that were there for arguments alone.
+    fn without_arguments(
+        &mut self,
+        over: Lowered,
+        window: &Window,
+        columns: usize,
+        with_arguments: usize,
+    ) -> SqlResult<Lowered> {
+        let kept: Vec<usize> = (0..columns).chain(with_arguments..over.roles.len()).collect();
+        let fields: Vec<_> = kept
+            .iter()
+            .zip(window.schema.fields())
+            .map(|(column, field)| {
+                Field::new(field.name(), over.schema.field(*column).data_type().clone(), true)
+            })
+            .collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let roles = kept.iter().map(|column| over.roles[*column]).collect();
+        let evaluate = kept.iter().map(|column| {
+            Arc::new(nowcast_engine::evaluate::ColumnAt(*column))
+                as Arc<dyn nowcast_engine::Evaluate>
+        });
+        let columns = evaluate.collect();
+        let projection =
+            nowcast_engine::evaluate::Projection { schema: Arc::clone(&schema), columns };
+        let make =
+            move |_| Ok(boxed(nowcast_transforms::Calc::new(None, Some(projection.clone()))));
+        self.operator(
+            "Calc",
+            "columns in order",
+            vec![(over.node, Route::Forward)],
+            schema,
+            roles,
+            Arc::new(make),
+        )
+    }
+
+    fn order(&self, order_by: &[Sort], schema: &DFSchema, input: &Lowered) -> SqlResult<OverOrder> {
+        let refused = |message: &str| {
+            Err(self
+                .extent
+                .error_at(&["ORDER"], message)
+                .hint("ORDER BY one time attribute, ascending"))
+        };
+        let [Sort { expr: Expr::Column(column), asc: true, .. }] = order_by else {
+            return refused("OVER needs ORDER BY a time attribute, ascending");
+        };
+        let index = schema.index_of_column(column).map_err(|error| self.extent.translate(error))?;
+        match input.roles[index] {
+            Role::EventTime => Ok(OverOrder::EventTime(index)),
+            Role::ProcessingTime => Ok(OverOrder::ProcessingTime),
+            _ => Err(self.not_event_time(&column.name)),
+        }
+    }
+
+    fn frame(&self, frame: &WindowFrame) -> SqlResult<Frame> {
+        let refused = |message: &str| {
+            Err(self
+                .extent
+                .error_at(&["ROWS", "RANGE", "OVER"], message)
+                .hint("frames go from UNBOUNDED PRECEDING or some PRECEDING to CURRENT ROW"))
+        };
+        if !matches!(frame.end_bound, WindowFrameBound::CurrentRow) {
+            return refused("a frame must end at CURRENT ROW");
+        }
+        let preceding = match &frame.start_bound {
+            WindowFrameBound::Preceding(preceding) => preceding,
+            WindowFrameBound::CurrentRow => &ScalarValue::UInt64(Some(0)),
+            WindowFrameBound::Following(_) => {
+                return refused("a frame cannot begin with FOLLOWING");
+            }
+        };
+        match (frame.units, preceding) {
+            (WindowFrameUnits::Rows, value) if value.is_null() => {
+                Ok(Frame::Rows { preceding: None })
+            }
+            (WindowFrameUnits::Range, value) if value.is_null() => {
+                Ok(Frame::Range { preceding_ms: None })
+            }
+            (WindowFrameUnits::Rows, ScalarValue::UInt64(preceding)) => {
+                Ok(Frame::Rows { preceding: *preceding })
+            }
+            (WindowFrameUnits::Range, ScalarValue::IntervalMonthDayNano(Some(interval)))
+                if interval.months == 0 =>
+            {
+                let days = i64::from(interval.days) * 86_400_000;
+                Ok(Frame::Range { preceding_ms: Some(days + interval.nanoseconds / 1_000_000) })
+            }
+            (WindowFrameUnits::Range, ScalarValue::UInt64(Some(0))) => {
+                Ok(Frame::Range { preceding_ms: Some(0) })
+            }
+            (WindowFrameUnits::Groups, _) => refused("GROUPS frames are not supported"),
+            (_, other) => refused(&format!("a frame of {other} PRECEDING is not supported")),
+        }
+    }
+
+    fn over_function(
+        &self,
+        function: &WindowFunctionDefinition,
+        params: WindowFunctionParams,
+        order: OverOrder,
+        output: &arrow::datatypes::DataType,
+        schema: &DFSchema,
+        wanted: &mut Vec<Expr>,
+    ) -> SqlResult<OverFunction> {
+        let mut put = |expr: Expr| place(wanted, expr);
+        let mut args = params.args;
+        match function.name() {
+            LAG => {
+                let offset = match args.get(1) {
+                    None => 1,
+                    Some(expr) => match self.constant(expr, schema)? {
+                        ScalarValue::Int64(Some(offset)) if offset >= 0 => offset as u64,
+                        ScalarValue::Int32(Some(offset)) if offset >= 0 => offset as u64,
+                        other => return Err(self.extent.error_at(&["LAG"], format!("LAG by {other}"))),
+                    },
+                };
+                Ok(OverFunction::Lag { arg: put(args.swap_remove(0)), offset })
+            }
+            ROW_NUMBER => Err(self
+                .extent
+                .error_at(&["ROW_NUMBER"], "ROW_NUMBER is supported for window Top-N alone")
+                .hint("PARTITION BY window_start, window_end, … ORDER BY …, and WHERE row_number <= n around it")),
+            FORECAST => {
+                let options = self.options(FORECAST, args.pop(), schema)?;
+                let double = |expr: Expr| datafusion_expr::cast(expr, arrow::datatypes::DataType::Float64);
+                let mut args = args.into_iter();
+                let (Some(value), Some(time)) = (args.next(), args.next()) else {
+                    return Err(self.arguments_of(FORECAST));
+                };
+                let (value, time) = (put(double_of(value, schema, double)), put(time));
+                let regressors = args.map(|expr| put(double_of(expr, schema, double))).collect();
+                Ok(OverFunction::Forecast(ForecastCall { value, time, regressors, options }))
+            }
+            NOWCAST => {
+                let options = self.options(NOWCAST, args.pop(), schema)?;
+                let double = |expr: Expr| datafusion_expr::cast(expr, arrow::datatypes::DataType::Float64);
+                let mut args = args.into_iter();
+                let (Some(value), Some(start), Some(end)) = (args.next(), args.next(), args.next()) else {
+                    return Err(self.arguments_of(NOWCAST));
+                };
+                let value = put(double_of(value, schema, double));
+                let (window_start, window_end) = (put(start), put(end));
+                let regressors = args.map(|expr| put(double_of(expr, schema, double))).collect();
+                Ok(OverFunction::Nowcast(NowcastCall { value, window_start, window_end, regressors, options }))
+            }
+            name => {
+                let _ = order;
+                let (function, args) = self.function(name, args)?;
+                let args = args.into_iter().map(&mut put).collect();
+                let filter = params.filter.map(|filter| put(*filter));
+                let output = output.clone();
+                Ok(OverFunction::Aggregate(AggregateCall { function, args, distinct: params.distinct, filter, output }))
+            }
+        }
+    }
+
+    fn arguments_of(&self, name: &str) -> SqlError {
+        let upper = name.to_uppercase();
+        let form = match name == FORECAST {
+            true => "ML_FORECAST(value, ts [, regressor …], JSON_OBJECT('horizon' VALUE 24, …))",
+            false => {
+                "ML_NOWCAST(value, window_start, window_end [, regressor …], JSON_OBJECT('period' VALUE 3600, …))"
+            }
+        };
+        self.extent.error_at(&[&upper], format!("{upper} lacks arguments")).hint(form)
+    }
+
+    /// The options that end an ML function's arguments.
+    fn options(&self, name: &str, last: Option<Expr>, schema: &DFSchema) -> SqlResult<Value> {
+        let upper = name.to_uppercase();
+        let text = last.map(|expr| self.constant(&expr, schema)).transpose()?;
+        let text = text.and_then(|value| match value {
+            ScalarValue::Utf8(text) => text,
+            _ => None,
+        });
+        let options = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        match options {
+            Some(options @ Value::Object(_)) => Ok(options),
+            _ => Err(self
+                .extent
+                .error_at(&[&upper], format!("the last argument of {upper} must be its options"))
+                .hint("JSON_OBJECT('season' VALUE 24, …) of constants")),
+        }
+    }
+
+    fn constant(&self, expr: &Expr, schema: &DFSchema) -> SqlResult<ScalarValue> {
+        if let Expr::Literal(value, _) = expr {
+            return Ok(value.clone());
+        }
+        let refused = |error: &dyn std::fmt::Display| {
+            self.extent.error_at(&[], format!("{expr} is not a constant: {error}"))
+        };
+        if !expr.column_refs().is_empty() {
+            return Err(refused(&"it reads a column"));
+        }
+        let (compiled, _) = compile(expr, schema).map_err(|error| self.extent.translate(error))?;
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
+        let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options);
+        let row = row.map_err(|error| refused(&error))?;
+        let value = compiled.evaluate(&row).map_err(|error| refused(&error))?;
+        ScalarValue::try_from_array(&value, 0).map_err(|error| refused(&error))
+    }
+}
+
+/// The expression as DOUBLE, with a cast where it needs one.
+fn double_of(expr: Expr, schema: &DFSchema, double: impl Fn(Expr) -> Expr) -> Expr {
+    match expr.get_type(schema) {
+        Ok(arrow::datatypes::DataType::Float64) => expr,
+        _ => double(expr),
+    }
+}

@@ -1,0 +1,105 @@
+//! Scans: a table as a source with its computed columns and its watermark.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion_common::DFSchema;
+use datafusion_expr::{Expr, TableScan};
+use nowcast_engine::evaluate::{ColumnAt, Projection};
+use nowcast_engine::graph::{SourceNode, WatermarkStrategy};
+use nowcast_engine::{Evaluate, Node, NodeKind, Route};
+use nowcast_transforms::Calc;
+
+use super::{Lowered, Lowering, NodeNote, Scanned, boxed};
+use crate::catalog::Table;
+use crate::error::{SqlError, SqlResult};
+use crate::evaluate::compile;
+use crate::parse::rewrite::PROCTIME_COLUMN;
+use crate::types::timestamp_ltz;
+
+impl Lowering<'_> {
+    pub(super) fn scan(&mut self, scan: &TableScan) -> SqlResult<Lowered> {
+        let Some(Scanned(table)) = scan.source.downcast_ref::<Scanned>() else {
+            return Err(SqlError::new(self.extent.start, "this relation cannot be read"));
+        };
+        let whole = match self.graph.scan_of(table.name()) {
+            Some(whole) => whole,
+            None => {
+                let whole = self.source(table)?;
+                self.graph.share_scan(table.name(), whole.clone());
+                whole
+            }
+        };
+        let Some(kept) = &scan.projection else { return Ok(whole) };
+        if kept.iter().copied().eq(0..whole.roles.len()) {
+            return Ok(whole);
+        }
+        let fields: Vec<_> =
+            kept.iter().map(|column| whole.schema.fields()[*column].clone()).collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let roles = kept.iter().map(|column| whole.roles[*column]).collect();
+        let columns = kept.iter().map(|column| Arc::new(ColumnAt(*column)) as Arc<dyn Evaluate>);
+        let projection = Projection { schema: Arc::clone(&schema), columns: columns.collect() };
+        let text = schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
+        let make = move |_| Ok(boxed(Calc::new(None, Some(projection.clone()))));
+        self.operator(
+            "Calc",
+            &text,
+            vec![(whole.node, Route::Forward)],
+            schema,
+            roles,
+            Arc::new(make),
+        )
+    }
+
+    fn source(&mut self, table: &Table) -> SqlResult<Lowered> {
+        let factory = self.connectors.source(&table.definition);
+        let factory =
+            factory.map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
+        let computed =
+            table.computed.as_ref().map(|exprs| self.computed(table, exprs)).transpose()?;
+        let watermark = match &table.watermark {
+            Some((column, bound)) => {
+                let schema = self.named(table.schema.as_ref().clone())?;
+                let (bound, _) =
+                    compile(bound, &schema).map_err(|error| self.extent.translate(error))?;
+                Some(WatermarkStrategy { column: *column, bound })
+            }
+            None => None,
+        };
+        let name = self.graph.free_name(table.name());
+        let text = match &table.watermark {
+            Some((column, bound)) => {
+                format!(
+                    "{}, watermark of {}: {bound}",
+                    table.name(),
+                    table.schema.field(*column).name()
+                )
+            }
+            None => format!("{}, no watermark", table.name()),
+        };
+        let source = SourceNode { factory, computed, proctime: table.proctime, watermark };
+        let node = Node {
+            name,
+            kind: NodeKind::Source(source),
+            inputs: vec![],
+            schema: Arc::clone(&table.schema),
+        };
+        let node = self.graph.add(node, NodeNote::new("Source", &text));
+        Ok(Lowered { node, schema: Arc::clone(&table.schema), roles: table.roles.clone() })
+    }
+
+    fn computed(&self, table: &Table, exprs: &[Expr]) -> SqlResult<Projection> {
+        let mut stored: Vec<_> = table.definition.schema.fields().to_vec();
+        stored.push(Arc::new(Field::new(PROCTIME_COLUMN, timestamp_ltz(), false)));
+        let stored = self.named(Schema::new(stored))?;
+        let columns = exprs.iter().map(|expr| compile(expr, &stored).map(|(column, _)| column));
+        let columns = columns.collect::<datafusion_common::Result<Vec<_>>>();
+        let columns = columns.map_err(|error| self.extent.translate(error))?;
+        Ok(Projection { schema: Arc::clone(&table.schema), columns })
+    }
+
+    fn named(&self, schema: Schema) -> SqlResult<DFSchema> {
+        DFSchema::try_from(schema).map_err(|error| self.extent.translate(error))
+    }
+}

@@ -1,0 +1,56 @@
+//! Expressions compiled by DataFusion, as the engine runs them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use datafusion_common::{DFSchema, DataFusionError};
+use datafusion_expr::execution_props::ExecutionProps;
+use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion_expr::{Expr, ExprSchemable};
+use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+use nowcast_engine::evaluate::ColumnAt;
+use nowcast_engine::{Error, Evaluate, Result};
+
+/// An expression over the columns of `input`, and the type of its values.
+pub fn compile(
+    expr: &Expr,
+    input: &DFSchema,
+) -> datafusion_common::Result<(Arc<dyn Evaluate>, DataType)> {
+    let ty = expr.get_type(input)?;
+    if let Expr::Column(column) = expr.clone().unalias() {
+        return Ok((Arc::new(ColumnAt(input.index_of_column(&column)?)), ty));
+    }
+    let props = ExecutionProps::new();
+    let context = PhysicalPlanningContext::default();
+    let physical = create_physical_expr(expr, input, &props, &context)?;
+    Ok((Arc::new(Compiled { physical, ty: ty.clone() }), ty))
+}
+
+struct Compiled {
+    physical: Arc<dyn PhysicalExpr>,
+    ty: DataType,
+}
+
+impl Evaluate for Compiled {
+    fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef> {
+        let value = self.physical.evaluate(rows).map_err(of_rows)?;
+        let column = value.into_array(rows.num_rows()).map_err(of_rows)?;
+        match *column.data_type() == self.ty {
+            true => Ok(column),
+            // The names of nested fields may differ from those that were promised.
+            false => Ok(cast(&column, &self.ty)?),
+        }
+    }
+}
+
+/// Values are at fault for what Arrow or a function's body says; anything else is our bug.
+fn of_rows(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::ArrowError(error, _) => Error::data(error),
+        DataFusionError::Execution(message) => Error::data(message),
+        DataFusionError::Context(_, inner) => of_rows(*inner),
+        other => Error::bug(other.strip_backtrace()),
+    }
+}

@@ -1,0 +1,19 @@
+//! `EXP(x)`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array};
+use datafusion_common::Result;
+
+use super::scalar::{Function, Kind, Takes, double, doubles};
+
+pub fn function() -> Function {
+    let takes = Takes::These { kinds: &[Kind::Double], required: 1 };
+    Function { name: "exp", takes, gives: double, body: exp }
+}
+
+fn exp(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
+    Ok(Arc::new(
+        doubles(&columns[0]).unary::<_, arrow::datatypes::Float64Type>(f64::exp) as Float64Array
+    ))
+}

@@ -1,0 +1,24 @@
+//! `GREATEST(a, …)`: null where any value is.
+
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::kernels::boolean::not;
+use arrow::compute::kernels::cmp::gt;
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{is_not_null, nullif, or_kleene};
+use datafusion_common::Result;
+
+use super::scalar::{Function, Takes, same};
+
+pub fn function() -> Function {
+    Function { name: "greatest", takes: Takes::Alike { least: 1 }, gives: same, body: greatest }
+}
+
+fn greatest(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
+    let mut best = columns[0].clone();
+    for column in &columns[1..] {
+        let is_greater: BooleanArray = gt(column, &best)?;
+        let null = or_kleene(&not(&is_not_null(column)?)?, &not(&is_not_null(&best)?)?)?;
+        best = nullif(&zip(&is_greater, column, &best)?, &null)?;
+    }
+    Ok(best)
+}

@@ -1,0 +1,19 @@
+//! `LOG10(x)`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array};
+use datafusion_common::Result;
+
+use super::scalar::{Function, Kind, Takes, double, doubles};
+
+pub fn function() -> Function {
+    let takes = Takes::These { kinds: &[Kind::Double], required: 1 };
+    Function { name: "log10", takes, gives: double, body: log10 }
+}
+
+fn log10(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
+    Ok(Arc::new(
+        doubles(&columns[0]).unary::<_, arrow::datatypes::Float64Type>(f64::log10) as Float64Array
+    ))
+}

@@ -1,0 +1,27 @@
+//! `TIMESTAMPADD(unit, count, time)`.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+
+use super::scalar::{Function, Kind, Takes, longs, texts, time_column, times};
+use super::unit;
+
+pub fn function() -> Function {
+    let takes = Takes::These { kinds: &[Kind::Text, Kind::Long, Kind::Time], required: 3 };
+    Function { name: "timestampadd", takes, gives: of_time, body: timestampadd }
+}
+
+fn of_time(given: &[DataType]) -> DataType {
+    given[2].clone()
+}
+
+fn timestampadd(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
+    let values = texts(&columns[0]).iter().zip(longs(&columns[1])).zip(times(&columns[2]));
+    let made = values.map(|((unit, count), time)| match (unit, count, time) {
+        (Some(unit), Some(count), Some(time)) => unit::add(unit, count, time).map(Some),
+        _ => Ok(None),
+    });
+    let made = made.collect::<Result<Vec<_>>>()?;
+    Ok(time_column(made.into_iter(), columns[2].data_type()))
+}

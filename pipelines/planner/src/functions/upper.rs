@@ -1,0 +1,18 @@
+//! `UPPER(s)`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use datafusion_common::Result;
+
+use super::scalar::{Function, Kind, Takes, text, texts};
+
+pub fn function() -> Function {
+    let takes = Takes::These { kinds: &[Kind::Text], required: 1 };
+    Function { name: "upper", takes, gives: text, body: upper }
+}
+
+fn upper(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
+    let made = texts(&columns[0]).iter().map(|text| text.map(str::to_uppercase));
+    Ok(Arc::new(made.collect::<StringArray>()))
+}

@@ -1,0 +1,23 @@
+//! Flink SQL text to statements, on sqlparser without a fork.
+
+pub mod ast;
+mod create_table;
+pub mod dialect;
+mod query;
+pub mod rewrite;
+mod statements;
+pub mod tokens;
+mod types;
+
+use crate::error::SqlResult;
+use ast::Located;
+use tokens::Places;
+
+pub use query::check_query;
+
+/// Parses a whole file.
+pub fn parse(sql: &str) -> SqlResult<(Vec<Located>, Places)> {
+    let tokens = tokens::tokenize(sql)?;
+    let places = Places::new(&tokens);
+    Ok((statements::StatementParser::new(tokens).all()?, places))
+}

@@ -1,0 +1,343 @@
+//! Special forms of Flink SQL as plain calls, before DataFusion plans them.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::helpers::attached_token::AttachedToken;
+use sqlparser::ast::{
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Interval, Query,
+    Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField, VisitMut,
+    visit_expressions_mut,
+};
+use sqlparser::tokenizer::Location;
+
+use super::dialect::{TABLE_ARGUMENT, call, call_ident, text};
+use crate::error::{SqlError, SqlResult};
+
+/// The column that the engine adds to a source's rows: the wall clock.
+pub const PROCTIME_COLUMN: &str = "$proctime";
+
+/// Argument of ML_PREDICT in its lateral form: the alias of the input.
+pub const LATERAL_INPUT: &str = "__INPUT_ALIAS";
+/// Argument of ML_PREDICT in its lateral form: the alias of the outputs.
+pub const LATERAL_OUTPUT: &str = "__OUTPUT_ALIAS";
+
+/// What becomes of PROCTIME(), CURRENT_TIMESTAMP and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clocks {
+    /// A computed column reads [`PROCTIME_COLUMN`].
+    Column,
+    /// Operators see no clock.
+    Refused,
+}
+
+pub fn rewrite_query(query: &mut Query) -> SqlResult<()> {
+    rewrite_lateral(query);
+    rewrite_expressions(query, Clocks::Refused)
+}
+
+/// Rewrites an expression, or all in a query, from the leaves up.
+pub fn rewrite_expressions(of: &mut impl VisitMut, clocks: Clocks) -> SqlResult<()> {
+    let visited = visit_expressions_mut(of, |expr| match rewritten(expr, clocks) {
+        Ok(None) => ControlFlow::Continue(()),
+        Ok(Some(other)) => {
+            *expr = other;
+            ControlFlow::Continue(())
+        }
+        Err(error) => ControlFlow::Break(error),
+    });
+    match visited {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn rewritten(expr: &Expr, clocks: Clocks) -> SqlResult<Option<Expr>> {
+    Ok(match expr {
+        Expr::Interval(interval) => composite_interval(interval)?,
+        Expr::Extract { field, expr, .. } => Some(extract(&field.to_string(), *expr.clone())),
+        Expr::Floor { expr, field } => Some(round_to("floor", expr, field)),
+        Expr::Ceil { expr, field } => Some(round_to("ceil", expr, field)),
+        Expr::Substring { expr, substring_from, substring_for, .. } => {
+            let parts = [Some(expr), substring_from.as_ref(), substring_for.as_ref()];
+            Some(call("substring", parts.into_iter().flatten().map(|e| *e.clone()).collect()))
+        }
+        Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+            let side = match trim_where {
+                Some(TrimWhereField::Leading) => "LEADING",
+                Some(TrimWhereField::Trailing) => "TRAILING",
+                Some(TrimWhereField::Both) | None => "BOTH",
+            };
+            let mut arguments = vec![*expr.clone(), text(side)];
+            arguments.extend(trim_what.as_deref().cloned());
+            arguments.extend(trim_characters.iter().flatten().cloned());
+            Some(call("trim", arguments))
+        }
+        Expr::Position { expr, r#in } => Some(call("position", vec![*expr.clone(), *r#in.clone()])),
+        Expr::Function(function) => rewritten_call(function, clocks)?,
+        _ => None,
+    })
+}
+
+fn rewritten_call(function: &Function, clocks: Clocks) -> SqlResult<Option<Expr>> {
+    let [name] = function.name.0.as_slice() else { return Ok(None) };
+    let Some(name) = name.as_ident() else { return Ok(None) };
+    let upper = name.value.to_uppercase();
+    let arguments = positional(function);
+    let at = name.span.start;
+    Ok(match (upper.as_str(), arguments.as_slice()) {
+        ("IF", [condition, then, otherwise]) => {
+            Some(case(condition.clone(), then.clone(), otherwise.clone()))
+        }
+        ("IFNULL", [_, _]) => Some(call_ident(renamed(name, "coalesce"), arguments)),
+        ("MOD", [left, right]) => Some(Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(left.clone()),
+            op: BinaryOperator::Modulo,
+            right: Box::new(right.clone()),
+        }))),
+        (
+            "YEAR" | "QUARTER" | "MONTH" | "WEEK" | "DAYOFYEAR" | "DAYOFMONTH" | "DAYOFWEEK"
+            | "HOUR" | "MINUTE" | "SECOND",
+            [time],
+        ) => Some(extract(&upper, time.clone())),
+        ("TIMESTAMPADD" | "TIMESTAMPDIFF", [Expr::Identifier(unit), rest @ ..]) => {
+            let unit = text(unit.value.to_uppercase());
+            let arguments = std::iter::once(unit).chain(rest.iter().cloned()).collect();
+            Some(call_ident(name.clone(), arguments))
+        }
+        ("JSON_VALUE", [_, _, Expr::Value(clauses)]) => {
+            let clauses = clauses.value.clone().into_string().unwrap_or_default();
+            Some(json_value(name, &arguments[..2], &clauses)?)
+        }
+        ("ROW", _) => Some(call_ident(renamed(name, "row"), arguments)),
+        _ => clock(&upper, at, clocks)?,
+    })
+}
+
+/// `RETURNING type` is a cast that gives null where the value is of another type; that is also what
+/// `NULL ON EMPTY` and `NULL ON ERROR` say.
+fn json_value(name: &Ident, arguments: &[Expr], clauses: &str) -> SqlResult<Expr> {
+    let value = call_ident(name.clone(), arguments.to_vec());
+    let mut rest = clauses.to_uppercase();
+    for default in ["NULL ON EMPTY", "NULL ON ERROR"] {
+        rest = rest.replace(default, "");
+    }
+    let data_type = match rest.trim() {
+        "" | "RETURNING STRING" => return Ok(value),
+        "RETURNING INT" | "RETURNING INTEGER" => DataType::Int(None),
+        "RETURNING BIGINT" => DataType::BigInt(None),
+        "RETURNING DOUBLE" => DataType::Double(sqlparser::ast::ExactNumberInfo::None),
+        "RETURNING BOOLEAN" => DataType::Boolean,
+        _ => {
+            return Err(SqlError::new(
+                name.span.start,
+                format!("JSON_VALUE(… {clauses}) is not supported yet"),
+            )
+            .hint(
+                "RETURNING STRING, INT, BIGINT, DOUBLE or BOOLEAN is; COALESCE gives a default",
+            ));
+        }
+    };
+    Ok(Expr::Cast {
+        kind: CastKind::TryCast,
+        expr: Box::new(value),
+        data_type,
+        array: false,
+        format: None,
+    })
+}
+
+fn clock(name: &str, at: Location, clocks: Clocks) -> SqlResult<Option<Expr>> {
+    let timestamp = DataType::Timestamp(Some(3), TimezoneInfo::None);
+    let ty = match name {
+        "PROCTIME" | "CURRENT_TIMESTAMP" | "CURRENT_ROW_TIMESTAMP" | "NOW" => None,
+        "LOCALTIMESTAMP" => Some(timestamp),
+        "CURRENT_DATE" => Some(DataType::Date),
+        _ => return Ok(None),
+    };
+    if clocks == Clocks::Refused {
+        return Err(SqlError::new(at, format!("{name} is not supported in a query yet")).hint(
+            format!("declare a column in CREATE TABLE, as in `now AS {name}()`, and select it"),
+        ));
+    }
+    let column = Expr::Identifier(Ident::new(PROCTIME_COLUMN));
+    Ok(Some(match ty {
+        None => column,
+        Some(data_type) => Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(column),
+            data_type,
+            array: false,
+            format: None,
+        },
+    }))
+}
+
+fn positional(function: &Function) -> Vec<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return vec![] };
+    let expr = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().filter_map(expr).collect()
+}
+
+fn renamed(name: &Ident, to: &str) -> Ident {
+    Ident { value: to.into(), ..name.clone() }
+}
+
+fn case(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result: then }],
+        else_result: Some(Box::new(otherwise)),
+    }
+}
+
+fn extract(unit: &str, time: Expr) -> Expr {
+    call("extract", vec![text(unit.to_uppercase()), time])
+}
+
+/// `FLOOR(ts TO HOUR)`, `FLOOR(x)`.
+fn round_to(function: &str, expr: &Expr, field: &CeilFloorKind) -> Expr {
+    match field {
+        CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => {
+            call(function, vec![expr.clone()])
+        }
+        CeilFloorKind::DateTimeField(unit) => call(
+            &format!("{function}_to"),
+            vec![expr.clone(), text(unit.to_string().to_uppercase())],
+        ),
+        CeilFloorKind::Scale(scale) => {
+            call(function, vec![expr.clone(), Expr::Value(scale.clone())])
+        }
+    }
+}
+
+/// `INTERVAL '1 02:03' DAY TO MINUTE` as seconds, which DataFusion knows.
+fn composite_interval(interval: &Interval) -> SqlResult<Option<Expr>> {
+    let (Some(from), Some(to)) = (&interval.leading_field, &interval.last_field) else {
+        return Ok(None);
+    };
+    let at = interval.value.span().start;
+    let Expr::Value(value) = interval.value.as_ref() else { return Ok(None) };
+    let literal = value.value.clone().into_string().unwrap_or_default();
+    let bad = || SqlError::new(at, format!("'{literal}' is no interval {from} TO {to}"));
+    if matches!(from, DateTimeField::Year) {
+        let (years, months) = literal.split_once('-').ok_or_else(bad)?;
+        let years: i64 = years.trim().parse().map_err(|_| bad())?;
+        let months: i64 = months.trim().parse().map_err(|_| bad())?;
+        return Ok(Some(plain_interval(format!("{}", years * 12 + months), DateTimeField::Month)));
+    }
+    let digits = literal.trim().trim_start_matches('-');
+    let parts: Vec<&str> = digits.split([' ', ':']).collect();
+    let units = [
+        (DateTimeField::Day, 86_400.0),
+        (DateTimeField::Hour, 3_600.0),
+        (DateTimeField::Minute, 60.0),
+        (DateTimeField::Second, 1.0),
+    ];
+    let first = units.iter().position(|(unit, _)| unit == from).ok_or_else(bad)?;
+    let last = units.iter().position(|(unit, _)| unit == to).ok_or_else(bad)?;
+    if last < first || parts.len() != last - first + 1 {
+        return Err(bad());
+    }
+    let mut seconds = 0.0;
+    for (part, (_, length)) in parts.iter().zip(&units[first..]) {
+        seconds += part.parse::<f64>().map_err(|_| bad())? * length;
+    }
+    let sign = if literal.trim().starts_with('-') { "-" } else { "" };
+    Ok(Some(plain_interval(format!("{sign}{seconds}"), DateTimeField::Second)))
+}
+
+fn plain_interval(value: String, unit: DateTimeField) -> Expr {
+    Expr::Interval(Interval {
+        value: Box::new(text(value)),
+        leading_field: Some(unit),
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })
+}
+
+/// `FROM t, LATERAL TABLE(ML_PREDICT(TABLE t, …)) AS p` reads `t` once: the rows of `t` with the
+/// outputs as columns of `p`.
+fn rewrite_lateral(query: &mut Query) {
+    if let Some(with) = &mut query.with {
+        with.cte_tables.iter_mut().for_each(|table| rewrite_lateral(&mut table.query));
+    }
+    rewrite_lateral_in(&mut query.body);
+}
+
+fn rewrite_lateral_in(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => rewrite_lateral_of(select),
+        SetExpr::Query(query) => rewrite_lateral(query),
+        SetExpr::SetOperation { left, right, .. } => {
+            rewrite_lateral_in(left);
+            rewrite_lateral_in(right);
+        }
+        _ => {}
+    }
+}
+
+fn rewrite_lateral_of(select: &mut Select) {
+    for table in &mut select.from {
+        if let TableFactor::Derived { subquery, .. } = &mut table.relation {
+            rewrite_lateral(subquery);
+        }
+    }
+    let [input, scored] = select.from.as_slice() else { return };
+    if !input.joins.is_empty() || !scored.joins.is_empty() {
+        return;
+    }
+    let TableFactor::Table { name, alias, args: None, .. } = &input.relation else { return };
+    let TableFactor::Function { lateral: true, name: table, args, alias: Some(output), .. } =
+        &scored.relation
+    else {
+        return;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(predict)))] = args.as_slice()
+    else {
+        return;
+    };
+    let is = |name: &sqlparser::ast::ObjectName, wanted: &str| {
+        name.to_string().eq_ignore_ascii_case(wanted)
+    };
+    if !is(table, "TABLE") || !is(&predict.name, "ML_PREDICT") || !reads(predict, &name.to_string())
+    {
+        return;
+    }
+    let input_alias = alias.as_ref().map_or_else(|| name.to_string(), |a| a.name.value.clone());
+    let mut predict = predict.clone();
+    if let FunctionArguments::List(list) = &mut predict.args {
+        for (parameter, value) in
+            [(LATERAL_INPUT, input_alias), (LATERAL_OUTPUT, output.name.value.clone())]
+        {
+            list.args.push(FunctionArg::Named {
+                name: Ident::new(parameter),
+                arg: FunctionArgExpr::Expr(text(value)),
+                operator: FunctionArgOperator::RightArrow,
+            });
+        }
+    }
+    select.from.truncate(1);
+    select.from[0].relation =
+        TableFactor::TableFunction { expr: Expr::Function(predict), alias: None };
+}
+
+/// Whether an argument of the call is `TABLE name`.
+fn reads(predict: &Function, name: &str) -> bool {
+    let FunctionArguments::List(list) = &predict.args else { return false };
+    list.args.iter().any(|argument| {
+        let (FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(table)))
+        | FunctionArg::Named { arg: FunctionArgExpr::Expr(Expr::Function(table)), .. }) = argument
+        else {
+            return false;
+        };
+        table.name.to_string() == TABLE_ARGUMENT
+            && matches!(positional(table).as_slice(), [Expr::Identifier(table), ..] if table.value == name)
+    })
+}

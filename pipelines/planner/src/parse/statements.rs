@@ -1,0 +1,365 @@
+//! Heads of statements; queries, expressions and plain types are left to sqlparser.
+
+use sqlparser::ast::{Ident, Query};
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+
+use super::ast::{
+    CreateModel, CreateView, Drop, DropKind, Insert, Located, ModelColumn, Setting, Statement,
+    TableOption,
+};
+use super::dialect::FlinkDialect;
+use crate::error::{SqlError, SqlResult, nearest};
+
+const STATEMENTS: [&str; 9] =
+    ["CREATE", "INSERT", "EXECUTE", "BEGIN", "SET", "RESET", "EXPLAIN", "DROP", "SELECT"];
+
+pub struct StatementParser<'a> {
+    pub(super) parser: Parser<'a>,
+}
+
+impl StatementParser<'_> {
+    pub fn new(tokens: Vec<TokenWithSpan>) -> Self {
+        Self { parser: Parser::new(&FlinkDialect).with_tokens_with_locations(tokens) }
+    }
+
+    pub fn all(mut self) -> SqlResult<Vec<Located>> {
+        let mut statements = vec![];
+        loop {
+            while self.parser.consume_token(&Token::SemiColon) {}
+            if self.at_end() {
+                return Ok(statements);
+            }
+            let start = self.place();
+            let statement = self.statement().map_err(|error| error.or_at(start))?;
+            let end = self.parser.get_current_token().span.end;
+            statements.push(Located { statement, start, end });
+            if !self.at_end() {
+                self.expect(&Token::SemiColon)?;
+            }
+        }
+    }
+
+    fn statement(&mut self) -> SqlResult<Statement> {
+        let at = self.place();
+        Ok(match (self.word(0).as_str(), self.word(1).as_str()) {
+            ("CREATE", _) => self.create()?,
+            ("INSERT", _) => Statement::Insert(self.insert()?),
+            ("EXECUTE", "STATEMENT") => {
+                self.need("EXECUTE STATEMENT SET BEGIN")?;
+                Statement::StatementSet(self.statement_set()?)
+            }
+            ("BEGIN", "STATEMENT") => {
+                self.need("BEGIN STATEMENT SET")?;
+                self.expect(&Token::SemiColon)?;
+                Statement::StatementSet(self.statement_set()?)
+            }
+            ("EXECUTE", "INSERT") => {
+                self.need("EXECUTE")?;
+                Statement::Insert(self.insert()?)
+            }
+            ("SET", _) => self.set()?,
+            ("RESET", _) => {
+                self.need("RESET")?;
+                let key = match self.at_statement_end() {
+                    true => None,
+                    false => Some(self.setting_part()?),
+                };
+                Statement::Reset(key)
+            }
+            ("EXPLAIN", _) => self.explain()?,
+            ("DROP", _) => self.drop_statement()?,
+            ("SELECT" | "WITH" | "VALUES" | "", _) => Statement::Query(self.query()?),
+            (head, next) => return Err(unsupported(head, next, at)),
+        })
+    }
+
+    fn create(&mut self) -> SqlResult<Statement> {
+        self.need("CREATE")?;
+        self.refuse("OR", "CREATE OR REPLACE", "DROP it first")?;
+        self.keywords("TEMPORARY");
+        let at = self.place();
+        let kind = self.word(0);
+        if !matches!(kind.as_str(), "TABLE" | "VIEW" | "MODEL") {
+            return Err(unsupported("CREATE", &kind, at));
+        }
+        self.parser.next_token();
+        let if_not_exists = self.keywords("IF NOT EXISTS");
+        Ok(match kind.as_str() {
+            "TABLE" => Statement::CreateTable(Box::new(self.create_table(if_not_exists)?)),
+            "VIEW" => Statement::CreateView(self.create_view(if_not_exists)?),
+            _ => Statement::CreateModel(self.create_model(if_not_exists)?),
+        })
+    }
+
+    fn create_view(&mut self, if_not_exists: bool) -> SqlResult<CreateView> {
+        let name = self.name()?;
+        let columns = match self.peek(0) {
+            Token::LParen => self.parenthesised(|parser| {
+                let column = parser.parser.parse_identifier()?;
+                parser.comment()?;
+                Ok(column)
+            })?,
+            _ => vec![],
+        };
+        self.comment()?;
+        self.need("AS")?;
+        Ok(CreateView { name, if_not_exists, columns, query: self.query()? })
+    }
+
+    fn create_model(&mut self, if_not_exists: bool) -> SqlResult<CreateModel> {
+        let name = self.name()?;
+        let columns = |parser: &mut Self| {
+            parser.parenthesised(|parser| {
+                let name = parser.parser.parse_identifier()?;
+                let ty = parser.data_type()?;
+                parser.comment()?;
+                Ok(ModelColumn { name, ty })
+            })
+        };
+        let input = if self.keywords("INPUT") { columns(self)? } else { vec![] };
+        let output = if self.keywords("OUTPUT") { columns(self)? } else { vec![] };
+        self.comment()?;
+        Ok(CreateModel { name, if_not_exists, input, output, options: self.with_options()? })
+    }
+
+    fn statement_set(&mut self) -> SqlResult<Vec<Insert>> {
+        let mut inserts = vec![];
+        loop {
+            while self.parser.consume_token(&Token::SemiColon) {}
+            if self.keywords("END") {
+                return Ok(inserts);
+            }
+            inserts.push(self.insert()?);
+        }
+    }
+
+    fn insert(&mut self) -> SqlResult<Insert> {
+        self.need("INSERT")?;
+        self.refuse("OVERWRITE", "INSERT OVERWRITE", "INSERT INTO is")?;
+        self.need("INTO")?;
+        self.keywords("TABLE");
+        let target = self.name()?;
+        let hints = self.hints()?;
+        self.refuse("PARTITION", "INSERT … PARTITION", "select the partition's value as a column")?;
+        let columns = match self.peek(0) {
+            Token::LParen if !matches!(self.word(1).as_str(), "SELECT" | "WITH" | "VALUES") => {
+                self.parenthesised(|parser| Ok(parser.parser.parse_identifier()?))?
+            }
+            _ => vec![],
+        };
+        let query = self.query()?;
+        self.refuse("ON", "ON CONFLICT", "a table with a PRIMARY KEY is upserted")?;
+        Ok(Insert { target, columns, hints, query })
+    }
+
+    fn set(&mut self) -> SqlResult<Statement> {
+        self.need("SET")?;
+        if self.at_statement_end() {
+            return Ok(Statement::Set(None));
+        }
+        let at = self.place();
+        let key = self.setting_part()?;
+        self.expect(&Token::Eq)?;
+        Ok(Statement::Set(Some(Setting { key, value: self.setting_part()?, at })))
+    }
+
+    /// A quoted string, or everything up to `=` or the end of the statement.
+    fn setting_part(&mut self) -> SqlResult<String> {
+        if let Token::SingleQuotedString(text) = self.peek(0) {
+            self.parser.next_token();
+            return Ok(text);
+        }
+        let mut text = String::new();
+        while !self.at_statement_end() && self.peek(0) != Token::Eq {
+            text.push_str(&self.parser.next_token().to_string());
+        }
+        Ok(text)
+    }
+
+    fn explain(&mut self) -> SqlResult<Statement> {
+        self.need("EXPLAIN")?;
+        if !self.keywords("PLAN FOR") {
+            const DETAILS: [&str; 4] =
+                ["CHANGELOG_MODE", "ESTIMATED_COST", "JSON_EXECUTION_PLAN", "PLAN_ADVICE"];
+            while DETAILS.contains(&self.word(0).as_str()) {
+                self.parser.next_token();
+                let _ = self.parser.consume_token(&Token::Comma);
+            }
+        }
+        let at = self.place();
+        match self.statement()? {
+            explained @ (Statement::Query(_)
+            | Statement::Insert(_)
+            | Statement::StatementSet(_)) => Ok(Statement::Explain(Box::new(explained))),
+            _ => Err(SqlError::new(at, "EXPLAIN is for queries")
+                .hint("SELECT, INSERT INTO or a STATEMENT SET")),
+        }
+    }
+
+    fn drop_statement(&mut self) -> SqlResult<Statement> {
+        self.need("DROP")?;
+        self.keywords("TEMPORARY");
+        let at = self.place();
+        let kind = match self.word(0).as_str() {
+            "TABLE" => DropKind::Table,
+            "VIEW" => DropKind::View,
+            "MODEL" => DropKind::Model,
+            other => return Err(unsupported("DROP", other, at)),
+        };
+        self.parser.next_token();
+        let if_exists = self.keywords("IF EXISTS");
+        Ok(Statement::Drop(Drop { kind, name: self.name()?, if_exists }))
+    }
+
+    pub(super) fn query(&mut self) -> SqlResult<Box<Query>> {
+        Ok(self.parser.parse_query()?)
+    }
+
+    /// A table's name. There is one catalog with one database.
+    pub(super) fn name(&mut self) -> SqlResult<Ident> {
+        let name = self.parser.parse_identifier()?;
+        if *self.parser.peek_token_ref() == Token::Period {
+            return Err(SqlError::new(name.span.start, "there is one catalog with one database")
+                .hint("write the name alone"));
+        }
+        Ok(name)
+    }
+
+    pub(super) fn comment(&mut self) -> SqlResult<()> {
+        if self.keywords("COMMENT") {
+            self.parser.parse_literal_string()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn with_options(&mut self) -> SqlResult<Vec<TableOption>> {
+        match self.keywords("WITH") {
+            true => self.options(),
+            false => Ok(vec![]),
+        }
+    }
+
+    /// `/*+ OPTIONS(…) */`, which the tokens have as `WITH (…)`. A WITH of common table expressions
+    /// has no parenthesis.
+    fn hints(&mut self) -> SqlResult<Vec<TableOption>> {
+        match self.word(0) == "WITH" && self.peek(1) == Token::LParen {
+            true => self.with_options(),
+            false => Ok(vec![]),
+        }
+    }
+
+    fn options(&mut self) -> SqlResult<Vec<TableOption>> {
+        self.parenthesised(|parser| {
+            let at = parser.place();
+            let key = parser.parser.parse_literal_string()?;
+            parser.expect(&Token::Eq)?;
+            Ok(TableOption { key, value: parser.parser.parse_literal_string()?, at })
+        })
+    }
+
+    pub(super) fn parenthesised<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> SqlResult<T>,
+    ) -> SqlResult<Vec<T>> {
+        self.expect(&Token::LParen)?;
+        let mut items = vec![];
+        if self.parser.consume_token(&Token::RParen) {
+            return Ok(items);
+        }
+        loop {
+            items.push(item(self)?);
+            if !self.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        self.expect(&Token::RParen)?;
+        Ok(items)
+    }
+
+    /// The word `ahead` of here in upper case; empty where there is none.
+    pub(super) fn word(&self, ahead: usize) -> String {
+        match &self.parser.peek_nth_token_ref(ahead).token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
+            _ => String::new(),
+        }
+    }
+
+    /// Takes these words, or none.
+    pub(super) fn keywords(&mut self, words: &str) -> bool {
+        let count = words.split(' ').count();
+        if !words.split(' ').enumerate().all(|(ahead, word)| self.word(ahead) == word) {
+            return false;
+        }
+        for _ in 0..count {
+            self.parser.next_token();
+        }
+        true
+    }
+
+    pub(super) fn need(&mut self, words: &str) -> SqlResult<()> {
+        match self.keywords(words) {
+            true => Ok(()),
+            false => Ok(self.parser.expected_ref(words, self.parser.peek_token_ref())?),
+        }
+    }
+
+    /// Fails where the next word is `word`, which begins `what`.
+    pub(super) fn refuse(&mut self, word: &str, what: &str, instead: &str) -> SqlResult<()> {
+        match self.word(0) == word {
+            true => {
+                Err(SqlError::new(self.place(), format!("{what} is not supported yet"))
+                    .hint(instead))
+            }
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn expect(&mut self, token: &Token) -> SqlResult<()> {
+        self.parser.expect_token(token)?;
+        Ok(())
+    }
+
+    pub(super) fn peek(&self, ahead: usize) -> Token {
+        self.parser.peek_nth_token_ref(ahead).token.clone()
+    }
+
+    pub(super) fn place(&self) -> Location {
+        self.parser.peek_token_ref().span.start
+    }
+
+    fn at_end(&self) -> bool {
+        self.parser.peek_token_ref().token == Token::EOF
+    }
+
+    fn at_statement_end(&self) -> bool {
+        matches!(self.parser.peek_token_ref().token, Token::SemiColon | Token::EOF)
+    }
+}
+
+fn unsupported(head: &str, next: &str, at: Location) -> SqlError {
+    let (what, hint) = match (head, next) {
+        ("CREATE" | "DROP", "FUNCTION" | "SYSTEM") => {
+            (format!("{head} FUNCTION"), "the built-in functions are")
+        }
+        ("CREATE", "MATERIALIZED") => {
+            ("CREATE MATERIALIZED TABLE".into(), "CREATE TABLE and INSERT INTO are")
+        }
+        ("CREATE" | "DROP", "CATALOG" | "DATABASE") => {
+            (format!("{head} {next}"), "there is one catalog with one database")
+        }
+        ("CREATE" | "DROP", _) => (format!("{head} {next}"), "TABLE, VIEW and MODEL are"),
+        ("USE", _) => ("USE".into(), "there is one catalog with one database"),
+        ("ADD" | "REMOVE", "JAR") => (format!("{head} JAR"), "connectors and models are built in"),
+        ("ALTER", _) => (format!("ALTER {next}"), "DROP it and CREATE it again"),
+        ("COMPILE" | "EXECUTE", "PLAN") => (format!("{head} PLAN"), "EXPLAIN shows the plan"),
+        _ => {
+            let error = SqlError::new(at, format!("`{head}` begins no statement"));
+            return match nearest(head, STATEMENTS) {
+                Some(near) => error.hint(format!("did you mean {near}?")),
+                None => error.hint(format!("one of {}", STATEMENTS.join(", "))),
+            };
+        }
+    };
+    SqlError::new(at, format!("{what} is not supported")).hint(hint)
+}

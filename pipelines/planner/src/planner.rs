@@ -1,0 +1,321 @@
+//! A SQL file to a job: runs DDL against the catalog, plans every INSERT into one graph.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion_expr::LogicalPlan;
+use nowcast_engine::{Connectors, Graph, ModelProvider, TableDefinition};
+use sqlparser::ast::Query;
+
+use crate::build::{GraphBuilder, Lowering, NodeNote};
+use crate::catalog::{Catalog, Relation, View};
+use crate::context::Context;
+use crate::error::{SqlError, SqlResult};
+use crate::explain;
+use crate::insert::into_columns_of;
+use crate::models::create_model;
+use crate::parse;
+use crate::parse::ast::{CreateView, Drop, DropKind, Insert, Located, Setting, Statement};
+use crate::parse::rewrite::rewrite_query;
+use crate::parse::tokens::Places;
+use crate::tables::create_table;
+use crate::translate::Extent;
+
+/// Settings by key, as of `SET 'key' = 'value'`.
+pub type Settings = BTreeMap<String, String>;
+
+/// What a SQL file asks for.
+pub struct Job {
+    /// All INSERTs, sharing their sources.
+    pub graph: Graph,
+    /// One note a node of the graph, for people.
+    pub notes: Vec<NodeNote>,
+    pub settings: Settings,
+    /// All declared tables.
+    pub tables: Vec<TableDefinition>,
+    /// What each EXPLAIN says, in the order of the file.
+    pub explain: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Names of the declared models.
+    pub models: Vec<String>,
+}
+
+/// Plans SQL. Tables, views, models and settings stay for the next text.
+pub struct Planner {
+    connectors: Arc<dyn Connectors>,
+    models: Arc<dyn ModelProvider>,
+    catalog: Arc<Catalog>,
+    initial: Settings,
+    settings: Settings,
+}
+
+impl Planner {
+    /// `settings` hold until a `SET` of the same key, and again after its `RESET`.
+    pub fn new(
+        connectors: Arc<dyn Connectors>,
+        models: Arc<dyn ModelProvider>,
+        settings: Settings,
+    ) -> Self {
+        let initial = settings.clone();
+        Self { connectors, models, catalog: Arc::default(), initial, settings }
+    }
+
+    /// Parses and plans a whole file. Statements are run in order; all INSERTs become one graph.
+    ///
+    /// # Errors
+    /// The first thing that is wrong or not supported, with its place.
+    pub fn plan(&mut self, sql: &str) -> SqlResult<Job> {
+        let (statements, places) = parse::parse(sql)?;
+        let mut run =
+            Run { graph: GraphBuilder::default(), places, explain: vec![], warnings: vec![] };
+        for statement in statements {
+            let start = statement.start;
+            self.statement(statement, &mut run).map_err(|error| error.or_at(start))?;
+        }
+        let tables = self.catalog.relations.values().filter_map(|relation| match relation {
+            Relation::Table(table) => Some(table.definition.clone()),
+            Relation::View(_) => None,
+        });
+        let (graph, notes) = run.graph.finish();
+        Ok(Job {
+            graph,
+            notes,
+            settings: self.settings.clone(),
+            tables: tables.collect(),
+            explain: run.explain,
+            warnings: run.warnings,
+            models: self.catalog.models.keys().cloned().collect(),
+        })
+    }
+
+    fn statement(&mut self, located: Located, run: &mut Run) -> SqlResult<()> {
+        let Run { graph, places, explain, warnings } = run;
+        let extent = Extent { places, start: located.start, end: located.end };
+        match located.statement {
+            Statement::CreateTable(declared) => {
+                let name = declared.name.clone();
+                if !self.is_new(&name, declared.if_not_exists)? {
+                    return Ok(());
+                }
+                let context = Context::new(&self.catalog);
+                let table = create_table(*declared, &self.catalog, &context, &extent)?;
+                let table = Relation::Table(Arc::new(table));
+                Arc::make_mut(&mut self.catalog).relations.insert(name.value, table);
+                Ok(())
+            }
+            Statement::CreateView(view) => self.create_view(view, &extent),
+            Statement::CreateModel(declared) => {
+                let name = declared.name.value.clone();
+                if self.catalog.models.contains_key(&name) {
+                    return match declared.if_not_exists {
+                        true => Ok(()),
+                        false => Err(SqlError::new(
+                            declared.name.span.start,
+                            format!("there is a model `{name}` already"),
+                        )),
+                    };
+                }
+                let model = create_model(&declared, self.models.as_ref())?;
+                Arc::make_mut(&mut self.catalog).models.insert(name, model);
+                Ok(())
+            }
+            Statement::Insert(insert) => self.insert(insert, &extent, graph),
+            Statement::StatementSet(inserts) => self.inserts(inserts, &extent, graph),
+            Statement::Query(_) => Err(SqlError::new(located.start, "a query without a sink")
+                .hint("write INSERT INTO table SELECT …, or EXPLAIN SELECT …")),
+            Statement::Explain(statement) => {
+                explain.push(self.explain(*statement, &extent)?);
+                Ok(())
+            }
+            Statement::Set(setting) => self.set(setting, warnings),
+            Statement::Reset(key) => {
+                self.reset(key);
+                Ok(())
+            }
+            Statement::Drop(drop) => {
+                graph.forget_shared();
+                self.drop_relation(&drop)
+            }
+        }
+    }
+
+    /// Whether the name is free; an error where it is not and must be.
+    fn is_new(&self, name: &sqlparser::ast::Ident, if_not_exists: bool) -> SqlResult<bool> {
+        match self.catalog.relations.contains_key(&name.value) {
+            false => Ok(true),
+            true if if_not_exists => Ok(false),
+            true => Err(SqlError::new(
+                name.span.start,
+                format!("there is a table or view `{}` already", name.value),
+            )),
+        }
+    }
+
+    fn create_view(&mut self, view: CreateView, extent: &Extent) -> SqlResult<()> {
+        if !self.is_new(&view.name, view.if_not_exists)? {
+            return Ok(());
+        }
+        let mut plan = self.query(*view.query, extent)?;
+        if !view.columns.is_empty() {
+            plan = renamed(plan, &view.name, &view.columns, extent)?;
+        }
+        // What the analyser finds wrong is better said here than where the view is used.
+        Context::new(&self.catalog)
+            .optimize(plan.clone())
+            .map_err(|error| extent.translate(error))?;
+        let relation = Relation::View(Arc::new(View::new(plan)));
+        Arc::make_mut(&mut self.catalog).relations.insert(view.name.value, relation);
+        Ok(())
+    }
+
+    fn query(&self, mut query: Query, extent: &Extent) -> SqlResult<LogicalPlan> {
+        rewrite_query(&mut query)?;
+        parse::check_query(&query, extent.places, extent.start, extent.end)?;
+        Context::new(&self.catalog).query(query).map_err(|error| extent.translate(error))
+    }
+
+    fn inserts(
+        &self,
+        inserts: Vec<Insert>,
+        extent: &Extent,
+        graph: &mut GraphBuilder,
+    ) -> SqlResult<()> {
+        let starts: Vec<_> = inserts.iter().map(|insert| insert.target.span.start).collect();
+        for (nth, insert) in inserts.into_iter().enumerate() {
+            let end = starts.get(nth + 1).copied().unwrap_or(extent.end);
+            let extent = Extent { start: starts[nth], end, ..*extent };
+            self.insert(insert, &extent, graph)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, insert: Insert, extent: &Extent, graph: &mut GraphBuilder) -> SqlResult<()> {
+        let target = &insert.target;
+        let table = match self.catalog.relations.get(&target.value) {
+            Some(Relation::Table(table)) => table,
+            Some(Relation::View(_)) => {
+                let message = format!("`{}` is a view", target.value);
+                return Err(SqlError::new(target.span.start, message).hint("insert into a table"));
+            }
+            None => {
+                return Err(self.catalog.unknown_table(&target.value).or_at(target.span.start));
+            }
+        };
+        let mut definition = crate::insert::written(&table.definition);
+        for hint in &insert.hints {
+            definition.options.insert(hint.key.clone(), hint.value.clone());
+        }
+        let rows = self.query(*insert.query, extent)?;
+        let rows = into_columns_of(&definition, rows, &insert.columns, target, extent)?;
+        let context = Context::new(&self.catalog);
+        let plan = context.optimize(rows).map_err(|error| extent.translate(error))?;
+        let sink = self
+            .connectors
+            .sink(&definition)
+            .map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
+        let scope = graph.free_name(&target.value);
+        let mut lowering =
+            Lowering::new(graph, self.connectors.as_ref(), &self.catalog, *extent, &scope);
+        let rows = lowering.lower(&plan)?;
+        lowering.sink(rows, &definition, sink)
+    }
+
+    fn explain(&self, statement: Statement, extent: &Extent) -> SqlResult<String> {
+        let mut graph = GraphBuilder::default();
+        match statement {
+            Statement::Insert(insert) => self.insert(insert, extent, &mut graph)?,
+            Statement::StatementSet(inserts) => self.inserts(inserts, extent, &mut graph)?,
+            Statement::Query(query) => {
+                let plan = self.query(*query, extent)?;
+                let context = Context::new(&self.catalog);
+                let plan = context.optimize(plan).map_err(|error| extent.translate(error))?;
+                Lowering::new(
+                    &mut graph,
+                    self.connectors.as_ref(),
+                    &self.catalog,
+                    *extent,
+                    "query",
+                )
+                .lower(&plan)?;
+            }
+            _ => return Err(SqlError::new(extent.start, "EXPLAIN is for queries")),
+        }
+        let (graph, notes) = graph.finish();
+        Ok(explain::text(&graph, &notes))
+    }
+
+    fn set(&mut self, setting: Option<Setting>, warnings: &mut Vec<String>) -> SqlResult<()> {
+        const TIME_ZONE: &str = "table.local-time-zone";
+        let Some(Setting { key, value, at }) = setting else {
+            warnings.push("SET without a key shows nothing here".to_owned());
+            return Ok(());
+        };
+        if key == TIME_ZONE && !matches!(value.as_str(), "UTC" | "default") {
+            return Err(SqlError::new(at, format!("the time zone {value} is not supported yet"))
+                .hint(format!("SET '{TIME_ZONE}' = 'UTC'")));
+        }
+        self.settings.insert(key, value);
+        Ok(())
+    }
+
+    fn reset(&mut self, key: Option<String>) {
+        match key {
+            None => self.settings = self.initial.clone(),
+            Some(key) => match self.initial.get(&key) {
+                Some(value) => drop(self.settings.insert(key, value.clone())),
+                None => drop(self.settings.remove(&key)),
+            },
+        }
+    }
+
+    fn drop_relation(&mut self, dropped: &Drop) -> SqlResult<()> {
+        let name = &dropped.name.value;
+        let catalog = Arc::make_mut(&mut self.catalog);
+        let found = match (dropped.kind, catalog.relations.get(name)) {
+            (DropKind::Model, _) => catalog.models.remove(name).is_some(),
+            (DropKind::Table, Some(Relation::Table(_)))
+            | (DropKind::View, Some(Relation::View(_))) => catalog.relations.remove(name).is_some(),
+            _ => false,
+        };
+        if found || dropped.if_exists {
+            return Ok(());
+        }
+        let error = match dropped.kind {
+            DropKind::Model => catalog.unknown_model(name),
+            DropKind::Table | DropKind::View => catalog.unknown_table(name),
+        };
+        Err(error.or_at(dropped.name.span.start))
+    }
+}
+
+/// What one file has made so far.
+struct Run {
+    graph: GraphBuilder,
+    places: Places,
+    explain: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// `CREATE VIEW v (a, b) AS …`.
+fn renamed(
+    plan: LogicalPlan,
+    view: &sqlparser::ast::Ident,
+    names: &[sqlparser::ast::Ident],
+    extent: &Extent,
+) -> SqlResult<LogicalPlan> {
+    let columns = plan.schema().fields().len();
+    if columns != names.len() {
+        let message = format!("view `{}` names {} columns of {columns}", view.value, names.len());
+        return Err(SqlError::new(view.span.start, message));
+    }
+    let named: Vec<_> = plan
+        .schema()
+        .iter()
+        .zip(names)
+        .map(|(column, name)| datafusion_expr::Expr::from(column).alias(&name.value))
+        .collect();
+    datafusion_expr::LogicalPlanBuilder::from(plan)
+        .project(named)
+        .and_then(|builder| builder.build())
+        .map_err(|error| extent.translate(error))
+}
