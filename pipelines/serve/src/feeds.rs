@@ -1,0 +1,156 @@
+//! The feeds of all tables: what the job publishes into and clients subscribe to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::array::RecordBatch;
+use arrow::json::LineDelimitedWriter;
+use arrow::json::writer::{LineDelimited, WriterBuilder};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use nowcast_engine::{Epoch, Error, Result};
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::feed::{Feed, RING_ROWS_MAX, Start, Subscription};
+
+/// Clients of all feeds together: each holds a connection for as long as it likes.
+pub const FEED_CLIENTS_MAX: usize = 1_024;
+
+/// Rings of the newest rows by table, shared by the job and the server.
+pub struct Feeds {
+    tables: RwLock<BTreeMap<String, Table>>,
+    clients: Arc<Semaphore>,
+}
+
+#[derive(Clone)]
+struct Table {
+    feed: Arc<Feed>,
+    /// Names of the columns by which a row replaces an earlier one.
+    key: Arc<[String]>,
+}
+
+/// Why there is no subscription.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No such table; these there are.
+    Unknown(Vec<String>),
+    Full,
+}
+
+impl Default for Feeds {
+    fn default() -> Self {
+        Self { tables: RwLock::default(), clients: Arc::new(Semaphore::new(FEED_CLIENTS_MAX)) }
+    }
+}
+
+impl Feeds {
+    /// Opens the feed of a table before its first row. `key` names the columns of its primary key:
+    /// a client too slow for every row then gets the newest of each key. A table keeps the feed and
+    /// the key it was declared with first.
+    pub fn declare(&self, table: &str, key: &[String]) {
+        self.table_or_declare(table, key);
+    }
+
+    /// Gives rows to all clients of a table, in order. Never waits for any of them, and encodes no
+    /// more rows than the ring holds. A table not declared yet gets a feed without a key.
+    ///
+    /// Rows are encoded as JSON objects with explicit nulls, times as RFC 3339 text. An error means
+    /// that none of the rows was published.
+    pub fn publish(&self, table: &str, epoch: Epoch, rows: &RecordBatch) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let count = rows.num_rows();
+        let newest = rows.slice(count.saturating_sub(RING_ROWS_MAX), count.min(RING_ROWS_MAX));
+        let table_of = self.table_or_declare(table, &[]);
+        let context = |error: Error| error.context(format_args!("feed \"{table}\""));
+        let lines = lines(&newest).map_err(context)?;
+        let keys = keys(&newest, &table_of.key).map_err(context)?;
+        assert_eq!(lines.len(), newest.num_rows(), "one line for each row");
+        table_of.feed.publish(epoch, count as u64, lines.into_iter().zip(keys).collect());
+        metrics::counter!("nowcast_feed_rows_total", "table" => table.to_owned())
+            .increment(count as u64);
+        Ok(())
+    }
+
+    /// Ends all feeds: clients get what is left of them, then the end of their stream.
+    pub fn close(&self) {
+        for table in self.tables.read().unwrap_or_else(PoisonError::into_inner).values() {
+            table.feed.close();
+        }
+        self.clients.close();
+    }
+
+    /// A place in a feed. The permit is held for as long as the client is there.
+    pub(crate) fn subscribe(
+        &self,
+        table: &str,
+        start: Start,
+    ) -> Result<(Subscription, OwnedSemaphorePermit), Refusal> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = tables.get(table) else {
+            return Err(Refusal::Unknown(tables.keys().cloned().collect()));
+        };
+        let permit = self.clients.clone().try_acquire_owned().map_err(|_| Refusal::Full)?;
+        Ok((found.feed.subscribe(start), permit))
+    }
+
+    /// All feeds as JSON, for the list of feeds.
+    pub(crate) fn list(&self) -> Value {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let feeds = tables.iter().map(|(name, table)| {
+            let reading = table.feed.reading();
+            json!({
+                "table": name,
+                "key": *table.key,
+                "rows": reading.rows,
+                "oldest": reading.oldest,
+                "newest": reading.newest,
+            })
+        });
+        json!({
+            "feeds": feeds.collect::<Vec<_>>(),
+            "clients": FEED_CLIENTS_MAX - self.clients.available_permits(),
+        })
+    }
+
+    fn table_or_declare(&self, name: &str, key: &[String]) -> Table {
+        if let Some(table) = self.tables.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return table.clone();
+        }
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Table { feed: Arc::new(Feed::new()), key: key.into() };
+        tables.entry(name.to_owned()).or_insert_with(new).clone()
+    }
+}
+
+/// One JSON object a row. A line break inside a value is escaped in JSON, so lines are rows.
+fn lines(rows: &RecordBatch) -> Result<Vec<String>> {
+    let mut writer: LineDelimitedWriter<Vec<u8>> =
+        WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+    writer.write(rows)?;
+    writer.finish()?;
+    let text = String::from_utf8(writer.into_inner()).map_err(Error::bug)?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The text of the key columns of each row; `None` without key columns.
+fn keys(rows: &RecordBatch, key: &[String]) -> Result<Vec<Option<String>>> {
+    if key.is_empty() {
+        return Ok(vec![None; rows.num_rows()]);
+    }
+    let options = FormatOptions::default();
+    let mut columns = Vec::with_capacity(key.len());
+    for name in key {
+        let column = rows
+            .column_by_name(name)
+            .ok_or_else(|| Error::user(format!("no column \"{name}\" for its key")))?;
+        columns.push(ArrayFormatter::try_new(column, &options)?);
+    }
+    let mut keys = Vec::with_capacity(rows.num_rows());
+    for row in 0..rows.num_rows() {
+        let parts = columns.iter().map(|column| column.value(row).try_to_string());
+        keys.push(Some(parts.collect::<Result<Vec<_>, _>>()?.join("\u{1f}")));
+    }
+    Ok(keys)
+}
