@@ -1,0 +1,112 @@
+//! The `nowcast` binary: Flink SQL on Kafka, in one process, that also forecasts.
+
+/// Prints a line on standard output. A reader that has gone away, as in `nowcast … | head`, is no
+/// error.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+mod bench;
+mod broker;
+mod check;
+mod dead_letters;
+mod demo;
+mod doors;
+mod events;
+mod feed;
+mod generate;
+mod home;
+mod models;
+mod options;
+mod parquet_rows;
+mod pipeline;
+mod producer;
+mod replay;
+mod run;
+mod set_aside;
+mod shipped;
+mod signal;
+mod status;
+mod store;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Flink SQL in one binary, that also forecasts.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The whole loop on this machine, with nothing to install: events, pipelines, HTTP.
+    Demo(demo::Demo),
+    /// Runs SQL files as jobs.
+    Run(run::Run),
+    /// Plans SQL files and says what is wrong with them.
+    Check(check::Check),
+    /// Plans SQL files and prints the plans.
+    Explain(check::Check),
+    /// Sends the rows of a file to a topic, at a multiple of real time.
+    Replay(replay::Replay),
+    /// Prints events, generated or real, as JSON lines.
+    Generate(generate::Generate),
+    /// Measures a pipeline under open-loop load.
+    Bench(bench::Bench),
+    /// Serves the Kafka protocol from this process.
+    Broker(broker::Broker),
+    /// Lists and verifies models.
+    #[command(subcommand)]
+    Models(models::Models),
+    /// Lists and replays dead letters.
+    #[command(subcommand)]
+    Dlq(dead_letters::DeadLetters),
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("NOWCAST_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,nowcast=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    match start(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Demo(command) => demo::demo(command).await,
+            Command::Run(command) => run::run(command).await,
+            Command::Check(command) => check::check(command, false),
+            Command::Explain(command) => check::check(command, true),
+            Command::Replay(command) => replay::replay(command).await,
+            Command::Generate(command) => generate::generate(&command),
+            Command::Bench(command) => bench::bench(command).await,
+            Command::Broker(command) => broker::broker(command).await,
+            Command::Models(command) => models::models(command),
+            Command::Dlq(command) => dead_letters::dead_letters(command),
+        }
+    });
+    // A thread that still waits for a broker does not hold the process.
+    runtime.shutdown_background();
+    result
+}

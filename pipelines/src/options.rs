@@ -1,0 +1,69 @@
+//! Options that several commands share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::pipeline::RunOptions;
+
+#[derive(Args, Debug)]
+pub struct Common {
+    /// Folder of checkpoints, embedded broker and store, dead letters and late rows.
+    #[arg(long, default_value = "nowcast-data", env = "NOWCAST_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// Worker threads a job [default: the cores].
+    #[arg(long, env = "NOWCAST_WORKERS")]
+    pub workers: Option<usize>,
+    /// Fills in `${KEY:-default}` in the SQL; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Rows a source hands over at once at most.
+    #[arg(long, default_value_t = 4_096)]
+    pub rows_max: usize,
+    /// Time between checkpoints, over what the SQL says.
+    #[arg(long)]
+    pub checkpoint_interval: Option<String>,
+}
+
+impl Common {
+    pub fn run_options(&self, resume: bool) -> Result<RunOptions> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = self.workers.unwrap_or_else(cores);
+        if workers == 0 || workers > nowcast_engine::keys::KEY_GROUPS {
+            bail!("--workers {workers}: from 1 to {}", nowcast_engine::keys::KEY_GROUPS);
+        }
+        if self.rows_max == 0 {
+            bail!("--rows-max 0: at least 1");
+        }
+        let interval = self.checkpoint_interval.as_deref();
+        let checkpoint_interval = interval.map(nowcast_connectors::parse_duration).transpose()?;
+        let (sets, rows_max) = (self.sets()?, self.rows_max);
+        Ok(RunOptions { workers, sets, resume, rows_max, checkpoint_interval })
+    }
+
+    pub fn sets(&self) -> Result<BTreeMap<String, String>> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => bail!("--set {text}: expected KEY=VALUE"),
+        };
+        self.sets.iter().map(pair).collect()
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Where HTTP is served.
+    #[arg(long, default_value = "127.0.0.1:8080", env = "NOWCAST_HTTP")]
+    pub http: String,
+    /// Serves no HTTP.
+    #[arg(long)]
+    pub no_http: bool,
+}
+
+impl Serve {
+    pub fn address(&self) -> Option<&str> {
+        (!self.no_http).then_some(self.http.as_str())
+    }
+}

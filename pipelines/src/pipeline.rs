@@ -1,0 +1,141 @@
+//! One SQL file as a running job.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use arrow::array::RecordBatch;
+use nowcast_engine::world::{SystemClock, Tap};
+use nowcast_engine::{Batch, Job, JobOptions, TableDefinition, World};
+use nowcast_planner::Planner;
+use nowcast_serve::Feeds;
+use object_store::local::LocalFileSystem;
+
+use crate::home::Home;
+use crate::set_aside::SetAside;
+
+/// A source that has been quiet this long holds the watermark back no longer, unless the file says
+/// otherwise: long enough for a broker's hiccup, short enough not to look stuck.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the command line says about running.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    pub workers: usize,
+    pub sets: BTreeMap<String, String>,
+    pub resume: bool,
+    pub rows_max: usize,
+    /// Over what the SQL says.
+    pub checkpoint_interval: Option<Duration>,
+}
+
+/// A planned file.
+pub struct Pipeline {
+    pub name: String,
+    pub plan: nowcast_planner::Job,
+}
+
+/// A job with its name and tables.
+pub struct Running {
+    pub name: String,
+    pub job: Job,
+    pub tables: Vec<TableDefinition>,
+}
+
+/// Reads a file and fills in its variables.
+pub fn read_sql(path: &Path, sets: &BTreeMap<String, String>) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+    let sql = nowcast_planner::substitute(&text, sets, |name| std::env::var(name).ok());
+    sql.map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// Whether some table of these files lives on the embedded broker.
+pub fn wants_broker(sqls: &[String]) -> bool {
+    sqls.iter().any(|sql| {
+        let servers = sql.split("bootstrap.servers'").skip(1);
+        servers
+            .filter_map(|rest| rest.split('\'').nth(1))
+            .any(|value| value.starts_with(crate::home::EMBEDDED))
+    })
+}
+
+/// Plans a file.
+pub fn plan(home: &Home, path: &Path, sql: &str) -> Result<Pipeline> {
+    let mut planner = Planner::new(home.connectors(), home.models.clone(), Default::default());
+    let plan = planner.plan(sql).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    for warning in &plan.warnings {
+        tracing::warn!(file = %path.display(), "{warning}");
+    }
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = plan.settings.get("pipeline.name").cloned().or(stem).unwrap_or_else(|| "job".into());
+    Ok(Pipeline { name, plan })
+}
+
+/// Starts a planned file; checkpoints go to `checkpoints` beneath the data folder.
+pub async fn start(
+    home: &Home,
+    pipeline: Pipeline,
+    options: &RunOptions,
+    feeds: &Arc<Feeds>,
+) -> Result<Running> {
+    let Pipeline { name, plan } = pipeline;
+    let setting = |key: &str| plan.settings.get(key).map(String::as_str);
+    let interval = match options.checkpoint_interval {
+        Some(interval) => interval,
+        None => duration_setting(setting("execution.checkpointing.interval"), CHECKPOINT_INTERVAL)?,
+    };
+    let idle = duration_setting(setting("table.exec.source.idle-timeout"), IDLE_TIMEOUT)?;
+    let checkpoints: PathBuf = home.data.join("checkpoints");
+    std::fs::create_dir_all(&checkpoints)?;
+    for table in &plan.tables {
+        let key = table.primary_key.iter().map(|column| table.schema.field(*column).name().clone());
+        feeds.declare(&table.name, &key.collect::<Vec<_>>());
+    }
+    let world = World {
+        clock: Arc::new(SystemClock),
+        store: Some(Arc::new(LocalFileSystem::new_with_prefix(&checkpoints)?)),
+        aside: Arc::new(SetAside::open(&home.data, &name)?),
+        tap: Arc::new(FeedTap(Arc::clone(feeds))),
+    };
+    let job = JobOptions {
+        name: name.clone(),
+        workers: options.workers,
+        rows_max: options.rows_max,
+        idle_timeout: Some(idle).filter(|idle| !idle.is_zero()),
+        checkpoint_interval: Some(interval).filter(|interval| !interval.is_zero()),
+        resume: options.resume,
+    };
+    let job = Job::start(plan.graph, job, world).await.with_context(|| format!("job {name}"))?;
+    if job.restored() > 0 {
+        tracing::info!(job = name, epoch = job.restored(), "goes on from its checkpoint");
+    }
+    Ok(Running { name, job, tables: plan.tables })
+}
+
+fn duration_setting(text: Option<&str>, default: Duration) -> Result<Duration> {
+    match text {
+        Some(text) => Ok(nowcast_connectors::parse_duration(text)?),
+        None => Ok(default),
+    }
+}
+
+/// Gives what sinks have written to the live feeds, by the table's name.
+struct FeedTap(Arc<Feeds>);
+
+impl Tap for FeedTap {
+    fn rows(&self, sink: &str, batch: &Batch) {
+        let rows: &RecordBatch = batch.rows();
+        if let Err(error) = self.0.publish(table_of(sink), 0, rows) {
+            tracing::warn!(%error, table = sink, "rows not shown in the live feed");
+        }
+    }
+}
+
+/// The table behind a sink stage: stages of further INSERTs into one table are numbered.
+pub fn table_of(stage: &str) -> &str {
+    stage.split('#').next().unwrap_or(stage)
+}

@@ -1,0 +1,124 @@
+//! Events into a Kafka topic: made if it is missing, with retention off, in batches.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How long a broker may take to answer before it counts as unreachable.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes a topic that keeps everything, unless it is there already.
+pub async fn ensure_topic(bootstrap: &str, topic: &str, partitions: i32) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).set("log_level", "0").create()?;
+    let new =
+        NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let made = admin.create_topics([&new], &options).await;
+    let made = made.with_context(|| format!("kafka {bootstrap}: broker unreachable"))?;
+    match made.first() {
+        Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        Some(Err((topic, code))) => bail!("kafka topic \"{topic}\": cannot be made: {code}"),
+        None => bail!("kafka topic \"{topic}\": the broker did not answer"),
+    }
+}
+
+#[derive(Default)]
+struct Failures(AtomicU64);
+
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Failures>);
+
+impl rdkafka::ClientContext for Deliveries {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, _fac: &str, message: &str) {
+        tracing::debug!(?level, "{message}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &rdkafka::producer::DeliveryResult<'_>, _opaque: ()) {
+        if result.is_err() {
+            self.0.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sends messages to one broker; idempotent, compressed with lz4.
+pub struct Events {
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+    bootstrap: String,
+}
+
+impl Events {
+    pub fn connect(bootstrap: &str) -> Result<Self> {
+        Self::connect_with(bootstrap, "5")
+    }
+
+    /// Sends each message at once: for measuring latency.
+    pub fn connect_low_latency(bootstrap: &str) -> Result<Self> {
+        Self::connect_with(bootstrap, "0")
+    }
+
+    fn connect_with(bootstrap: &str, linger_ms: &str) -> Result<Self> {
+        let deliveries = Deliveries::default();
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("enable.idempotence", "true")
+            .set("compression.type", "lz4")
+            .set("linger.ms", linger_ms)
+            .set("queue.buffering.max.kbytes", "65536")
+            .create_with_context::<_, ThreadedProducer<Deliveries>>(deliveries.clone())?;
+        let events = Self { producer, deliveries, bootstrap: bootstrap.to_owned() };
+        events.check()?;
+        Ok(events)
+    }
+
+    fn check(&self) -> Result<()> {
+        let answer = self.producer.client().fetch_metadata(None, PATIENCE);
+        answer.map(|_| ()).with_context(|| format!("kafka {}: broker unreachable", self.bootstrap))
+    }
+
+    /// Queues a message; waits while the queue is full. An empty key is none.
+    pub fn send(&self, topic: &str, key: &str, payload: &[u8], timestamp: i64) -> Result<()> {
+        loop {
+            let mut record: BaseRecord<'_, str, [u8]> =
+                BaseRecord::to(topic).payload(payload).timestamp(timestamp);
+            if !key.is_empty() {
+                record = record.key(key);
+            }
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err((error, _)) => bail!("kafka topic \"{topic}\": {error}"),
+            }
+        }
+    }
+
+    /// Waits until everything sent has been acknowledged.
+    pub fn finish(&self) -> Result<()> {
+        while self.producer.in_flight_count() > 0
+            && self.deliveries.0.0.load(Ordering::Relaxed) == 0
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.producer
+            .flush(PATIENCE)
+            .with_context(|| format!("kafka {}: messages were not acknowledged", self.bootstrap))?;
+        match self.deliveries.0.0.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            failed => bail!("kafka {}: {failed} messages were not acknowledged", self.bootstrap),
+        }
+    }
+}

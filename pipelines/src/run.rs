@@ -1,0 +1,141 @@
+//! `nowcast run`: SQL files as jobs, until their input ends or a signal comes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use futures::future::select_all;
+use nowcast_serve::Feeds;
+use serde::{Deserialize, Serialize};
+
+use crate::doors::Doors;
+use crate::home::Home;
+use crate::options::{Common, Serve};
+use crate::pipeline::{Running, plan, read_sql, start, wants_broker};
+use crate::status::Jobs;
+
+#[derive(Args)]
+pub struct Run {
+    /// Flink SQL files; each becomes a job.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Starts from the tables' startup modes instead of the newest checkpoint.
+    #[arg(long)]
+    fresh: bool,
+    /// Prints rows read, CPU-seconds and peak memory as one JSON line at the end.
+    #[arg(long)]
+    usage: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+/// What a run has cost.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Usage {
+    pub rows_read: u64,
+    pub cpu_s: f64,
+    pub wall_s: f64,
+    pub rss_peak_bytes: u64,
+}
+
+pub async fn run(command: Run) -> Result<()> {
+    let started = Instant::now();
+    let options = command.common.run_options(!command.fresh)?;
+    let sqls = command
+        .files
+        .iter()
+        .map(|file| read_sql(file, &options.sets))
+        .collect::<Result<Vec<_>>>()?;
+    let doors = match command.serve.address() {
+        Some(address) => Some(Doors::open(address).await?),
+        None => None,
+    };
+    let home = Home::open(&command.common.data_dir, wants_broker(&sqls)).await?;
+    let feeds = Arc::new(Feeds::default());
+    let mut planned = vec![];
+    for (file, sql) in command.files.iter().zip(&sqls) {
+        let pipeline = plan(&home, file, sql)?;
+        for text in &pipeline.plan.explain {
+            say!("{text}");
+        }
+        // A file of DDL and EXPLAIN alone has nothing to run.
+        if !pipeline.plan.graph.nodes.is_empty() {
+            planned.push(pipeline);
+        }
+    }
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let mut running = vec![];
+    for pipeline in planned {
+        running.push(start(&home, pipeline, &options, &feeds).await?);
+    }
+    let jobs = Arc::new(Jobs {
+        jobs: running.iter().map(|running| (running.name.clone(), running.job.stats())).collect(),
+        ..Jobs::default()
+    });
+    let serving = match doors {
+        Some(doors) => {
+            let store = crate::store::serving_store(&home, &running).await?;
+            let serving = doors.serve(store, feeds, Arc::clone(&jobs))?;
+            tracing::info!("serving on http://{}", serving.address);
+            Some(serving)
+        }
+        None => None,
+    };
+    let result = until_end(running, &jobs).await;
+    if let Some(serving) = serving {
+        serving.stop().await?;
+    }
+    if let Some(broker) = home.broker {
+        broker.shutdown().await;
+    }
+    if command.usage {
+        let cpu = nowcast_bench::cpu::own()?;
+        let usage = Usage {
+            rows_read: jobs.jobs.iter().map(|(_, stats)| stats.rows_read()).sum(),
+            cpu_s: cpu.cpu_s,
+            wall_s: started.elapsed().as_secs_f64(),
+            rss_peak_bytes: cpu.rss_peak_bytes,
+        };
+        say!("{}", serde_json::to_string(&usage)?);
+    }
+    result
+}
+
+/// Waits for all jobs; a signal, or the failure of one, stops the others with a checkpoint.
+pub async fn until_end(running: Vec<Running>, jobs: &Jobs) -> Result<()> {
+    let stoppers: Vec<_> = running.iter().map(|running| running.job.stopper()).collect();
+    let mut waits: Vec<_> = running
+        .into_iter()
+        .map(|running| {
+            Box::pin(async move {
+                let ended = running.job.wait().await;
+                ended.map_err(|error| error.context(format_args!("job {}", running.name)))
+            })
+        })
+        .collect();
+    let mut result = Ok(());
+    let mut signal = Box::pin(crate::signal::asked_to_stop());
+    while !waits.is_empty() {
+        tokio::select! {
+            (ended, _, rest) = select_all(std::mem::take(&mut waits)) => {
+                waits = rest;
+                if let Err(error) = ended {
+                    stoppers.iter().for_each(|stop| stop());
+                    result = result.and(Err(error.into()));
+                }
+            }
+            () = &mut signal, if !jobs.stopping.load(Ordering::Relaxed) => {
+                jobs.stopping.store(true, Ordering::Relaxed);
+                stoppers.iter().for_each(|stop| stop());
+            }
+        }
+    }
+    result
+}

@@ -1,0 +1,74 @@
+//! What `/status` and `/metrics` tell of the running jobs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nowcast_engine::stats::JobStats;
+use nowcast_serve::JobStatus;
+use serde_json::{Value, json};
+
+/// The jobs of this process.
+#[derive(Default)]
+pub struct Jobs {
+    pub jobs: Vec<(String, Arc<JobStats>)>,
+    pub stopping: AtomicBool,
+}
+
+impl JobStatus for Jobs {
+    fn status(&self) -> Value {
+        let jobs: Vec<Value> = self
+            .jobs
+            .iter()
+            .map(|(name, stats)| {
+                json!({
+                    "job": name,
+                    "rows_read": stats.rows_read(),
+                    "checkpoint": {
+                        "epoch": stats.epoch.load(Ordering::Relaxed),
+                        "duration_ms": stats.checkpoint_ms.load(Ordering::Relaxed),
+                        "bytes": stats.checkpoint_bytes.load(Ordering::Relaxed),
+                    },
+                    "back_pressure_turns": stats.back_pressure.load(Ordering::Relaxed),
+                    "stages": stats.read(),
+                })
+            })
+            .collect();
+        json!({ "version": env!("CARGO_PKG_VERSION"), "jobs": jobs })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match (self.stopping.load(Ordering::Relaxed), self.jobs.is_empty()) {
+            (true, _) => Err("stopping".into()),
+            (_, true) => Err("no job is running".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Jobs {
+    /// Copies the counters into the metrics recorder; called about once a second.
+    pub fn publish(&self) {
+        for (job, stats) in &self.jobs {
+            for stage in stats.read() {
+                let labels = [("job", job.clone()), ("stage", stage.name.clone())];
+                metrics::counter!("nowcast_rows_in_total", &labels).absolute(stage.rows_in);
+                metrics::counter!("nowcast_rows_out_total", &labels).absolute(stage.rows_out);
+                metrics::counter!("nowcast_late_rows_total", &labels).absolute(stage.late);
+                metrics::counter!("nowcast_dead_letters_total", &labels)
+                    .absolute(stage.dead_letters);
+                if let Some(watermark) = stage.watermark {
+                    metrics::gauge!("nowcast_watermark_ms", &labels).set(watermark as f64);
+                }
+            }
+            let labels = [("job", job.clone())];
+            metrics::gauge!("nowcast_checkpoint_epoch", &labels)
+                .set(stats.epoch.load(Ordering::Relaxed) as f64);
+            metrics::gauge!("nowcast_checkpoint_duration_ms", &labels)
+                .set(stats.checkpoint_ms.load(Ordering::Relaxed) as f64);
+            metrics::gauge!("nowcast_checkpoint_bytes", &labels)
+                .set(stats.checkpoint_bytes.load(Ordering::Relaxed) as f64);
+            metrics::counter!("nowcast_back_pressure_turns_total", &labels)
+                .absolute(stats.back_pressure.load(Ordering::Relaxed));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What is wrong is said by name, and costs no neighbour.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{
+    embedded_broker, fail, fresh_topic, models, nowcast, produce, succeed, written_lines,
+};
+use serde_json::Value;
+
+fn write(folder: &Path, sql: &str) -> PathBuf {
+    let path = folder.join("job.sql");
+    std::fs::write(&path, sql).unwrap();
+    path
+}
+
+fn check(sql: &str, words: &[&str]) {
+    let folder = common::folder();
+    fail(nowcast().arg("check").arg(write(folder.path(), sql)), words);
+}
+
+const TABLES: &str = "
+CREATE TABLE clicks (title_id BIGINT, country STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
+WITH ('connector' = 'datagen', 'number-of-rows' = '10');
+CREATE TABLE out_table (title_id BIGINT) WITH ('connector' = 'blackhole');
+";
+
+#[test]
+fn bad_messages_are_dead_letters_and_their_neighbours_go_on() {
+    let folder = common::folder();
+    let broker = embedded_broker(&folder.path().join("broker"));
+    let topic = fresh_topic("bad");
+    let payloads: [&[u8]; 8] = [
+        br#"{"id": 0, "amount": 1.5}"#,
+        br#"{"id": 1, "amount": "#,
+        br#"{"id": "one", "amount": 1.5}"#,
+        br#"{"id": 3}"#,
+        b"\xff\xfe",
+        br#"[1, 2]"#,
+        br#"{"amount": 2.5}"#,
+        br#"{"id": 7, "amount": 4.5, "more": {"deep": [1, 2]}}"#,
+    ];
+    produce(&broker.address, &topic, 1, &payloads);
+    let out = folder.path().join("out");
+    let sql = format!(
+        "SET 'pipeline.name' = 'bad';
+         CREATE TABLE payments (id BIGINT NOT NULL, amount DOUBLE) WITH (
+           'connector' = 'kafka', 'topic' = '{topic}', 'properties.bootstrap.servers' = '{}',
+           'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset', 'format' = 'json');
+         CREATE TABLE out_table (id BIGINT, amount DOUBLE)
+         WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
+         INSERT INTO out_table SELECT id, amount FROM payments;",
+        broker.address,
+        out.display()
+    );
+    let data = folder.path().join("data");
+    succeed(
+        nowcast()
+            .arg("run")
+            .arg(write(folder.path(), &sql))
+            .args(["--no-http", "--data-dir"])
+            .arg(&data),
+    );
+    let mut ids: Vec<i64> = written_lines(&out)
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_i64().unwrap())
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 3, 7]);
+    let letters = succeed(nowcast().args(["dlq", "list", "bad", "--data-dir"]).arg(&data));
+    let letters: Vec<Value> =
+        letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let offsets: Vec<i64> =
+        letters.iter().map(|letter| letter["offset"].as_i64().unwrap()).collect();
+    assert_eq!(offsets, [1, 2, 4, 5, 6]);
+    for letter in &letters {
+        assert_eq!(letter["topic"], *topic);
+        assert_eq!(letter["partition"], 0);
+        assert!(!letter["error"].as_str().unwrap().is_empty());
+    }
+    assert!(letters[1]["error"].as_str().unwrap().contains("id"), "{}", letters[1]);
+    assert_eq!(letters[1]["raw"], r#"{"id": "one", "amount": 1.5}"#);
+}
+
+#[test]
+fn a_row_without_a_value_is_a_dead_letter() {
+    let folder = common::folder();
+    let input = folder.path().join("in.json");
+    std::fs::write(&input, "{\"a\": \"1\"}\n{\"a\": \"x\"}\n{\"a\": \"3\"}\n").unwrap();
+    let out = folder.path().join("out");
+    let sql = format!(
+        "SET 'pipeline.name' = 'casts';
+         CREATE TABLE t (a STRING) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
+         CREATE TABLE o (a INT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
+         INSERT INTO o SELECT CAST(a AS INT) FROM t;",
+        input.display(),
+        out.display()
+    );
+    let data = folder.path().join("data");
+    succeed(
+        nowcast()
+            .arg("run")
+            .arg(write(folder.path(), &sql))
+            .args(["--no-http", "--data-dir"])
+            .arg(&data),
+    );
+    assert_eq!(written_lines(&out), ["{\"a\":1}", "{\"a\":3}"]);
+    let letters = succeed(nowcast().args(["dlq", "list", "casts", "--data-dir"]).arg(&data));
+    let letter: Value = serde_json::from_str(letters.trim()).unwrap();
+    assert_eq!(letter["raw"], "{\"a\":\"x\"}");
+}
+
+#[test]
+fn typos_in_sql_are_placed_and_corrected() {
+    check(
+        &format!("{TABLES}\nINSERT INTO out_table SELECT titel_id FROM clicks;"),
+        &["line 6", "titel_id", "title_id"],
+    );
+    check(
+        &format!("{TABLES}\nINSERT INTO out_table SELECT title_id FROM click;"),
+        &["line 6", "click", "clicks"],
+    );
+    check(&format!("{TABLES}\nINSERT INTO out_table SELEC title_id FROM clicks;"), &["line 6"]);
+    check(
+        "CREATE TABLE t (a INT) WITH ('connector' = 'kafak');
+         CREATE TABLE o (a INT) WITH ('connector' = 'blackhole'); INSERT INTO o SELECT a FROM t;",
+        &["kafak", "kafka"],
+    );
+    check(
+        "CREATE TABLE t (a INT) WITH ('connector' = 'datagen', 'number-of-row' = '1');
+         CREATE TABLE o (a INT) WITH ('connector' = 'blackhole'); INSERT INTO o SELECT a FROM t;",
+        &["number-of-row", "number-of-rows"],
+    );
+    check("SELECT ${NOT_SET_ANYWHERE};", &["line 1", "NOT_SET_ANYWHERE"]);
+}
+
+#[test]
+fn models_that_do_not_fit_are_refused_by_name() {
+    let model = |path: &str, input: &str, output: &str| {
+        format!(
+            "{TABLES} CREATE MODEL m INPUT ({input}) OUTPUT ({output}) WITH ('provider' = 'onnx', 'path' = '{path}');
+             CREATE TABLE scores (x ARRAY<FLOAT>) WITH ('connector' = 'blackhole');
+             CREATE VIEW v AS SELECT ARRAY_AGG(title_id) OVER (PARTITION BY country ORDER BY ts ROWS BETWEEN 19 PRECEDING AND CURRENT ROW) AS items FROM clicks;
+             INSERT INTO scores SELECT top_scores FROM ML_PREDICT(TABLE v, MODEL m, DESCRIPTOR(items));"
+        )
+    };
+    let other = format!("{}/demand_lstm/demand_lstm.onnx", models());
+    check(
+        &model("/nowhere/m.onnx", "items ARRAY<BIGINT>", "top_scores ARRAY<FLOAT>"),
+        &["m", "/nowhere/m.onnx"],
+    );
+    check(
+        &model(&other, "items ARRAY<BIGINT>", "top_items ARRAY<BIGINT>, top_scores ARRAY<FLOAT>"),
+        &["m"],
+    );
+    check(&["m"]);
+    let garbage = tempfile::NamedTempFile::with_suffix(".onnx").unwrap();
+    std::fs::write(garbage.path(), b"not a model").unwrap();
+    let path = garbage.path().display().to_string();
+    check(
+        &model(&path, "items ARRAY<BIGINT>", "top_items ARRAY<BIGINT>, top_scores ARRAY<FLOAT>"),
+        &["m", &path],
+    );
+}
+
+#[test]
+fn unreachable_servers_are_named() {
+    let folder = common::folder();
+    let sql = "CREATE TABLE t (a INT) WITH ('connector' = 'kafka', 'topic' = 'clicks',
+                 'properties.bootstrap.servers' = '127.0.0.1:1', 'scan.startup.mode' = 'earliest-offset', 'format' = 'json');
+               CREATE TABLE o (a INT) WITH ('connector' = 'blackhole');
+               INSERT INTO o SELECT a FROM t;";
+    let data = folder.path().join("data");
+    fail(
+        nowcast()
+            .arg("run")
+            .arg(write(folder.path(), sql))
+            .args(["--no-http", "--data-dir"])
+            .arg(&data),
+        &["clicks", "127.0.0.1:1"],
+    );
+    let sql = "CREATE TABLE t (a INT) WITH ('connector' = 'datagen', 'number-of-rows' = '1');
+               CREATE TABLE o (a INT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'redis', 'url' = 'redis://127.0.0.1:1');
+               INSERT INTO o SELECT a FROM t;";
+    fail(
+        nowcast()
+            .arg("run")
+            .arg(write(folder.path(), sql))
+            .args(["--no-http", "--data-dir"])
+            .arg(&data),
+        &["127.0.0.1:1"],
+    );
+    fail(
+        nowcast().args(["replay", "--topic", "t", "--bootstrap", "127.0.0.1:1"]).arg({
+            let file = folder.path().join("rows.csv");
+            std::fs::write(&file, "event_time\n2026-01-01 00:00:00\n").unwrap();
+            file
+        }),
+        &["127.0.0.1:1"],
+    );
+}
+
+#[test]
+fn a_port_in_use_is_named_before_anything_starts() {
+    let folder = common::folder();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let sql = write(
+        folder.path(),
+        &format!("{TABLES} INSERT INTO out_table SELECT title_id FROM clicks;"),
+    );
+    let data = folder.path().join("data");
+    fail(
+        nowcast().arg("run").arg(&sql).args(["--http", &address, "--data-dir"]).arg(&data),
+        &[&address, "in use"],
+    );
+    fail(
+        nowcast().args(["broker", "--listen", &address, "--dir"]).arg(folder.path().join("b")),
+        &[&address, "in use"],
+    );
+}

@@ -1,0 +1,298 @@
+//! What the tests of the binary share: starting it, brokers, topics, rows.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test uses its part
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command of the binary under test.
+pub fn nowcast() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nowcast"));
+    command.env_remove("NOWCAST_DATA").env("NOWCAST_LOG", "warn");
+    command
+}
+
+/// A folder that goes with the test. Its name is no hidden one: those are passed over as input.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("nowcast").tempdir().unwrap()
+}
+
+/// Runs to the end; the output with what went wrong in it.
+pub fn finish(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+/// Runs to the end and expects success.
+pub fn succeed(command: &mut Command) -> String {
+    let output = finish(command);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs to the end and expects an error that names all of `words`.
+pub fn fail(command: &mut Command, words: &[&str]) {
+    let output = finish(command);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{command:?}\n{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+}
+
+/// A server that ends with the test.
+pub struct Server {
+    pub child: Child,
+    pub address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The embedded broker in a process of its own.
+pub fn embedded_broker(folder: &Path) -> Server {
+    let mut child = nowcast()
+        .args(["broker", "--listen", "127.0.0.1:0", "--dir"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:"));
+    let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+    Server { child, address: address.trim_end_matches(',').to_owned() }
+}
+
+/// A variable that the check script sets; says so where a test is skipped for its lack.
+pub fn given(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        println!("skipped: {variable} is not set");
+    }
+    value
+}
+
+/// The folder of real data sets.
+pub fn data_folder() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var("NOWCAST_DATA").map_or(beside, PathBuf::from);
+    if !folder.is_dir() {
+        println!("skipped: no data folder ({})", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+/// The Python of the check script's environment.
+pub fn python() -> Command {
+    Command::new(std::env::var("NOWCAST_PYTHON").unwrap_or_else(|_| "python3".into()))
+}
+
+pub fn judge(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judge").join(script)
+}
+
+pub fn pipeline(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sql").join(name)
+}
+
+pub fn models() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx_models").display().to_string()
+}
+
+/// A topic name no other test has.
+pub fn fresh_topic(name: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("{name}-{}-{}", std::process::id(), now.as_nanos())
+}
+
+/// Sends payloads to a topic in order; each to partition `number % partitions`.
+pub fn produce(bootstrap: &str, topic: &str, partitions: i32, payloads: &[&[u8]]) {
+    let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let new = rdkafka::admin::NewTopic::new(
+        topic,
+        partitions,
+        rdkafka::admin::TopicReplication::Fixed(1),
+    )
+    .set("retention.ms", "-1");
+    // It may be there already.
+    let _ = runtime.block_on(admin.create_topics([&new], &rdkafka::admin::AdminOptions::new()));
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap();
+    for (number, payload) in payloads.iter().enumerate() {
+        let partition = number as i32 % partitions;
+        loop {
+            let record: BaseRecord<'_, (), [u8]> =
+                BaseRecord::to(topic).partition(partition).payload(payload);
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((error, _))
+                    if error.rdkafka_error_code()
+                        == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) =>
+                {
+                    producer.poll(Duration::from_millis(5));
+                }
+                Err((error, _)) => panic!("{error}"),
+            }
+        }
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
+/// All messages of a topic as `(partition, offset, payload)`, partition by partition in order.
+pub fn messages(bootstrap: &str, topic: &str) -> Vec<(i32, i64, Vec<u8>)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "nowcast-test")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+    let mut list = TopicPartitionList::new();
+    let mut left = 0;
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE).unwrap();
+        left += high - low;
+        list.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let mut messages = vec![];
+    while left > 0 {
+        let message = consumer.poll(PATIENCE).expect("the topic ended early").unwrap();
+        messages.push((
+            message.partition(),
+            message.offset(),
+            message.payload().unwrap_or_default().to_vec(),
+        ));
+        left -= 1;
+    }
+    messages.sort_by_key(|(partition, offset, _)| (*partition, *offset));
+    messages
+}
+
+/// Lines of all files beneath a folder that a filesystem sink wrote.
+pub fn written_lines(folder: &Path) -> Vec<String> {
+    let mut lines = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_file() && !hidden {
+            lines.extend(std::fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+        }
+    }
+    lines
+}
+
+/// Waits until `done`, at most for a time that only a hung program takes.
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(120), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// All features of a store, by key.
+pub fn features(
+    store: &dyn nowcast_connectors::Store,
+) -> std::collections::BTreeMap<String, Vec<(String, String)>> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut keys = store.scan("", usize::MAX).await.unwrap();
+        keys.sort();
+        let fields = store.multi_get(&keys).await.unwrap();
+        let with_fields = keys.into_iter().zip(fields);
+        with_fields
+            .filter_map(|(key, fields)| {
+                let mut fields = fields?;
+                fields.sort();
+                Some((key, fields))
+            })
+            .collect()
+    })
+}
+
+/// The features that a run left in the embedded store of its data folder.
+pub fn embedded_features(data: &Path) -> std::collections::BTreeMap<String, Vec<(String, String)>> {
+    features(&nowcast_connectors::EmbeddedStore::open(&data.join("store")).unwrap())
+}
+
+/// The first difference between two sets of features, in words; `None` where they are equal.
+pub fn difference(
+    left: &std::collections::BTreeMap<String, Vec<(String, String)>>,
+    right: &std::collections::BTreeMap<String, Vec<(String, String)>>,
+) -> Option<String> {
+    let keys: std::collections::BTreeSet<_> = left.keys().chain(right.keys()).collect();
+    let different: Vec<_> =
+        keys.into_iter().filter(|key| left.get(*key) != right.get(*key)).collect();
+    let first = different.first()?;
+    Some(format!(
+        "{} of {} keys differ; {first}: {:?} / {:?}",
+        different.len(),
+        left.len(),
+        left.get(*first),
+        right.get(*first)
+    ))
+}
+
+/// Sends the synthetic events of the shipped pipelines to topics of their own; returns the
+/// variables that name the topics.
+pub fn send_shipped_events(
+    bootstrap: &str,
+    folder: &Path,
+    clicks: usize,
+) -> Vec<(&'static str, String)> {
+    let feeds = [
+        ("CLICKS_TOPIC", "clicks", clicks, Some("profile_id"), 4),
+        ("DEMAND_TOPIC", "demand", 4 * 24 * 21, Some("region"), 1),
+        ("SUBSCRIPTIONS_TOPIC", "subscriptions", 20_000, Some("country"), 2),
+    ];
+    let mut variables = vec![];
+    for (variable, kind, events, key, partitions) in feeds {
+        let file = folder.join(format!("{kind}.jsonl"));
+        if !file.exists() {
+            std::fs::write(
+                &file,
+                succeed(nowcast().args(["generate", kind, "--events", &events.to_string()])),
+            )
+            .unwrap();
+        }
+        let topic = fresh_topic(kind);
+        let mut replay = nowcast();
+        replay.arg("replay").arg(&file).args(["--topic", &topic, "--bootstrap", bootstrap]);
+        replay.args(["--partitions", &partitions.to_string(), "--disorder-ms", "4000"]);
+        if let Some(key) = key {
+            replay.args(["--key", key]);
+        }
+        succeed(&mut replay);
+        variables.push((variable, topic));
+    }
+    variables.push(("KAFKA_BOOTSTRAP_SERVERS", bootstrap.to_owned()));
+    variables.push(("BOUNDED_MODE", "latest-offset".to_owned()));
+    variables.push(("MODELS", models()));
+    variables
+}
+
+pub const PIPELINES: [&str; 4] =
+    ["clickstream_features.sql", "demand_nowcast.sql", "subscriptions.sql", "recommendations.sql"];

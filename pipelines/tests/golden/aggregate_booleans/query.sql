@@ -1,0 +1,26 @@
+-- MIN and MAX of conditions.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  ws TIMESTAMP(3),
+  lo BOOLEAN,
+  hi BOOLEAN,
+  n BIGINT,
+  kinds BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, window_start,
+       MIN(v > 0), MAX(v > 0), COUNT(v > 0), COUNT(DISTINCT v > 0)
+FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '20' SECOND))
+GROUP BY k, window_start, window_end;

@@ -1,0 +1,27 @@
+-- MIN and MAX of strings go by code point.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  ws TIMESTAMP(3),
+  lo STRING,
+  hi STRING,
+  n BIGINT,
+  up STRING,
+  joined STRING
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, window_start,
+       MIN(c), MAX(c), COUNT(c), MIN(UPPER(c)), MAX(c || CAST(v AS STRING))
+FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '20' SECOND))
+GROUP BY k, window_start, window_end;

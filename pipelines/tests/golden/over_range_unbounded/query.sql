@@ -1,0 +1,25 @@
+-- All rows of a key so far: rows of one time share the value.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  k INT,
+  s BIGINT,
+  n BIGINT,
+  dp DECIMAL(38, 2)
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id, k,
+       SUM(v) OVER w, COUNT(*) OVER w, SUM(p) OVER w
+FROM ev
+WINDOW w AS (PARTITION BY k ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW);
