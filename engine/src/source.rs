@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::aside::DeadLetter;
 use crate::error::Result;
 use crate::operator::Epoch;
+use crate::sink::ChangelogMode;
 
 /// How far a split has been read. The offset means what the source says: the next Kafka offset, a
 /// line number, a row number.
@@ -24,9 +25,14 @@ pub struct Position {
 /// What a source has to say.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// Rows of one split, in its order. Messages that could not be decoded are in `rejected`; they
-    /// count as read.
-    Rows { split: Arc<str>, rows: RecordBatch, rejected: Vec<DeadLetter> },
+    /// Rows of one split, in its order, and where the table is a changelog the weight of each.
+    /// Messages that could not be decoded are in `rejected`; they count as read.
+    Rows {
+        split: Arc<str>,
+        rows: RecordBatch,
+        weights: Option<Int64Array>,
+        rejected: Vec<DeadLetter>,
+    },
     /// The split has had nothing to read for the idle timeout: its watermark holds no one back
     /// until its next rows. Never sent in bounded reads.
     Idle { split: Arc<str> },
@@ -79,6 +85,12 @@ pub trait SourceFactory: Send + Sync {
 
     /// Whether the input ends by itself.
     fn bounded(&self) -> bool;
+
+    /// Which changes the rows are. Of `Upsert`, an insert replaces the row of its primary key and a
+    /// delete holds the key alone; of `Retract`, the old row of an update comes first, whole.
+    fn changelog_mode(&self) -> ChangelogMode {
+        ChangelogMode::Append
+    }
 
     /// Connects and checks. Errors name the table and what is wrong.
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>>;

@@ -111,7 +111,7 @@ impl Source for RowsReader {
             if length > 0 {
                 let rows = rows.slice(*offset, length);
                 *offset += length;
-                return Ok(SourceEvent::Rows { split: Arc::clone(split), rows, rejected: vec![] });
+                return Ok(SourceEvent::Rows { split: Arc::clone(split), rows, weights: None, rejected: vec![] });
             }
         }
         if let Some((split, ..)) = self.splits.get(self.finished) {

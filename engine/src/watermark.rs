@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::array::{Array, Int64Array};
 
 use crate::batch::Batch;
 use crate::error::Result;
@@ -57,33 +57,32 @@ impl Watermarks {
     pub fn assign(
         &mut self,
         split: &Arc<str>,
-        rows: RecordBatch,
+        batch: Batch,
     ) -> Result<(Batch, Vec<(usize, String)>)> {
         let fresh = Split { bound: TIME_MIN, idle: false };
         let state = self.splits.entry(Arc::clone(split)).or_insert(fresh);
         state.idle = false;
-        let Some(strategy) = &self.strategy else { return Ok((Batch::new(rows), vec![])) };
-        let times = to_millis(rows.column(strategy.column))?;
+        let Some(strategy) = &self.strategy else { return Ok((batch, vec![])) };
+        let times = to_millis(batch.column(strategy.column))?;
         let mut rejected = vec![];
-        let rows = match times.null_count() {
-            0 => rows,
+        let batch = match times.null_count() {
+            0 => batch,
             _ => {
-                let name = rows.schema().field(strategy.column).name().clone();
+                let name = batch.schema().field(strategy.column).name().clone();
                 let null = (0..times.len()).filter(|row| times.is_null(*row));
                 rejected.extend(null.map(|row| (row, format!("event time `{name}` is null"))));
-                let kept = kept_indices(rows.num_rows(), &rejected);
-                arrow::compute::take_record_batch(&rows, &kept)?
+                batch.take(&kept_indices(batch.num_rows(), &rejected))?
             }
         };
-        let bounds = to_millis(&strategy.bound.evaluate(&rows)?)?;
+        let bounds = to_millis(&strategy.bound.evaluate(batch.rows())?)?;
         let mut running = state.bound;
-        let mut before = Vec::with_capacity(rows.num_rows());
+        let mut before = Vec::with_capacity(batch.num_rows());
         for bound in &bounds {
             before.push(running);
             running = running.max(bound.unwrap_or(TIME_MIN));
         }
         state.bound = running;
-        Ok((Batch::new(rows).with_bounds(Some(Int64Array::from(before))), rejected))
+        Ok((batch.with_bounds(Some(Int64Array::from(before))), rejected))
     }
 
     pub fn set_idle(&mut self, split: &Arc<str>) {
@@ -109,14 +108,14 @@ impl Watermarks {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
     use super::*;
     use crate::evaluate::ColumnAt;
 
-    fn rows(times: &[Option<i64>]) -> RecordBatch {
+    fn rows(times: &[Option<i64>]) -> Batch {
         let times: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
-        RecordBatch::try_from_iter_with_nullable([("ts", times, true)]).unwrap()
+        Batch::new(RecordBatch::try_from_iter_with_nullable([("ts", times, true)]).unwrap())
     }
 
     fn watermarks(splits: &[&str]) -> Watermarks {

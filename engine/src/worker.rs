@@ -19,7 +19,7 @@ use crate::aside::DeadLetter;
 use crate::batch::Batch;
 use crate::checkpoint::{Restored, SourceState, StageTables, WorkerState};
 use crate::error::{Error, Result};
-use crate::evaluate::Projection;
+use crate::evaluate::{Projection, kept_indices};
 use crate::exchange::{Element, Message, Outbox, Partitioner, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
 use crate::operator::{Epoch, Operator, Output, Reply};
@@ -429,10 +429,11 @@ impl Worker {
     fn read(&mut self, slot: usize, event: SourceEvent) -> Result<()> {
         let node = self.sources[slot].node;
         match event {
-            SourceEvent::Rows { split, rows, rejected } => {
+            SourceEvent::Rows { split, rows, weights, rejected } => {
                 self.set_aside(node, rejected);
                 if rows.num_rows() > 0 {
-                    let batch = self.arrive(slot, &split, rows)?;
+                    let batch = Batch::new(rows).with_weights(weights);
+                    let batch = self.arrive(slot, &split, batch)?;
                     add(&self.wiring.stats.stages[node].rows_out, batch.num_rows());
                     self.send(node, Element::Rows(batch))?;
                 }
@@ -452,18 +453,23 @@ impl Worker {
     }
 
     /// Makes a source's rows rows of its table: computed columns, event time, bounds.
-    fn arrive(&mut self, slot: usize, split: &Arc<str>, mut rows: RecordBatch) -> Result<Batch> {
+    fn arrive(&mut self, slot: usize, split: &Arc<str>, mut batch: Batch) -> Result<Batch> {
         let node = self.sources[slot].node;
         if self.sources[slot].proctime {
-            rows = stamp(rows, self.wiring.world.clock.now())?;
+            let rows = stamp(batch.rows(), self.wiring.world.clock.now())?;
+            batch = batch.with_rows(rows);
         }
         if let Some(projection) = &self.sources[slot].computed {
-            let projected = projection.evaluate(&rows)?;
-            self.reject(node, &rows, projected.rejected)?;
-            rows = projected.rows;
+            let projected = projection.evaluate(batch.rows())?;
+            if !projected.rejected.is_empty() {
+                let kept = kept_indices(batch.num_rows(), &projected.rejected);
+                self.reject(node, batch.rows(), projected.rejected)?;
+                batch = batch.take(&kept)?;
+            }
+            batch = batch.with_rows(projected.rows);
         }
-        let before = rows.clone();
-        let (batch, rejected) = self.sources[slot].watermarks.assign(split, rows)?;
+        let before = batch.rows().clone();
+        let (batch, rejected) = self.sources[slot].watermarks.assign(split, batch)?;
         self.reject(node, &before, rejected)?;
         Ok(batch)
     }
@@ -725,7 +731,7 @@ impl Worker {
 }
 
 /// Adds the wall clock as a last column.
-fn stamp(rows: RecordBatch, now: i64) -> Result<RecordBatch> {
+fn stamp(rows: &RecordBatch, now: i64) -> Result<RecordBatch> {
     let zone: Arc<str> = "UTC".into();
     let column =
         TimestampMillisecondArray::from_value(now, rows.num_rows()).with_timezone(zone.clone());

@@ -282,7 +282,7 @@ impl Source for DatagenSource {
         let to = self.next + owed.min(self.rows_max).min(left);
         let rows = self.rows(self.next, to)?;
         self.next = to;
-        Ok(SourceEvent::Rows { split, rows, rejected: vec![] })
+        Ok(SourceEvent::Rows { split, rows, weights: None, rejected: vec![] })
     }
 
     fn positions(&self) -> Vec<Position> {

@@ -169,7 +169,7 @@ async fn drain(
     let (mut rows, mut letters, mut finished) = (BTreeMap::new(), vec![], 0);
     loop {
         match next(source).await {
-            SourceEvent::Rows { split, rows: batch, rejected } => {
+            SourceEvent::Rows { split, rows: batch, rejected, .. } => {
                 let batches: &mut Vec<RecordBatch> = rows.entry(split.to_string()).or_default();
                 batches.push(batch);
                 letters.extend(rejected);
