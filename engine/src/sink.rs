@@ -27,8 +27,15 @@ pub trait Sink: Send {
     async fn write(&mut self, batch: &Batch, rejected: &mut Vec<DeadLetter>) -> Result<()>;
 
     /// Returns when all rows written so far have been acknowledged by the outside. Called when the
-    /// queue is empty and at every barrier.
+    /// queue is empty.
     async fn flush(&mut self) -> Result<()>;
+
+    /// All rows written so far belong to the checkpoint of `epoch`, rows written later do not. As
+    /// [`Sink::flush`]; a sink that keeps rows back until their checkpoint is complete ends a part
+    /// here.
+    async fn prepare(&mut self, _epoch: Epoch) -> Result<()> {
+        self.flush().await
+    }
 
     /// The checkpoint of `epoch` is complete and will be the one to restart from.
     async fn commit(&mut self, _epoch: Epoch) -> Result<()> {

@@ -60,7 +60,8 @@ impl SinkTask {
             match command {
                 Some(SinkCommand::Write(batch)) => self.write(batch).await?,
                 Some(SinkCommand::Barrier(epoch)) => {
-                    self.flush().await?;
+                    self.sink.prepare(epoch).await?;
+                    self.show();
                     self.tell(Control::SinkFlushed { node: self.node, epoch })?;
                 }
                 Some(SinkCommand::Commit(epoch)) => self.sink.commit(epoch).await?,
@@ -92,10 +93,15 @@ impl SinkTask {
             return Ok(());
         }
         self.sink.flush().await?;
+        self.show();
+        Ok(())
+    }
+
+    /// What has been written is readable outside.
+    fn show(&mut self) {
         for batch in std::mem::take(&mut self.written) {
             self.world.tap.rows(self.name(), &batch);
         }
-        Ok(())
     }
 
     fn tell(&self, control: Control) -> Result<()> {

@@ -1,7 +1,7 @@
 //! A job in one thread, turned step by step from a seed: for tests of the engine and of operators.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -17,6 +17,7 @@ use crate::coordinator::{Coordinator, Outcome};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::job::{JobOptions, Parts, wire};
+use crate::operator::Epoch;
 use crate::sink::{ChangelogMode, Sink, SinkContext, SinkFactory};
 use crate::source::{Position, Source, SourceContext, SourceEvent, SourceFactory};
 use crate::stats::JobStats;
@@ -111,7 +112,12 @@ impl Source for RowsReader {
             if length > 0 {
                 let rows = rows.slice(*offset, length);
                 *offset += length;
-                return Ok(SourceEvent::Rows { split: Arc::clone(split), rows, weights: None, rejected: vec![] });
+                return Ok(SourceEvent::Rows {
+                    split: Arc::clone(split),
+                    rows,
+                    weights: None,
+                    rejected: vec![],
+                });
             }
         }
         if let Some((split, ..)) = self.splits.get(self.finished) {
@@ -130,14 +136,38 @@ impl Source for RowsReader {
     }
 }
 
-/// Keeps the rows it is given.
+/// Keeps the rows it is given, exactly once: a restored instance forgets what it was given after
+/// its checkpoint.
 #[derive(Clone, Default)]
-pub struct Collected(Arc<Mutex<Vec<Batch>>>);
+pub struct Collected(Arc<Mutex<Vec<ByWorker<Taken>>>>);
+
+enum Taken {
+    Rows(Batch),
+    Prepared(Epoch),
+}
+
+/// Which instance was given it.
+type ByWorker<T> = (usize, T);
 
 impl Collected {
+    /// All rows in the order in which they came.
     pub fn batches(&self) -> Vec<Batch> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let taken = self.taken();
+        let rows = taken.iter().filter_map(|(_, taken)| match taken {
+            Taken::Rows(batch) => Some(batch.clone()),
+            Taken::Prepared(_) => None,
+        });
+        rows.collect()
     }
+
+    fn taken(&self) -> MutexGuard<'_, Vec<ByWorker<Taken>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Collector {
+    worker: usize,
+    taken: Collected,
 }
 
 #[async_trait]
@@ -146,19 +176,32 @@ impl SinkFactory for Collected {
         ChangelogMode::Retract
     }
 
-    async fn open(&self, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(self.clone()))
+    async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let SinkContext { worker, restored, .. } = context;
+        let mut held = restored > 0;
+        self.taken().retain(|(of, taken)| {
+            let keeps = *of != worker || held;
+            held &=
+                !(*of == worker && matches!(taken, Taken::Prepared(epoch) if *epoch == restored));
+            keeps
+        });
+        Ok(Box::new(Collector { worker, taken: self.clone() }))
     }
 }
 
 #[async_trait]
-impl Sink for Collected {
+impl Sink for Collector {
     async fn write(&mut self, batch: &Batch, _rejected: &mut Vec<DeadLetter>) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch.clone());
+        self.taken.taken().push((self.worker, Taken::Rows(batch.clone())));
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn prepare(&mut self, epoch: Epoch) -> Result<()> {
+        self.taken.taken().push((self.worker, Taken::Prepared(epoch)));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{
     Time32MillisecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
+use nowcast_engine::Batch;
 use serde_json::{Number, Value};
 
 /// Doubles this far apart, relative to the greater, are equal: Flink and we may add in another order.
@@ -119,8 +120,20 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub fn is_none(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty()
+    pub fn in_words(&self) -> Option<String> {
+        if self.missing.is_empty() && self.unexpected.is_empty() {
+            return None;
+        }
+        let some = |rows: &[Value]| {
+            rows.iter().take(2).map(Value::to_string).collect::<Vec<_>>().join(" ")
+        };
+        Some(format!(
+            "{} rows missing: {}; {} unexpected: {}",
+            self.missing.len(),
+            some(&self.missing),
+            self.unexpected.len(),
+            some(&self.unexpected)
+        ))
     }
 }
 
@@ -144,18 +157,31 @@ pub fn difference(expected: &[Value], actual: &[Value]) -> Difference {
     found
 }
 
-/// Each row once.
-pub fn distinct(rows: &[Value]) -> Vec<Value> {
-    let mut kept: Vec<Value> = vec![];
-    for of_shape in by_shape(rows).into_values() {
-        let start = kept.len();
-        for row in of_shape {
-            if !kept[start..].iter().any(|other| same(&row, other)) {
-                kept.push(row);
+/// The rows that stand after all changes: one a key, or without a key a multiset.
+pub fn materialised(batches: &[Batch], key: &[usize]) -> Result<Vec<Value>, String> {
+    let mut by_key: BTreeMap<String, Value> = BTreeMap::new();
+    let mut counts: BTreeMap<String, (Value, i64)> = BTreeMap::new();
+    for batch in batches {
+        let weights = batch.weights().map(|weights| weights.values().to_vec());
+        for (number, row) in rows(batch.rows()).into_iter().enumerate() {
+            let weight = weights.as_ref().map_or(1, |weights| weights[number]);
+            if key.is_empty() {
+                counts.entry(row.to_string()).or_insert((row, 0)).1 += weight;
+                continue;
+            }
+            let of: Vec<String> = key.iter().map(|column| row[*column].to_string()).collect();
+            match weight > 0 {
+                true => drop(by_key.insert(of.join(","), row)),
+                false => drop(by_key.remove(&of.join(","))),
             }
         }
     }
-    kept
+    let mut standing: Vec<Value> = by_key.into_values().collect();
+    for (row, count) in counts.into_values() {
+        let times = usize::try_from(count).map_err(|_| format!("taken back too often: {row}"))?;
+        standing.extend(std::iter::repeat_n(row, times));
+    }
+    Ok(standing)
 }
 
 /// Rows by their text without doubles: only within such a group can rows be the same.
@@ -182,7 +208,8 @@ fn same(one: &Value, other: &Value) -> bool {
         }
         (Value::Number(one), Value::Number(other)) if one.is_f64() && other.is_f64() => {
             let (one, other) = (one.as_f64().unwrap_or(0.0), other.as_f64().unwrap_or(0.0));
-            (one - other).abs() <= TOLERANCE * one.abs().max(other.abs())
+            // Of a difference of near equals only rounding is left.
+            (one - other).abs() <= TOLERANCE * one.abs().max(other.abs()).max(1.0)
         }
         _ => one == other,
     }

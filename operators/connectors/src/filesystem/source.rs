@@ -88,7 +88,10 @@ fn read_all(
         let reading = open(table, path)?;
         read(table, path, reading, *position, rows_max, &mut |rows, rejected, position| {
             let split = Arc::clone(&split);
-            Ok(hands.give(SourceEvent::Rows { split, rows, weights: None, rejected }, Some((index, position)))?)
+            Ok(hands.give(
+                SourceEvent::Rows { split, rows, weights: None, rejected },
+                Some((index, position)),
+            )?)
         })?;
         hands.give(SourceEvent::Finished { split }, None)?;
     }

@@ -225,7 +225,8 @@ impl Reader {
             let (rows, rejected) = partition.rows.finish()?;
             let split = Arc::clone(&partition.split);
             let advanced = Some((at, partition.next));
-            self.hands.give(SourceEvent::Rows { split, rows, weights: None, rejected }, advanced)?;
+            self.hands
+                .give(SourceEvent::Rows { split, rows, weights: None, rejected }, advanced)?;
         }
         Ok(())
     }

@@ -74,6 +74,7 @@ impl Lowering<'_> {
         group: &[Slot],
     ) -> SqlResult<Lowered> {
         let input = self.lower(inlined.below)?;
+        self.inserts_only(&input, &["TABLE", "GROUP"], "GROUP BY over a window")?;
         let time = self.event_time(inlined.window, inlined.below, &input)?;
         let below = inlined.below.schema();
         let mut wanted = vec![Expr::from(below.qualified_field(time))];
@@ -150,6 +151,7 @@ impl Lowering<'_> {
         let prepared = self.arguments(input, below, None, &wanted)?;
         let role =
             |wanted: Role| places.iter().copied().find(|place| prepared.roles[*place] == wanted);
+        self.inserts_only(&prepared, &["GROUP"], "GROUP BY over a window")?;
         let (Some(window_start), Some(window_end)) =
             (role(Role::WindowStart), role(Role::WindowEnd))
         else {
@@ -244,10 +246,21 @@ impl Lowering<'_> {
         filter: Option<&Expr>,
         wanted: &[Expr],
     ) -> SqlResult<Lowered> {
+        let mut names = std::collections::BTreeSet::new();
         let named: Vec<Expr> = wanted
             .iter()
             .enumerate()
-            .map(|(number, expr)| expr.clone().unalias().alias(format!("column_{number}")))
+            .map(|(number, expr)| {
+                let expr = expr.clone().unalias();
+                // Late rows and dead letters show a column by the name that the user knows.
+                let name = match &expr {
+                    Expr::Column(column) if names.insert(column.name.clone()) => {
+                        column.name.clone()
+                    }
+                    _ => format!("column_{number}"),
+                };
+                expr.alias(name)
+            })
             .collect();
         self.calc(input, schema, filter, &named)
     }

@@ -27,3 +27,18 @@ pub fn not_event_time(role: Role) -> Role {
         other => other,
     }
 }
+
+/// The upsert keys of a projection: those whose columns it keeps.
+pub fn keys(exprs: &[Expr], schema: &DFSchema, keys: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let from = exprs.iter().map(|expr| match expr.clone().unalias() {
+        Expr::Column(column) => schema.index_of_column(&column).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    });
+    kept_keys(&from.collect::<Vec<_>>(), keys)
+}
+
+/// The upsert keys of the columns `kept`, by their new positions.
+pub fn kept_keys(kept: &[usize], keys: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let moved = |column: &usize| kept.iter().position(|kept| kept == column);
+    keys.iter().filter_map(|key| key.iter().map(moved).collect()).collect()
+}

@@ -11,11 +11,13 @@ use super::Lowered;
 pub struct NodeNote {
     pub kind: String,
     pub text: String,
+    /// Whether rows leave the node as a changelog.
+    pub retracts: bool,
 }
 
 impl NodeNote {
-    pub fn new(kind: &str, text: &str) -> Self {
-        Self { kind: kind.to_owned(), text: text.to_owned() }
+    pub fn new(kind: &str, text: &str, retracts: bool) -> Self {
+        Self { kind: kind.to_owned(), text: text.to_owned(), retracts }
     }
 }
 
@@ -43,6 +45,16 @@ impl GraphBuilder {
         self.graph.nodes.push(node);
         self.notes.push(note);
         self.graph.nodes.len() - 1
+    }
+
+    /// Whether rows leave the node as a changelog.
+    pub fn retracts(&self, node: usize) -> bool {
+        self.notes[node].retracts
+    }
+
+    /// Says that what a node emits is a changelog, or is none, whatever its inputs are.
+    pub fn set_retracts(&mut self, node: usize, retracts: bool) {
+        self.notes[node].retracts = retracts;
     }
 
     pub fn scan_of(&self, table: &str) -> Option<Lowered> {

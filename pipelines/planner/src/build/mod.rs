@@ -34,6 +34,17 @@ pub struct Lowered {
     pub node: usize,
     pub schema: SchemaRef,
     pub roles: Vec<Role>,
+    /// Whether rows are taken back: an update is the old row with weight -1, then the new one.
+    pub retracts: bool,
+    /// Upsert keys: sets of columns in which no two rows that stand at one time are equal.
+    pub keys: Vec<Vec<usize>>,
+}
+
+impl Lowered {
+    pub fn with_keys(mut self, keys: Vec<Vec<usize>>) -> Self {
+        self.keys = keys;
+        self
+    }
 }
 
 /// Lowers the plans of one statement.
@@ -101,6 +112,12 @@ impl<'a> Lowering<'a> {
                 .error_at(&[&table.name], message)
                 .hint("declare PRIMARY KEY (…) NOT ENFORCED"));
         }
+        if sink.changelog_mode() == ChangelogMode::Append && rows.retracts {
+            let message = format!("`{}` takes new rows alone, this query changes rows", table.name);
+            return Err(self.extent.error_at(&[&table.name], message).hint(
+                "a table that replaces rows by key takes them, as of redis or upsert-kafka",
+            ));
+        }
         // Rows of one key are written by one worker, in the order in which they reach it.
         let route = match table.primary_key.is_empty() {
             true => Route::Forward,
@@ -113,7 +130,7 @@ impl<'a> Lowering<'a> {
             inputs: vec![Input { from: rows.node, route }],
             schema: rows.schema,
         };
-        self.graph.add(node, NodeNote::new("Sink", &table.name));
+        self.graph.add(node, NodeNote::new("Sink", &table.name, rows.retracts));
         Ok(())
     }
 
@@ -138,8 +155,10 @@ impl<'a> Lowering<'a> {
         }
         let filter = filter.map(|filter| compile(filter, schema).map_err(fail)).transpose()?;
         let filter = filter.map(|(filter, _)| filter);
+        let schema_of_rows = schema;
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let projection = Projection { schema: Arc::clone(&schema), columns };
+        let keys = columns::keys(exprs, schema_of_rows, &input.keys);
         let text = exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let make = move |_| Ok(boxed(Calc::new(filter.clone(), Some(projection.clone()))));
         self.operator(
@@ -150,8 +169,11 @@ impl<'a> Lowering<'a> {
             roles,
             Arc::new(make),
         )
+        .map(|rows| rows.with_keys(keys))
     }
 
+    /// Adds an operator. What it emits is taken to be a changelog where an input is one, and to have
+    /// no keys.
     fn operator(
         &mut self,
         kind: &str,
@@ -165,11 +187,24 @@ impl<'a> Lowering<'a> {
         make(OperatorContext { worker: 0, workers: 1 })
             .map_err(|error| SqlError::new(self.extent.start, error))?;
         let name = self.graph.free_name(&format!("{}/{}", self.scope, kind));
+        let retracts = inputs.iter().any(|(from, _)| self.graph.retracts(*from));
         let inputs = inputs.into_iter().map(|(from, route)| Input { from, route }).collect();
         let node =
             Node { name, kind: NodeKind::Operator(make), inputs, schema: Arc::clone(&schema) };
-        let node = self.graph.add(node, NodeNote::new(kind, text));
-        Ok(Lowered { node, schema, roles })
+        let node = self.graph.add(node, NodeNote::new(kind, text, retracts));
+        Ok(Lowered { node, schema, roles, retracts, keys: vec![] })
+    }
+
+    /// # Errors
+    /// Where `rows` are a changelog: `what` takes new rows alone.
+    fn inserts_only(&self, rows: &Lowered, words: &[&str], what: &str) -> SqlResult<()> {
+        match rows.retracts {
+            false => Ok(()),
+            true => Err(self
+                .extent
+                .error_at(words, format!("{what} takes new rows alone, its input changes rows"))
+                .hint("put it before the GROUP BY, join or Top-N that changes them")),
+        }
     }
 
     fn assign_window(&mut self, window: &WindowFunction, node: &FlinkNode) -> SqlResult<Lowered> {

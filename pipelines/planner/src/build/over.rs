@@ -27,6 +27,7 @@ use crate::functions::window::{LAG, ROW_NUMBER};
 impl Lowering<'_> {
     pub(super) fn over(&mut self, window: &Window) -> SqlResult<Lowered> {
         let input = self.lower(&window.input)?;
+        self.inserts_only(&input, &["OVER"], "OVER")?;
         let below = window.input.schema();
         let columns = below.fields().len();
         let mut wanted: Vec<Expr> = below.iter().map(Expr::from).collect();

@@ -7,10 +7,10 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, TableScan};
 use nowcast_engine::evaluate::{ColumnAt, Projection};
 use nowcast_engine::graph::{SourceNode, WatermarkStrategy};
-use nowcast_engine::{Evaluate, Node, NodeKind, Route};
+use nowcast_engine::{ChangelogMode, Evaluate, Node, NodeKind, Route};
 use nowcast_transforms::Calc;
 
-use super::{Lowered, Lowering, NodeNote, Scanned, boxed};
+use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
@@ -38,6 +38,7 @@ impl Lowering<'_> {
             kept.iter().map(|column| whole.schema.fields()[*column].clone()).collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let roles = kept.iter().map(|column| whole.roles[*column]).collect();
+        let keys = columns::kept_keys(kept, &whole.keys);
         let columns = kept.iter().map(|column| Arc::new(ColumnAt(*column)) as Arc<dyn Evaluate>);
         let projection = Projection { schema: Arc::clone(&schema), columns: columns.collect() };
         let text = schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
@@ -50,6 +51,7 @@ impl Lowering<'_> {
             roles,
             Arc::new(make),
         )
+        .map(|rows| rows.with_keys(keys))
     }
 
     fn source(&mut self, table: &Table) -> SqlResult<Lowered> {
@@ -78,6 +80,7 @@ impl Lowering<'_> {
             }
             None => format!("{}, no watermark", table.name()),
         };
+        let retracts = factory.changelog_mode() != ChangelogMode::Append;
         let source = SourceNode { factory, computed, proctime: table.proctime, watermark };
         let node = Node {
             name,
@@ -85,8 +88,14 @@ impl Lowering<'_> {
             inputs: vec![],
             schema: Arc::clone(&table.schema),
         };
-        let node = self.graph.add(node, NodeNote::new("Source", &text));
-        Ok(Lowered { node, schema: Arc::clone(&table.schema), roles: table.roles.clone() })
+        let node = self.graph.add(node, NodeNote::new("Source", &text, retracts));
+        Ok(Lowered {
+            node,
+            schema: Arc::clone(&table.schema),
+            roles: table.roles.clone(),
+            retracts,
+            keys: vec![],
+        })
     }
 
     fn computed(&self, table: &Table, exprs: &[Expr]) -> SqlResult<Projection> {

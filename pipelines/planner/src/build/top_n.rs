@@ -60,6 +60,7 @@ impl Lowering<'_> {
             return Err(self.extent.error_at(&["ROW_NUMBER"], "one ROW_NUMBER expected"));
         };
         let input = self.lower(&window.input)?;
+        self.inserts_only(&input, &["ROW_NUMBER"], "Top-N of a window")?;
         let below = window.input.schema();
         let columns = below.fields().len();
         let mut wanted: Vec<Expr> = below.iter().map(Expr::from).collect();
