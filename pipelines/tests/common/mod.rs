@@ -238,14 +238,29 @@ pub fn embedded_features(data: &Path) -> std::collections::BTreeMap<String, Vec<
     features(&nowcast_connectors::EmbeddedStore::open(&data.join("store")).unwrap())
 }
 
+/// Fields that a model wrote: a row's score depends in its last bits on the rows that are scored
+/// with it.
+const SCORED: [&str; 2] = ["quantiles", "scores"];
+
+/// How far two scores of a row may lie apart, relative to the greater.
+const SCORE_TOLERANCE: f64 = 1e-4;
+
+type Fields = Vec<(String, String)>;
+
 /// The first difference between two sets of features, in words; `None` where they are equal.
 pub fn difference(
-    left: &std::collections::BTreeMap<String, Vec<(String, String)>>,
-    right: &std::collections::BTreeMap<String, Vec<(String, String)>>,
+    left: &std::collections::BTreeMap<String, Fields>,
+    right: &std::collections::BTreeMap<String, Fields>,
 ) -> Option<String> {
     let keys: std::collections::BTreeSet<_> = left.keys().chain(right.keys()).collect();
-    let different: Vec<_> =
-        keys.into_iter().filter(|key| left.get(*key) != right.get(*key)).collect();
+    let equal = |key: &String| match (left.get(key), right.get(key)) {
+        (Some(left), Some(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| same_field(left, right))
+        }
+        _ => false,
+    };
+    let different: Vec<_> = keys.into_iter().filter(|key| !equal(key)).collect();
     let first = different.first()?;
     Some(format!(
         "{} of {} keys differ; {first}: {:?} / {:?}",
@@ -254,6 +269,22 @@ pub fn difference(
         left.get(*first),
         right.get(*first)
     ))
+}
+
+fn same_field((name, left): &(String, String), (other, right): &(String, String)) -> bool {
+    if name != other || left == right {
+        return name == other;
+    }
+    let numbers = |text: &str| serde_json::from_str::<Vec<f64>>(text).ok();
+    match (numbers(left), numbers(right)) {
+        (Some(left), Some(right)) if SCORED.contains(&name.as_str()) => {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| {
+                    (left - right).abs() <= SCORE_TOLERANCE * left.abs().max(right.abs())
+                })
+        }
+        _ => false,
+    }
 }
 
 /// Sends the synthetic events of the shipped pipelines to topics of their own; returns the
