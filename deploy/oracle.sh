@@ -53,5 +53,5 @@ OPEN=()
 for package in lang lang.reflect math net io nio text time util util.concurrent; do
     OPEN+=("--add-opens=java.base/java.$package=ALL-UNNAMED")
 done
-exec java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
+exec java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC \
     -cp "$CLASSES:$PEER/resources:$JARS/*" Oracle "${FOLDERS[@]}"

@@ -13,15 +13,18 @@ import java.util.Map;
 import java.util.function.DoublePredicate;
 import org.apache.flink.table.types.logical.ArrayType;
 import org.apache.flink.table.types.logical.DecimalType;
+import org.apache.flink.table.types.logical.IntType;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.MapType;
+import org.apache.flink.table.types.logical.MultisetType;
 import org.apache.flink.table.types.logical.utils.LogicalTypeChecks;
 import org.apache.flink.types.Row;
 
 /**
  * Rows as JSON arrays. Decimals, times and bytes are strings: {@code "1.50"}, {@code "2026-01-01
  * 00:00:00.000"} (3, 6 or 9 digits, and {@code Z} for TIMESTAMP_LTZ), hex. A number that is not
- * finite is a string too. ROW is an array, MAP an array of pairs.
+ * finite is a string too. ROW is an array, MAP an array of pairs, MULTISET one of values with their
+ * counts.
  */
 final class Canonical {
     private Canonical() {}
@@ -50,7 +53,10 @@ final class Canonical {
                     timestamp(LocalDateTime.ofInstant((Instant) value, ZoneOffset.UTC), type) + "Z");
             case BINARY, VARBINARY -> quoted(HexFormat.of().formatHex((byte[]) value));
             case ARRAY -> elements(value, ((ArrayType) type).getElementType());
-            case MAP -> pairs((Map<?, ?>) value, (MapType) type);
+            case MAP -> pairs(
+                    (Map<?, ?>) value, ((MapType) type).getKeyType(), ((MapType) type).getValueType());
+            case MULTISET -> pairs(
+                    (Map<?, ?>) value, ((MultisetType) type).getElementType(), new IntType());
             case ROW -> row((Row) value, type.getChildren());
             default -> quoted(value.toString());
         };
@@ -64,10 +70,10 @@ final class Canonical {
         return array(texts);
     }
 
-    private static String pairs(Map<?, ?> map, MapType type) {
+    private static String pairs(Map<?, ?> map, LogicalType keys, LogicalType values) {
         List<String> texts = new ArrayList<>();
         map.forEach((key, value) -> texts.add(array(
-                List.of(value(key, type.getKeyType()), value(value, type.getValueType())))));
+                List.of(value(key, keys), value(value, values)))));
         texts.sort(null);
         return array(texts);
     }

@@ -111,7 +111,7 @@ public final class CollectSinkFactory implements DynamicTableSinkFactory {
         public SinkRuntimeProvider getSinkRuntimeProvider(Context context) {
             DataStructureConverter converter =
                     context.createDataStructureConverter(schema.toPhysicalRowDataType());
-            return SinkV2Provider.of(new CollectingSink(name, converter), 1);
+            return SinkV2Provider.of(new CollectingSink(name, converter));
         }
 
         @Override

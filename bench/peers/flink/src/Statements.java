@@ -15,7 +15,7 @@ final class Statements {
 
     private Statements() {}
 
-    /** Cuts at each {@code ;} outside quotes; a statement set stays whole. Comments are left out. */
+    /** Cuts at each {@code ;} outside quotes; a statement set stays whole. Comments are left out, hints are not. */
     static List<String> split(String sql) {
         List<String> statements = new ArrayList<>();
         StringBuilder statement = new StringBuilder();
@@ -25,6 +25,10 @@ final class Statements {
                 int end = sql.indexOf('\n', at);
                 at = end < 0 ? sql.length() : end;
                 statement.append('\n');
+            } else if (sql.startsWith("/*", at) && !sql.startsWith("/*+", at)) {
+                int end = sql.indexOf("*/", at);
+                at = end < 0 ? sql.length() : end + 1;
+                statement.append(' ');
             } else if (letter == '\'' || letter == '`') {
                 int end = sql.indexOf(letter, at + 1);
                 statement.append(sql, at, end + 1);

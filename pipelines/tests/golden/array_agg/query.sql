@@ -1,4 +1,5 @@
 -- Values gathered in the order of arrival, with nulls.
+-- Arrays in any order.
 CREATE TABLE ev (
   id INT,
   k INT,

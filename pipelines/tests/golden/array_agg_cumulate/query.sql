@@ -1,4 +1,5 @@
 -- Values gathered in growing windows, rows out of order.
+-- Arrays in any order.
 -- Arrays in any order: Flink joins the slices of a window as it finds them.
 CREATE TABLE ev (
   id INT,

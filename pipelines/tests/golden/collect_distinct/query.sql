@@ -1,0 +1,19 @@
+-- Distinct values with FILTER.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  cs MULTISET<STRING>
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, COLLECT(DISTINCT c) FILTER (WHERE v > 0) FROM ev GROUP BY k;

@@ -1,0 +1,19 @@
+-- COLLECT of groups.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  cs MULTISET<STRING>
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, COLLECT(c) FROM ev GROUP BY k;

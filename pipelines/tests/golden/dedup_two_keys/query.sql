@@ -1,0 +1,24 @@
+-- Two key columns with nulls.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  c STRING,
+  id INT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, c, id
+FROM (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY k, c ORDER BY ts DESC) AS n FROM ev
+)
+WHERE n = 1;

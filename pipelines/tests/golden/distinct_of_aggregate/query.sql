@@ -1,0 +1,18 @@
+-- Distinct over counts that change: rows leave again.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  n BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT DISTINCT n FROM (SELECT k, COUNT(*) AS n FROM ev GROUP BY k);

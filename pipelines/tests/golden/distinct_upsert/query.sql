@@ -1,0 +1,19 @@
+-- Distinct rows into a table keyed by them.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  PRIMARY KEY (k) NOT ENFORCED
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT DISTINCT k FROM ev;

@@ -1,0 +1,23 @@
+-- Distinct counts over rows that are taken back.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  m INT,
+  lasts BIGINT,
+  n BIGINT,
+  s BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT MOD(k, 3), COUNT(DISTINCT hi), COUNT(hi), SUM(DISTINCT hi)
+FROM (SELECT k, MAX(v) AS hi FROM ev GROUP BY k)
+GROUP BY MOD(k, 3);

@@ -1,0 +1,19 @@
+-- HAVING over one group of all rows.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  n BIGINT,
+  hi BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT COUNT(*), MAX(v) FROM ev HAVING COUNT(*) > 10;

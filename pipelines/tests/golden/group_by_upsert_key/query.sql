@@ -1,0 +1,22 @@
+-- A sink keyed by the group.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  n BIGINT,
+  s BIGINT,
+  hi STRING,
+  PRIMARY KEY (k) NOT ENFORCED
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, COUNT(*), SUM(v), MAX(c) FROM ev GROUP BY k;

@@ -1,0 +1,23 @@
+-- IN beside other conditions.
+CREATE TABLE l (
+  id INT,
+  k INT,
+  v BIGINT
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/l.json', 'format' = 'json');
+
+CREATE TABLE r (
+  id INT,
+  k INT,
+  w BIGINT,
+  c STRING
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/r.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  k INT,
+  v BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id, k, v FROM l
+WHERE v > 0 AND k IN (SELECT k FROM r WHERE c = 'a') AND MOD(id, 2) = 0;

@@ -1,0 +1,22 @@
+-- Hopping windows over all rows.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  ws TIMESTAMP(3),
+  n BIGINT,
+  cs BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT HOP_START(ts, INTERVAL '10' SECOND, INTERVAL '30' SECOND), COUNT(*), COUNT(DISTINCT c)
+FROM ev
+GROUP BY HOP(ts, INTERVAL '10' SECOND, INTERVAL '30' SECOND);

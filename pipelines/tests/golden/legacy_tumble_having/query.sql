@@ -1,0 +1,24 @@
+-- HAVING and FILTER over a group window.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  we TIMESTAMP(3),
+  n BIGINT,
+  pos BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, TUMBLE_END(ts, INTERVAL '20' SECOND), COUNT(*), COUNT(*) FILTER (WHERE v > 0)
+FROM ev
+GROUP BY k, TUMBLE(ts, INTERVAL '20' SECOND)
+HAVING COUNT(*) >= 2;

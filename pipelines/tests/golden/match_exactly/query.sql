@@ -1,0 +1,34 @@
+-- Exactly three.
+CREATE TABLE t (
+  id INT,
+  k STRING,
+  p INT,
+  kind STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k STRING,
+  a INT,
+  c INT,
+  s INT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT *
+FROM t
+MATCH_RECOGNIZE (
+  PARTITION BY k
+  ORDER BY ts
+  MEASURES
+    FIRST(A.id) AS a,
+    LAST(A.id) AS c,
+    SUM(A.p) AS s
+  ONE ROW PER MATCH
+  AFTER MATCH SKIP PAST LAST ROW
+  PATTERN (A{3} B)
+  DEFINE
+    A AS A.kind <> 'c',
+    B AS B.kind = 'c'
+) AS m;

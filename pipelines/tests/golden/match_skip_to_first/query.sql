@@ -1,0 +1,34 @@
+-- On to the first row of a variable.
+CREATE TABLE t (
+  id INT,
+  k STRING,
+  p INT,
+  kind STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k STRING,
+  a INT,
+  b INT,
+  c INT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT *
+FROM t
+MATCH_RECOGNIZE (
+  PARTITION BY k
+  ORDER BY ts
+  MEASURES
+    A.id AS a,
+    FIRST(B.id) AS b,
+    C.id AS c
+  ONE ROW PER MATCH
+  AFTER MATCH SKIP TO FIRST B
+  PATTERN (A B+ C)
+  DEFINE
+    B AS B.p > A.p,
+    C AS C.p < LAST(B.p)
+) AS m;

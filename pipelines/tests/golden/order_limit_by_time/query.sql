@@ -1,0 +1,20 @@
+-- Ordered by event time; late rows are left out.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  k INT,
+  ts TIMESTAMP(3)
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id, k, ts FROM ev ORDER BY ts;

@@ -1,0 +1,20 @@
+-- The greatest rows so far.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  v BIGINT,
+  c STRING
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id, v, c FROM ev ORDER BY v DESC, id ASC LIMIT 6;

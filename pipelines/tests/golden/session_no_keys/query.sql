@@ -1,0 +1,23 @@
+-- Sessions over all rows.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  ws TIMESTAMP(3),
+  we TIMESTAMP(3),
+  n BIGINT,
+  s BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT window_start, window_end, COUNT(*), SUM(v)
+FROM TABLE(SESSION(TABLE ev , DESCRIPTOR(ts), INTERVAL '3' SECOND))
+GROUP BY window_start, window_end;

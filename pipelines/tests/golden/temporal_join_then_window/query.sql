@@ -1,0 +1,37 @@
+-- A window over the join: it keeps the time of the order.
+CREATE TABLE orders (
+  id INT,
+  cur STRING,
+  amount DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/orders.json', 'format' = 'json');
+
+CREATE TABLE rate_history (
+  cur STRING,
+  rate DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/rate_history.json', 'format' = 'json');
+
+CREATE VIEW rates AS
+SELECT cur, rate, ts
+FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY cur ORDER BY ts DESC) AS place FROM rate_history)
+WHERE place = 1;
+
+CREATE VIEW priced AS
+SELECT o.cur, o.amount, r.rate, o.ts
+FROM orders AS o
+LEFT JOIN rates FOR SYSTEM_TIME AS OF o.ts AS r ON o.cur = r.cur;
+
+CREATE TABLE answer (
+  cur STRING,
+  ws TIMESTAMP(3),
+  n BIGINT,
+  total DECIMAL(38, 4)
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT cur, window_start, COUNT(*), SUM(amount * rate)
+FROM TABLE(TUMBLE(TABLE priced, DESCRIPTOR(ts), INTERVAL '20' SECOND))
+GROUP BY cur, window_start, window_end;

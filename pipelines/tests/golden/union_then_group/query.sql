@@ -1,0 +1,29 @@
+-- An aggregate over a union.
+CREATE TABLE a (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/a.json', 'format' = 'json');
+
+CREATE TABLE b (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/b.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  n BIGINT,
+  s BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, COUNT(*), SUM(v)
+FROM (SELECT k, v FROM a UNION ALL SELECT k, -v FROM b)
+GROUP BY k;

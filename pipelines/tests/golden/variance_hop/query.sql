@@ -1,0 +1,23 @@
+-- Variances in hopping windows.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  ws TIMESTAMP(3),
+  a DOUBLE,
+  s DOUBLE
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, window_start, VAR_POP(d), STDDEV_SAMP(d)
+FROM TABLE(HOP(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '20' SECOND))
+GROUP BY k, window_start, window_end;

@@ -1,0 +1,31 @@
+-- NOT IN over one window.
+CREATE TABLE l (
+  id INT,
+  k INT,
+  v BIGINT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/l.json', 'format' = 'json');
+
+CREATE TABLE r (
+  id INT,
+  k INT,
+  w BIGINT,
+  c STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/r.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  k INT,
+  ws TIMESTAMP(3),
+  we TIMESTAMP(3)
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT l.id, l.k, l.window_start, l.window_end
+FROM (SELECT * FROM TABLE(TUMBLE(TABLE l, DESCRIPTOR(ts), INTERVAL '10' SECOND))) AS l
+WHERE l.k NOT IN (
+  SELECT r.k FROM (SELECT * FROM TABLE(TUMBLE(TABLE r, DESCRIPTOR(ts), INTERVAL '10' SECOND))) AS r
+  WHERE l.window_start = r.window_start AND l.window_end = r.window_end);
