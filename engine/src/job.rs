@@ -1,5 +1,6 @@
 //! A running job: its workers' threads and the task that keeps its checkpoints.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub(crate) struct Parts {
     pub wirings: Vec<Wiring>,
     pub controls: Vec<mpsc::UnboundedSender<Control>>,
     pub reports: mpsc::UnboundedReceiver<Report>,
+    /// Ends when all sinks are gone.
+    pub open_sinks: mpsc::Receiver<Infallible>,
 }
 
 pub(crate) fn wire(
@@ -76,6 +79,7 @@ pub(crate) fn wire(
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (peers, inboxes): (Vec<mpsc::Sender<Message>>, Vec<_>) =
         (0..options.workers).map(|_| mpsc::channel(QUEUE_ELEMENTS)).unzip();
+    let (open_sink, open_sinks) = mpsc::channel(1);
     let mut controls = vec![];
     let wirings = inboxes.into_iter().enumerate().map(|(index, inbox)| {
         let (control_sender, control) = mpsc::unbounded_channel();
@@ -94,10 +98,11 @@ pub(crate) fn wire(
             world: world.clone(),
             stats: Arc::clone(stats),
             doors: doors.clone(),
+            open_sink: open_sink.clone(),
         }
     });
     let wirings = wirings.collect();
-    Parts { wirings, controls, reports }
+    Parts { wirings, controls, reports, open_sinks }
 }
 
 impl Job {
@@ -110,7 +115,7 @@ impl Job {
         let (restored, last) = restore(checkpoints.as_ref(), options.resume).await?;
         let restored = restored.map(Arc::new);
         let restored_epoch = restored.as_ref().map_or(0, |restored| restored.manifest.epoch);
-        let Parts { wirings, controls, reports } =
+        let Parts { wirings, controls, reports, open_sinks } =
             wire(&options, &world, &stats, &Handle::current());
         let clock = Arc::clone(&world.clock);
         let coordinator = Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, last);
@@ -146,7 +151,8 @@ impl Job {
             return Err(error);
         }
         let (commands, command) = mpsc::unbounded_channel();
-        let keeper = keep(coordinator, reports, command, options.checkpoint_interval, left);
+        let gone = Gone { workers: left, sinks: open_sinks };
+        let keeper = keep(coordinator, reports, command, options.checkpoint_interval, gone);
         Ok(Self { stats, commands, done: tokio::spawn(keeper), restored: restored_epoch })
     }
 
@@ -218,7 +224,7 @@ async fn keep(
     mut reports: mpsc::UnboundedReceiver<Report>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     interval: Option<Duration>,
-    left: Vec<oneshot::Receiver<()>>,
+    mut gone: Gone,
 ) -> Result<()> {
     let mut timer = interval.map(|interval| {
         let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
@@ -260,9 +266,17 @@ async fn keep(
         }
     };
     coordinator.stop();
-    for gone in left {
+    for worker in gone.workers {
         // A thread that is gone already has dropped its end.
-        let _ = gone.await;
+        let _ = worker.await;
     }
+    // A sink that closes a file does it before the process ends.
+    while gone.sinks.recv().await.is_some() {}
     result
+}
+
+/// What ends after the workers were told to.
+struct Gone {
+    workers: Vec<oneshot::Receiver<()>>,
+    sinks: mpsc::Receiver<Infallible>,
 }

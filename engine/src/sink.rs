@@ -37,6 +37,12 @@ pub trait Sink: Send {
         self.flush().await
     }
 
+    /// All input has ended: as [`Sink::flush`], and nothing that was written waits for a commit, for
+    /// none follows.
+    async fn close(&mut self) -> Result<()> {
+        self.flush().await
+    }
+
     /// The checkpoint of `epoch` is complete and will be the one to restart from.
     async fn commit(&mut self, _epoch: Epoch) -> Result<()> {
         Ok(())

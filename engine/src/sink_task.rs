@@ -1,5 +1,6 @@
 //! A sink in a task of its own: writes while there is something, flushes when the queue is empty.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -33,7 +34,12 @@ pub(crate) struct SinkTask {
     pub stats: Arc<JobStats>,
     /// Written and not flushed yet.
     pub written: Vec<Batch>,
+    /// Dropped last, when the sink is gone: its job waits for that.
+    pub _open: OpenSink,
 }
+
+/// A mark of a sink that is open.
+pub(crate) type OpenSink = mpsc::Sender<Infallible>;
 
 impl SinkTask {
     pub async fn run(mut self) {
@@ -66,7 +72,8 @@ impl SinkTask {
                 }
                 Some(SinkCommand::Commit(epoch)) => self.sink.commit(epoch).await?,
                 Some(SinkCommand::End) => {
-                    self.flush().await?;
+                    self.sink.close().await?;
+                    self.show();
                     return self.tell(Control::SinkEnded { node: self.node });
                 }
                 None => return Ok(()),

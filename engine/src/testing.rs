@@ -233,7 +233,8 @@ pub async fn simulate(
         }
         None => (None, 0),
     };
-    let Parts { wirings, controls, mut reports } = wire(options, world, &stats, &Handle::current());
+    let Parts { wirings, controls, mut reports, .. } =
+        wire(options, world, &stats, &Handle::current());
     let clock = Arc::clone(&world.clock);
     let mut coordinator = Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, last);
     let mut workers = BTreeMap::new();

@@ -24,7 +24,7 @@ use crate::exchange::{Element, Message, Outbox, Partitioner, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
 use crate::operator::{Epoch, Operator, Output, Reply};
 use crate::sink::SinkContext;
-use crate::sink_task::{SinkCommand, SinkTask};
+use crate::sink_task::{OpenSink, SinkCommand, SinkTask};
 use crate::source::{Position, Source, SourceContext, SourceEvent};
 use crate::stage::{Inputs, Step};
 use crate::stats::{JobStats, add};
@@ -146,6 +146,7 @@ pub(crate) struct Wiring {
     pub stats: Arc<JobStats>,
     /// Where sinks and requests run.
     pub doors: Handle,
+    pub open_sink: OpenSink,
 }
 
 pub struct Worker {
@@ -245,6 +246,7 @@ impl Worker {
                         world: worker.wiring.world.clone(),
                         stats: Arc::clone(&worker.wiring.stats),
                         written: vec![],
+                        _open: worker.wiring.open_sink.clone(),
                     };
                     worker.wiring.doors.spawn(task.run());
                     Runner::Sink(Outbox::new(sender))

@@ -233,6 +233,10 @@ impl Sink for FileSink {
     async fn commit(&mut self, _: Epoch) -> Result<()> {
         self.roll()
     }
+
+    async fn close(&mut self) -> Result<()> {
+        self.roll()
+    }
 }
 
 impl Drop for FileSink {
