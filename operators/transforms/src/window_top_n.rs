@@ -29,8 +29,11 @@ pub struct SortKey {
 #[derive(Debug, Clone)]
 pub struct WindowTopNSpec {
     pub window_end: usize,
-    /// With the window columns. Rows are exchanged by these columns in this order.
+    /// With the window columns.
     pub partition: Vec<usize>,
+    /// The partition without the window columns: rows are exchanged by these in this order, so that
+    /// all windows of a partition leave from one worker, the earlier one first.
+    pub keys: Vec<usize>,
     pub order: Vec<SortKey>,
     pub limit: usize,
     /// Whether the row number is appended as a last column (`Int64`).
@@ -216,15 +219,12 @@ impl Operator for WindowTopN {
         let mut parts = vec![];
         for window in self.windows.values() {
             let slots: Vec<u32> = window.partitions.slots().collect();
-            let (mut of, mut places) = (vec![], vec![]);
-            for slot in slots {
-                let best = &window.best[slot as usize];
-                of.extend(best.iter().map(|_| slot));
-                places.extend(best.iter().map(|held| held.place));
-            }
-            let groups = saved::key_groups(&window.partitions, self.spec.partition.len(), &of);
-            let mut columns = vec![groups];
-            columns.extend(saved::named("column_", window.rows.gather_all(&places)?));
+            let best = slots.into_iter().flat_map(|slot| &window.best[slot as usize]);
+            let places: Vec<Place> = best.map(|held| held.place).collect();
+            let rows = window.rows.gather_all(&places)?;
+            let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| rows[*key].clone()).collect();
+            let mut columns = vec![saved::key_groups_of(&keys, places.len())?];
+            columns.extend(saved::named("column_", rows));
             parts.push(saved::rows(columns)?);
         }
         Ok(saved::table(STATE, &parts)?.into_iter().collect())

@@ -63,6 +63,7 @@ fn spec(limit: usize, rank: bool, descending: bool, nulls_first: bool) -> Window
     WindowTopNSpec {
         window_end: 1,
         partition: vec![0, 1, 2],
+        keys: vec![2],
         order: vec![SortKey { column: 4, descending, nulls_first }],
         limit,
         rank,

@@ -98,9 +98,14 @@ impl Lowering<'_> {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let mut roles = input.roles.clone();
         roles.push(Role::Plain);
+        let is_window =
+            |column: &usize| matches!(input.roles[*column], Role::WindowStart | Role::WindowEnd);
+        let keys: Vec<usize> = partition.iter().copied().filter(|key| !is_window(key)).collect();
+        let route = by(&keys);
         let spec = WindowTopNSpec {
             window_end,
-            partition: partition.clone(),
+            partition,
+            keys,
             order,
             limit,
             rank: true,
@@ -109,7 +114,6 @@ impl Lowering<'_> {
         };
         let make = move |_| Ok(boxed(WindowTopN::new(spec.clone())?));
         let text = format!("first {limit}");
-        let route = by(&partition);
         self.operator("WindowTopN", &text, vec![(input.node, route)], schema, roles, Arc::new(make))
     }
 }
