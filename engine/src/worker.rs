@@ -4,6 +4,9 @@
 //! it to the stages and lets what follows run through the graph until nothing is left to do. All
 //! that waits, waits in [`Worker::next_event`].
 
+mod opening;
+mod saving;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,15 +20,14 @@ use tokio::sync::mpsc;
 
 use crate::aside::DeadLetter;
 use crate::batch::Batch;
-use crate::checkpoint::{Restored, SourceState, StageTables, WorkerState};
+use crate::checkpoint::WorkerState;
 use crate::error::{Error, Result};
 use crate::evaluate::{Projection, kept_indices};
-use crate::exchange::{Element, Message, Outbox, Partitioner, QUEUE_ELEMENTS};
-use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
+use crate::exchange::{Element, Message, Outbox, Partitioner};
+use crate::graph::NodeId;
 use crate::operator::{Epoch, Operator, Output, Reply};
-use crate::sink::SinkContext;
-use crate::sink_task::{OpenSink, SinkCommand, SinkTask};
-use crate::source::{Position, Source, SourceContext, SourceEvent};
+use crate::sink_task::{OpenSink, SinkCommand};
+use crate::source::{Position, Source, SourceEvent};
 use crate::stage::{Inputs, Step};
 use crate::stats::{JobStats, add};
 use crate::time::{TIME_MAX, TIME_MIN, Time};
@@ -170,152 +172,6 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Opens this worker's copy of every node, from a checkpoint if there is one.
-    pub(crate) async fn open(
-        graph: &Graph,
-        wiring: Wiring,
-        restored: Option<&Restored>,
-    ) -> Result<Self> {
-        let (index, workers) = (wiring.index, wiring.workers);
-        let mut worker = Self {
-            outboxes: wiring.peers.iter().cloned().map(Outbox::new).collect(),
-            names: graph.nodes.iter().map(|node| node.name.clone()).collect(),
-            inputs: vec![],
-            runners: vec![],
-            edges: graph.nodes.iter().map(|_| vec![]).collect(),
-            sources: vec![],
-            live: (0..graph.nodes.len()).collect(),
-            queue: VecDeque::new(),
-            saving: BTreeMap::new(),
-            positions: BTreeMap::new(),
-            triggered: 0,
-            committed: restored.map_or(0, |restored| restored.manifest.epoch),
-            requests: 0,
-            turn: 0,
-            tick: None,
-            wiring,
-        };
-        for (id, node) in graph.nodes.iter().enumerate() {
-            let ports = worker.connect(graph, id)?;
-            worker.inputs.push(Inputs::new(ports));
-            let name = &node.name;
-            let runner = match &node.kind {
-                NodeKind::Source(source) => {
-                    let state = restored.and_then(|restored| restored.source(name));
-                    let context = SourceContext {
-                        worker: index,
-                        workers,
-                        positions: state.map(|state| state.positions.clone()).unwrap_or_default(),
-                        rows_max: worker.wiring.rows_max,
-                        idle_timeout: worker.wiring.idle_timeout,
-                    };
-                    let opened = source.factory.open(context).await?;
-                    let mut watermarks = Watermarks::new(source.watermark.clone(), opened.splits());
-                    if let Some(state) = state {
-                        watermarks.restore(&state.watermarks);
-                    }
-                    worker.sources.push(SourceSlot {
-                        node: id,
-                        source: opened,
-                        watermarks,
-                        computed: source.computed.clone(),
-                        proctime: source.proctime,
-                        bounded: source.factory.bounded(),
-                        emitted: None,
-                        ended: false,
-                    });
-                    Runner::Source
-                }
-                NodeKind::Operator(make) => {
-                    Runner::Operator(make(OperatorContext { worker: index, workers })?)
-                }
-                NodeKind::Sink(factory) => {
-                    let context = SinkContext {
-                        job: worker.wiring.job.clone(),
-                        worker: index,
-                        workers,
-                        restored: worker.committed,
-                    };
-                    let sink = factory.open(context).await?;
-                    let (sender, commands) = mpsc::channel(QUEUE_ELEMENTS);
-                    let task = SinkTask {
-                        node: id,
-                        sink,
-                        commands,
-                        control: worker.wiring.control_sender.clone(),
-                        world: worker.wiring.world.clone(),
-                        stats: Arc::clone(&worker.wiring.stats),
-                        written: vec![],
-                        _open: worker.wiring.open_sink.clone(),
-                    };
-                    worker.wiring.doors.spawn(task.run());
-                    Runner::Sink(Outbox::new(sender))
-                }
-            };
-            worker.runners.push(runner);
-        }
-        if let Some(restored) = restored {
-            worker.load(restored)?;
-        }
-        worker.announce()?;
-        Ok(worker)
-    }
-
-    /// Adds the edges into node `id` to the nodes upstream; returns the port of each channel.
-    fn connect(&mut self, graph: &Graph, id: NodeId) -> Result<Vec<usize>> {
-        let (index, workers) = (self.wiring.index, self.wiring.workers);
-        let mut ports = vec![];
-        for (port, input) in graph.nodes[id].inputs.iter().enumerate() {
-            let first = ports.len();
-            let exchange = match &input.route {
-                Route::Hash(columns) if workers > 1 => {
-                    let schema = &graph.nodes[input.from].schema;
-                    Exchange::Hash(Partitioner::new(schema, columns, workers)?)
-                }
-                Route::Single if workers > 1 => Exchange::Single,
-                Route::Forward | Route::Hash(_) | Route::Single => Exchange::Forward,
-            };
-            let channel = match exchange {
-                Exchange::Forward => {
-                    ports.push(port);
-                    first
-                }
-                Exchange::Hash(_) | Exchange::Single => {
-                    ports.extend(std::iter::repeat_n(port, workers));
-                    first + index
-                }
-            };
-            self.edges[input.from].push(Edge { to: id, channel, exchange });
-        }
-        Ok(ports)
-    }
-
-    fn load(&mut self, restored: &Restored) -> Result<()> {
-        let (index, workers) = (self.wiring.index, self.wiring.workers);
-        for id in 0..self.runners.len() {
-            let name = self.names[id].clone();
-            let tables = restored.tables(&name, index, workers)?;
-            let Runner::Operator(operator) = &mut self.runners[id] else { continue };
-            if !tables.is_empty() {
-                let loaded = operator.load(tables);
-                loaded.map_err(|error| error.context(format_args!("state of `{name}`")))?;
-            }
-            if let Some(watermark) = restored.watermark(&name).filter(|mark| *mark != TIME_MIN) {
-                self.inputs[id].restore(watermark);
-                self.advance(id, watermark)?;
-            }
-        }
-        self.settle()
-    }
-
-    /// Instances without splits say so at once: they hold no one back.
-    fn announce(&mut self) -> Result<()> {
-        for slot in 0..self.sources.len() {
-            self.tell_progress(slot)?;
-        }
-        self.settle()
-    }
-
     /// One turn: waits for one event and carries out all that follows from it.
     pub async fn step(&mut self) -> Result<Flow> {
         let event = self.next_event().await;
@@ -630,101 +486,6 @@ impl Worker {
             letter.stage.clone_from(&self.names[node]);
             self.wiring.world.aside.dead_letter(letter);
         }
-    }
-
-    /// Begins a checkpoint: positions as of now, barriers behind all rows read so far. A peer's
-    /// barrier may come before the word of the job; the first of the two begins.
-    fn trigger(&mut self, epoch: Epoch) -> Result<()> {
-        if epoch <= self.triggered {
-            return Ok(());
-        }
-        self.triggered = epoch;
-        let sources: BTreeSet<NodeId> = self.sources.iter().map(|slot| slot.node).collect();
-        let waiting = self.live.difference(&sources).copied().collect();
-        let positions = self.sources.iter().map(|slot| slot.source.positions()).collect();
-        self.positions.insert(epoch, positions);
-        self.saving.insert(epoch, Saving { state: self.source_states(), waiting });
-        for slot in 0..self.sources.len() {
-            if !self.sources[slot].ended {
-                self.send(self.sources[slot].node, Element::Barrier(epoch))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn source_states(&self) -> WorkerState {
-        let state = |slot: &SourceSlot| SourceState {
-            name: self.names[slot.node].clone(),
-            positions: slot.source.positions(),
-            watermarks: slot.watermarks.bounds(),
-        };
-        WorkerState { sources: self.sources.iter().map(state).collect(), stages: vec![] }
-    }
-
-    /// The barrier has come on all inputs of a stage.
-    fn save(&mut self, node: NodeId, epoch: Epoch) -> Result<()> {
-        self.trigger(epoch)?;
-        match &mut self.runners[node] {
-            Runner::Sink(outbox) => outbox.push(SinkCommand::Barrier(epoch))?,
-            Runner::Source => {}
-            Runner::Operator(operator) => {
-                let saved = operator.save(self.committed);
-                let tables = saved.map_err(|error| {
-                    error.context(format_args!("state of `{}`", self.names[node]))
-                })?;
-                if let Some(saving) = self.saving.get_mut(&epoch) {
-                    saving.state.stages.push(StageTables {
-                        name: self.names[node].clone(),
-                        worker: self.wiring.index,
-                        watermark: self.inputs[node].watermark(),
-                        tables,
-                    });
-                    saving.waiting.remove(&node);
-                }
-            }
-        }
-        self.send(node, Element::Barrier(epoch))?;
-        for (channel, element) in self.inputs[node].release().into_iter().rev() {
-            self.queue.push_front((node, channel, element));
-        }
-        Ok(())
-    }
-
-    /// A stage has ended: no checkpoint waits for it any more.
-    fn leave(&mut self, node: NodeId) {
-        self.live.remove(&node);
-        for saving in self.saving.values_mut() {
-            saving.waiting.remove(&node);
-        }
-    }
-
-    fn report_saved(&mut self) -> Result<()> {
-        while let Some(saved) = self.saving.first_entry() {
-            if !saved.get().waiting.is_empty() {
-                break;
-            }
-            let (epoch, saving) = saved.remove_entry();
-            let worker = self.wiring.index;
-            self.report(Report::Saved { worker, epoch, state: saving.state })?;
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, epoch: Epoch) -> Result<()> {
-        self.committed = epoch;
-        for runner in &mut self.runners {
-            if let Runner::Sink(outbox) = runner {
-                // A sink that has ended has nothing left to commit.
-                let _ = outbox.push(SinkCommand::Commit(epoch));
-            }
-        }
-        if let Some(positions) = self.positions.remove(&epoch) {
-            for (slot, positions) in self.sources.iter_mut().zip(&positions) {
-                slot.source.commit(epoch, positions);
-            }
-        }
-        self.positions.retain(|of, _| *of > epoch);
-        Ok(())
     }
 
     fn report(&self, report: Report) -> Result<()> {

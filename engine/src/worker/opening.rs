@@ -1,0 +1,166 @@
+//! How a worker comes up: its copy of every node, joined, and from a checkpoint if there is one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Edge, Exchange, Runner, SourceSlot, Wiring, Worker};
+use crate::checkpoint::Restored;
+use crate::error::Result;
+use crate::exchange::{Outbox, Partitioner, QUEUE_ELEMENTS};
+use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
+use crate::sink::SinkContext;
+use crate::sink_task::SinkTask;
+use crate::source::SourceContext;
+use crate::stage::Inputs;
+use crate::time::TIME_MIN;
+use crate::watermark::Watermarks;
+
+impl Worker {
+    /// Opens this worker's copy of every node, from a checkpoint if there is one.
+    pub(crate) async fn open(
+        graph: &Graph,
+        wiring: Wiring,
+        restored: Option<&Restored>,
+    ) -> Result<Self> {
+        let (index, workers) = (wiring.index, wiring.workers);
+        let mut worker = Self {
+            outboxes: wiring.peers.iter().cloned().map(Outbox::new).collect(),
+            names: graph.nodes.iter().map(|node| node.name.clone()).collect(),
+            inputs: vec![],
+            runners: vec![],
+            edges: graph.nodes.iter().map(|_| vec![]).collect(),
+            sources: vec![],
+            live: (0..graph.nodes.len()).collect(),
+            queue: VecDeque::new(),
+            saving: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            triggered: 0,
+            committed: restored.map_or(0, |restored| restored.manifest.epoch),
+            requests: 0,
+            turn: 0,
+            tick: None,
+            wiring,
+        };
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let ports = worker.connect(graph, id)?;
+            worker.inputs.push(Inputs::new(ports));
+            let name = &node.name;
+            let runner = match &node.kind {
+                NodeKind::Source(source) => {
+                    let state = restored.and_then(|restored| restored.source(name));
+                    let context = SourceContext {
+                        worker: index,
+                        workers,
+                        positions: state.map(|state| state.positions.clone()).unwrap_or_default(),
+                        rows_max: worker.wiring.rows_max,
+                        idle_timeout: worker.wiring.idle_timeout,
+                    };
+                    let opened = source.factory.open(context).await?;
+                    let mut watermarks = Watermarks::new(source.watermark.clone(), opened.splits());
+                    if let Some(state) = state {
+                        watermarks.restore(&state.watermarks);
+                    }
+                    worker.sources.push(SourceSlot {
+                        node: id,
+                        source: opened,
+                        watermarks,
+                        computed: source.computed.clone(),
+                        proctime: source.proctime,
+                        bounded: source.factory.bounded(),
+                        emitted: None,
+                        ended: false,
+                    });
+                    Runner::Source
+                }
+                NodeKind::Operator(make) => {
+                    Runner::Operator(make(OperatorContext { worker: index, workers })?)
+                }
+                NodeKind::Sink(factory) => {
+                    let context = SinkContext {
+                        job: worker.wiring.job.clone(),
+                        worker: index,
+                        workers,
+                        restored: worker.committed,
+                    };
+                    let sink = factory.open(context).await?;
+                    let (sender, commands) = mpsc::channel(QUEUE_ELEMENTS);
+                    let task = SinkTask {
+                        node: id,
+                        sink,
+                        commands,
+                        control: worker.wiring.control_sender.clone(),
+                        world: worker.wiring.world.clone(),
+                        stats: Arc::clone(&worker.wiring.stats),
+                        written: vec![],
+                        _open: worker.wiring.open_sink.clone(),
+                    };
+                    worker.wiring.doors.spawn(task.run());
+                    Runner::Sink(Outbox::new(sender))
+                }
+            };
+            worker.runners.push(runner);
+        }
+        if let Some(restored) = restored {
+            worker.load(restored)?;
+        }
+        worker.announce()?;
+        Ok(worker)
+    }
+
+    /// Adds the edges into node `id` to the nodes upstream; returns the port of each channel.
+    fn connect(&mut self, graph: &Graph, id: NodeId) -> Result<Vec<usize>> {
+        let (index, workers) = (self.wiring.index, self.wiring.workers);
+        let mut ports = vec![];
+        for (port, input) in graph.nodes[id].inputs.iter().enumerate() {
+            let first = ports.len();
+            let exchange = match &input.route {
+                Route::Hash(columns) if workers > 1 => {
+                    let schema = &graph.nodes[input.from].schema;
+                    Exchange::Hash(Partitioner::new(schema, columns, workers)?)
+                }
+                Route::Single if workers > 1 => Exchange::Single,
+                Route::Forward | Route::Hash(_) | Route::Single => Exchange::Forward,
+            };
+            let channel = match exchange {
+                Exchange::Forward => {
+                    ports.push(port);
+                    first
+                }
+                Exchange::Hash(_) | Exchange::Single => {
+                    ports.extend(std::iter::repeat_n(port, workers));
+                    first + index
+                }
+            };
+            self.edges[input.from].push(Edge { to: id, channel, exchange });
+        }
+        Ok(ports)
+    }
+
+    fn load(&mut self, restored: &Restored) -> Result<()> {
+        let (index, workers) = (self.wiring.index, self.wiring.workers);
+        for id in 0..self.runners.len() {
+            let name = self.names[id].clone();
+            let tables = restored.tables(&name, index, workers)?;
+            let Runner::Operator(operator) = &mut self.runners[id] else { continue };
+            if !tables.is_empty() {
+                let loaded = operator.load(tables);
+                loaded.map_err(|error| error.context(format_args!("state of `{name}`")))?;
+            }
+            if let Some(watermark) = restored.watermark(&name).filter(|mark| *mark != TIME_MIN) {
+                self.inputs[id].restore(watermark);
+                self.advance(id, watermark)?;
+            }
+        }
+        self.settle()
+    }
+
+    /// Instances without splits say so at once: they hold no one back.
+    fn announce(&mut self) -> Result<()> {
+        for slot in 0..self.sources.len() {
+            self.tell_progress(slot)?;
+        }
+        self.settle()
+    }
+}
