@@ -2,40 +2,23 @@
 //! crash gives the rows that Flink wrote.
 //!
 //! Cases that are known to differ stand in `golden/differs.txt`, each with its reason; one that
-//! agrees again must be taken out of it.
+//! agrees again must be taken out of it. `NOWCAST_CASES=join,top_n` judges those alone whose names hold
+//! one of the parts.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
 
+#[path = "golden/job.rs"]
+mod job;
 #[path = "golden/rows.rs"]
 mod rows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nowcast_connectors::{EmbeddedStore, Environment, Registry};
-use nowcast_engine::testing::{Collected, Until, simulate, world};
-use nowcast_engine::{Connectors, JobOptions, Result, SinkFactory, SourceFactory, TableDefinition};
-use nowcast_onnx::OnnxProvider;
-use nowcast_planner::Planner;
+use job::{How, standing_rows};
 use serde_json::Value;
-
-/// Real sources; sinks that keep their rows.
-struct Kept {
-    real: Registry,
-    sinks: Mutex<BTreeMap<String, Collected>>,
-}
-
-impl Connectors for Kept {
-    fn source(&self, table: &TableDefinition) -> Result<Arc<dyn SourceFactory>> {
-        self.real.source(table)
-    }
-
-    fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>> {
-        let mut sinks = self.sinks.lock().unwrap();
-        Ok(Arc::new(sinks.entry(table.name.clone()).or_default().clone()))
-    }
-}
 
 struct Case {
     name: String,
@@ -77,37 +60,10 @@ fn cases() -> Vec<Case> {
 }
 
 /// Runs a case; what differs, in words.
-async fn run(
-    case: &Case,
-    workers: usize,
-    rows_max: usize,
-    crash: bool,
-) -> std::result::Result<(), String> {
-    let environment = Environment {
-        embedded_bootstrap: None,
-        store: Arc::new(EmbeddedStore::in_memory()),
-        ..Environment::default()
-    };
-    let kept = Arc::new(Kept { real: Registry::new(environment), sinks: Mutex::default() });
-    let world = world(Arc::new(nowcast_engine::aside::Discard));
-    let options = JobOptions { workers, rows_max, ..JobOptions::default() };
-    let plan = || {
-        let mut planner =
-            Planner::new(kept.clone(), Arc::new(OnnxProvider::default()), BTreeMap::new());
-        planner.plan(&case.sql).map_err(|error| error.to_string())
-    };
-    let failed = |error: nowcast_engine::Error| error.to_string();
-    if crash {
-        let until = Until::CrashAfterCheckpoint { turns: 5 };
-        simulate(&plan()?.graph, &options, &world, 7, until).await.map_err(failed)?;
-    }
-    let job = plan()?;
-    simulate(&job.graph, &options, &world, 8, Until::End).await.map_err(failed)?;
+async fn run(case: &Case, how: &How) -> std::result::Result<(), String> {
+    let mut standing = standing_rows(&case.sql, how).await?;
     for (sink, expected) in &case.expected {
-        let collected = kept.sinks.lock().unwrap().get(sink).cloned().unwrap_or_default();
-        let table = job.tables.iter().find(|table| table.name == *sink);
-        let table = table.ok_or_else(|| format!("no table `{sink}`"))?;
-        let mut got = rows::materialised(&collected.batches(), &table.primary_key)?;
+        let mut got = standing.remove(sink).ok_or_else(|| format!("no table `{sink}`"))?;
         let mut expected = expected.clone();
         if case.arrays_in_any_order {
             expected = expected.iter().map(rows::with_arrays_sorted).collect();
@@ -131,23 +87,46 @@ async fn judge(case: &Case) -> std::result::Result<(), String> {
         (1, 7, true),
         (2, 7, true),
     ] {
-        let ran = run(case, workers, rows_max, crash).await;
-        ran.map_err(|error| {
-            format!("{workers} workers, {rows_max} rows a batch, crash {crash}: {error}")
-        })?;
+        let how = How { workers, rows_max, crash, seed: 7 };
+        run(case, &how).await.map_err(|error| format!("{how}: {error}"))?;
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn cases_equal_flink() {
+/// Judges all cases, on as many threads as there are cores.
+fn judge_all(cases: &[Case]) -> Vec<std::result::Result<(), String>> {
+    let next = AtomicUsize::new(0);
+    let verdicts = Mutex::new(vec![Ok(()); cases.len()]);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.unwrap();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(number) else { return };
+                    let verdict = runtime.block_on(judge(case));
+                    verdicts.lock().unwrap()[number] = verdict;
+                }
+            });
+        }
+    });
+    verdicts.into_inner().unwrap()
+}
+
+#[test]
+fn cases_equal_flink() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/differs.txt");
     let differs = std::fs::read_to_string(folder).unwrap();
     let known: Vec<&str> = differs.lines().filter_map(|line| line.split(':').next()).collect();
-    let cases = cases();
+    let mut cases = cases();
+    if let Ok(wanted) = std::env::var("NOWCAST_CASES") {
+        cases.retain(|case| wanted.split(',').any(|part| case.name.contains(part)));
+    }
     let (mut equal, mut wrong) = (0, vec![]);
-    for case in &cases {
-        match (judge(case).await, known.contains(&case.name.as_str())) {
+    for (case, verdict) in cases.iter().zip(judge_all(&cases)) {
+        match (verdict, known.contains(&case.name.as_str())) {
             (Ok(()), false) => equal += 1,
             (Ok(()), true) => {
                 wrong.push(format!("{}: agrees now, take it out of differs.txt", case.name))
