@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
+use chrono_tz::Tz;
 use datafusion_common::Result;
 use datafusion_expr::{Expr, LogicalPlan, TableSource};
 use nowcast_engine::{Model, TableDefinition};
@@ -119,10 +120,18 @@ pub enum Relation {
     View(Arc<View>),
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Catalog {
     pub relations: BTreeMap<String, Relation>,
     pub models: BTreeMap<String, ModelEntry>,
+    /// `table.local-time-zone`.
+    pub zone: Tz,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { relations: BTreeMap::new(), models: BTreeMap::new(), zone: Tz::UTC }
+    }
 }
 
 impl fmt::Debug for Catalog {

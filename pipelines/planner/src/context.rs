@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef};
+use chrono_tz::Tz;
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{DFSchema, DataFusionError, Result, TableReference};
-use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{
-    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource,
-    WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
@@ -29,21 +26,28 @@ use crate::catalog::Catalog;
 use crate::error::SqlError;
 use crate::expressions::FlinkExprPlanner;
 use crate::functions;
-use crate::functions::cast_to_string;
+use crate::functions::{Body, cast};
 use crate::relation::FlinkRelationPlanner;
 use crate::types::plain_to_arrow;
+use crate::typing::{flink_casts, in_plan, typed};
 
 /// The functions of SQL by name, the same for all statements.
 struct Functions {
     scalar: HashMap<String, Arc<ScalarUDF>>,
+    /// Those that depend on the session's time zone; in `scalar` they are those of UTC.
+    zoned: HashMap<String, functions::Function>,
     aggregate: HashMap<String, Arc<AggregateUDF>>,
     window: HashMap<String, Arc<WindowUDF>>,
 }
 
 static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     let mut scalar = HashMap::new();
+    let mut zoned = HashMap::new();
     for function in functions::scalar_functions() {
-        scalar.insert(function.name().to_owned(), Arc::new(function));
+        scalar.insert(function.name.to_owned(), Arc::new(function.udf(Tz::UTC)));
+        if let Body::Zoned(_) = function.body {
+            zoned.insert(function.name.to_owned(), function);
+        }
     }
     // These are Flink's own, types and nulls alike.
     for function in [datafusion_functions::core::coalesce(), datafusion_functions::core::nullif()] {
@@ -53,6 +57,7 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     let window = functions::window::window_functions().into_iter();
     Functions {
         scalar,
+        zoned,
         aggregate: aggregate.map(|f| (f.name().to_owned(), Arc::new(f))).collect(),
         window: window.map(|f| (f.name().to_owned(), Arc::new(f))).collect(),
     }
@@ -89,11 +94,18 @@ impl Context {
         }
     }
 
-    /// The plan of a query, neither analysed nor optimised.
+    /// The plan of a query, not optimised, with Flink's types.
     pub fn query(&self, query: Query) -> Result<LogicalPlan> {
         let options = ParserOptions::from(&self.options.sql_parser);
         let planner = SqlToRel::new_with_options(self, options);
-        planner.sql_statement_to_plan(Statement::Query(Box::new(query)))
+        let plan = planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+        self.analysed(in_plan(plan, typed)?)
+    }
+
+    /// The plan with all casts in place.
+    fn analysed(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = Analyzer::new().execute_and_check(plan, &self.options, |_, _| {})?;
+        in_plan(plan, |expr, schema| flink_casts(expr, schema, self.catalog.zone))
     }
 
     /// An expression over `schema`, with all casts in place.
@@ -101,18 +113,18 @@ impl Context {
         let options = ParserOptions::from(&self.options.sql_parser);
         let planner = SqlToRel::new_with_options(self, options);
         let expr = planner.sql_to_expr(expr, schema, &mut PlannerContext::new())?;
+        let expr = typed(expr, schema)?;
         let context = SimplifyContext::builder()
             .with_schema(Arc::clone(schema))
             .with_config_options(Arc::clone(&self.options))
             .build();
         let simplifier = ExprSimplifier::new(context);
-        let expr = flink_casts(simplifier.coerce(expr, schema)?, schema)?;
+        let expr = flink_casts(simplifier.coerce(expr, schema)?, schema, self.catalog.zone)?;
         simplifier.simplify(expr)
     }
 
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let plan = Analyzer::new().execute_and_check(plan, &self.options, |_, _| {})?;
-        let plan = plan.transform_up(flink_casts_of_plan).data()?;
+        let plan = self.analysed(plan)?;
         // Without a start time nothing about the clock is folded into a constant.
         let context = OptimizerContext::new_with_config_options(Arc::clone(&self.options))
             .without_query_execution_start_time();
@@ -131,41 +143,10 @@ fn optimizer() -> Optimizer {
     Optimizer::with_rules(rules)
 }
 
-/// `CAST(x AS STRING)` writes values as Flink does.
-fn flink_casts(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    expr.transform_up(|expr| {
-        let (inner, ty) = match &expr {
-            Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
-            Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
-            _ => return Ok(Transformed::no(expr)),
-        };
-        if *ty != DataType::Utf8 || !cast_to_string::differs(&inner.get_type(schema)?) {
-            return Ok(Transformed::no(expr));
-        }
-        let function = Arc::clone(&FUNCTIONS.scalar["cast_to_string"]);
-        Ok(Transformed::yes(function.call(vec![*inner.clone()])))
-    })
-    .data()
-}
-
-fn flink_casts_of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let made = flink_casts(expr.clone(), &schema)?;
-        Ok(match made == expr {
-            true => Transformed::no(expr),
-            false => Transformed::yes(name.restore(made)),
-        })
-    })?
-    .map_data(|plan| plan.recompute_schema())
-}
-
 impl TypePlanner for Types {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
         let ty = plain_to_arrow(sql_type)?;
-        Ok(Some(Arc::new(Field::new("type", ty, true))))
+        Ok(Some(Arc::new(Field::new("", ty, true))))
     }
 }
 
@@ -196,7 +177,14 @@ impl ContextProvider for Context {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        FUNCTIONS.scalar.get(&name.to_lowercase()).cloned()
+        let name = name.to_lowercase();
+        if let Some(cast) = cast::named::function(&name) {
+            return Some(cast);
+        }
+        match (self.catalog.zone, FUNCTIONS.zoned.get(&name)) {
+            (Tz::UTC, _) | (_, None) => FUNCTIONS.scalar.get(&name).cloned(),
+            (zone, Some(function)) => Some(Arc::new(function.udf(zone))),
+        }
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -1,10 +1,11 @@
 //! Expressions whose name or type DataFusion makes otherwise than Flink.
 
 use arrow::datatypes::{DataType, Field};
-use datafusion_common::{DFSchema, Result, ScalarValue, TableReference};
+use datafusion_common::{DFSchema, Result, TableReference};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit};
+use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
 use datafusion_functions::core::planner::CoreFunctionPlanner;
+use sqlparser::ast::BinaryOperator;
 
 use crate::context::scalar;
 
@@ -27,25 +28,26 @@ impl ExprPlanner for FlinkExprPlanner {
         })
     }
 
+    /// `n * INTERVAL '1' MINUTE`.
     fn plan_binary_op(
         &self,
-        mut binary: RawBinaryExpr,
+        binary: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
-        binary.left = narrow_literal(binary.left);
-        binary.right = narrow_literal(binary.right);
-        let (left, right) = (binary.left.get_type(schema)?, binary.right.get_type(schema)?);
-        if let Some(ty) = decimal_operand(&left, &right) {
-            binary.left = cast(binary.left, ty);
+        if binary.op != BinaryOperator::Multiply {
+            return Ok(PlannerResult::Original(binary));
         }
-        if let Some(ty) = decimal_operand(&right, &left) {
-            binary.right = cast(binary.right, ty);
-        }
-        // `Original` hands the changed operands on to the next planner.
-        Ok(PlannerResult::Original(binary))
+        let is_interval = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Interval(_)));
+        let RawBinaryExpr { op, left, right } = binary;
+        let operands = match (is_interval(&left), is_interval(&right)) {
+            (true, false) => vec![left, right],
+            (false, true) => vec![right, left],
+            _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
+        };
+        Ok(PlannerResult::Planned(scalar("interval_times").call(operands)))
     }
 
-    /// `array[index]`.
+    /// `array[index]`, `map[key]`.
     fn plan_field_access(
         &self,
         access: RawFieldAccessExpr,
@@ -53,8 +55,11 @@ impl ExprPlanner for FlinkExprPlanner {
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         let RawFieldAccessExpr { field_access, expr } = access;
         match field_access {
-            GetFieldAccess::ListIndex { key } if is_list(&expr, schema) => {
+            GetFieldAccess::ListIndex { key } if has_elements(&expr, schema) => {
                 Ok(PlannerResult::Planned(scalar("element_at").call(vec![expr, *key])))
+            }
+            GetFieldAccess::NamedStructField { name } if has_elements(&expr, schema) => {
+                Ok(PlannerResult::Planned(scalar("element_at").call(vec![expr, lit(name)])))
             }
             field_access => Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr })),
         }
@@ -65,39 +70,10 @@ impl ExprPlanner for FlinkExprPlanner {
         items: Vec<Expr>,
         _schema: &DFSchema,
     ) -> Result<PlannerResult<Vec<Expr>>> {
-        let items = items.into_iter().map(narrow_literal).collect();
         Ok(PlannerResult::Planned(scalar("array").call(items)))
     }
 }
 
-fn is_list(expr: &Expr, schema: &DFSchema) -> bool {
-    matches!(expr.get_type(schema), Ok(DataType::List(_)))
-}
-
-/// An integer literal is INT where it fits; the zero of `0.908` counts as a digit.
-fn narrow_literal(expr: Expr) -> Expr {
-    match &expr {
-        Expr::Literal(ScalarValue::Int64(Some(value)), _) => match i32::try_from(*value) {
-            Ok(value) => lit(value),
-            Err(_) => expr,
-        },
-        Expr::Literal(ScalarValue::Decimal128(value, precision, scale), _)
-            if i16::from(*precision) == i16::from(*scale) =>
-        {
-            lit(ScalarValue::Decimal128(*value, precision + 1, *scale))
-        }
-        _ => expr,
-    }
-}
-
-/// The type an operand must be cast to because the other one is a decimal or a float.
-fn decimal_operand(own: &DataType, other: &DataType) -> Option<DataType> {
-    match (own, other) {
-        (DataType::Decimal128(..), other) if other.is_floating() => Some(DataType::Float64),
-        (DataType::Int8, DataType::Decimal128(..)) => Some(DataType::Decimal128(3, 0)),
-        (DataType::Int16, DataType::Decimal128(..)) => Some(DataType::Decimal128(5, 0)),
-        (DataType::Int32, DataType::Decimal128(..)) => Some(DataType::Decimal128(10, 0)),
-        (DataType::Int64, DataType::Decimal128(..)) => Some(DataType::Decimal128(19, 0)),
-        _ => None,
-    }
+fn has_elements(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::List(_) | DataType::Map(..)))
 }

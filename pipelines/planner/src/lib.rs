@@ -17,10 +17,12 @@ mod relation;
 mod tables;
 mod translate;
 mod types;
+mod typing;
 mod variables;
 
 pub use build::NodeNote;
 pub use error::{SqlError, SqlResult};
 pub use explain::explain;
+pub use functions::table::table as function_table;
 pub use planner::{Job, Planner, Settings};
 pub use variables::substitute;

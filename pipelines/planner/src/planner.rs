@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use datafusion_expr::LogicalPlan;
 use nowcast_engine::{Connectors, Graph, ModelProvider, TableDefinition};
 use sqlparser::ast::Query;
@@ -245,14 +246,13 @@ impl Planner {
     }
 
     fn set(&mut self, setting: Option<Setting>, warnings: &mut Vec<String>) -> SqlResult<()> {
-        const TIME_ZONE: &str = "table.local-time-zone";
         let Some(Setting { key, value, at }) = setting else {
             warnings.push("SET without a key shows nothing here".to_owned());
             return Ok(());
         };
-        if key == TIME_ZONE && !matches!(value.as_str(), "UTC" | "default") {
-            return Err(SqlError::new(at, format!("the time zone {value} is not supported yet"))
-                .hint(format!("SET '{TIME_ZONE}' = 'UTC'")));
+        if key == TIME_ZONE {
+            let zone = zone(&value).map_err(|error| error.or_at(at))?;
+            Arc::make_mut(&mut self.catalog).zone = zone;
         }
         self.settings.insert(key, value);
         Ok(())
@@ -266,6 +266,8 @@ impl Planner {
                 None => drop(self.settings.remove(&key)),
             },
         }
+        let zone = self.settings.get(TIME_ZONE).and_then(|name| zone(name).ok());
+        Arc::make_mut(&mut self.catalog).zone = zone.unwrap_or(Tz::UTC);
     }
 
     fn drop_relation(&mut self, dropped: &Drop) -> SqlResult<()> {
@@ -285,6 +287,18 @@ impl Planner {
             DropKind::Table | DropKind::View => catalog.unknown_table(name),
         };
         Err(error.or_at(dropped.name.span.start))
+    }
+}
+
+const TIME_ZONE: &str = "table.local-time-zone";
+
+fn zone(name: &str) -> SqlResult<Tz> {
+    match name {
+        "default" => Ok(Tz::UTC),
+        name => name.parse().map_err(|_| {
+            SqlError::nowhere(format!("unknown time zone {name}"))
+                .hint("a name such as UTC or Europe/Berlin")
+        }),
     }
 }
 

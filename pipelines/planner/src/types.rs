@@ -1,15 +1,20 @@
 //! Flink SQL types as Arrow types, and the names of Arrow types in SQL.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
+use sqlparser::ast::{self, BinaryLength, CharacterLength, ExactNumberInfo, TimezoneInfo};
 
 use crate::error::{SqlError, SqlResult};
+use crate::functions::cast::{FILLS, LENGTH, PRECISION};
 use crate::parse::ast::FlinkType;
 
 /// Type of `window_start` and `window_end`: Flink uses `TIMESTAMP(3)` whatever the time column is.
 pub const WINDOW_BOUND: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
+
+/// Flink's precision of a TIMESTAMP without one.
+const DEFAULT_PRECISION: u64 = 6;
 
 /// `TIMESTAMP_LTZ(3)`, the type of a processing-time column.
 pub fn timestamp_ltz() -> DataType {
@@ -76,23 +81,74 @@ pub fn plain_to_arrow(sql: &ast::DataType) -> SqlResult<DataType> {
         Sql::Float(_) | Sql::Real => DataType::Float32,
         Sql::Double(_) | Sql::DoublePrecision => DataType::Float64,
         Sql::Boolean => DataType::Boolean,
-        Sql::Char(_) | Sql::Varchar(_) | Sql::String(_) => DataType::Utf8,
+        Sql::Char(_) | Sql::Varchar(_) | Sql::String(_) | Sql::Character(_) => DataType::Utf8,
+        Sql::CharacterVarying(_) | Sql::CharVarying(_) => DataType::Utf8,
         Sql::Binary(_) | Sql::Varbinary(_) | Sql::Bytes(_) => DataType::Binary,
         Sql::Date => DataType::Date32,
         Sql::Time(..) => DataType::Time32(TimeUnit::Millisecond),
         Sql::Decimal(info) | Sql::Numeric(info) | Sql::Dec(info) => decimal(info)?,
+        Sql::Timestamp(Some(0), TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            DataType::Timestamp(TimeUnit::Second, None)
+        }
         Sql::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-            // A literal and a CAST without precision are event times: TIMESTAMP(3).
-            let unit = precision.map_or(TimeUnit::Millisecond, |p| time_unit(p.min(9) as u8));
+            let unit = time_unit(precision.unwrap_or(DEFAULT_PRECISION).min(9) as u8);
             DataType::Timestamp(unit, None)
         }
         Sql::Array(ast::ArrayElemTypeDef::AngleBracket(item)) => list_of(plain_to_arrow(item)?),
         Sql::Custom(name, arguments) if name.to_string().eq_ignore_ascii_case("TIMESTAMP_LTZ") => {
-            let precision = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(3);
+            let precision = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(6);
             DataType::Timestamp(time_unit(precision), Some("UTC".into()))
         }
         other => return Err(SqlError::nowhere(format!("the type {other} is not supported"))),
     })
+}
+
+/// What CAST makes, with the length or precision that an Arrow type has no place for.
+pub fn cast_target(ty: &FlinkType) -> SqlResult<Field> {
+    use ast::DataType as Sql;
+    let length = |length: &Option<CharacterLength>| match length {
+        Some(CharacterLength::IntegerLength { length, .. }) => Some(*length),
+        _ => None,
+    };
+    let mut metadata = HashMap::new();
+    let mut note = |key: &str, value: Option<u64>| {
+        if let Some(value) = value {
+            metadata.insert(key.to_owned(), value.to_string());
+        }
+    };
+    let arrow = match ty {
+        FlinkType::NotNull(inner) => return cast_target(inner),
+        // Seconds, not milliseconds as in a column: the text of the value has no fraction.
+        FlinkType::Timestamp(0) => DataType::Timestamp(TimeUnit::Second, None),
+        FlinkType::TimestampLtz(0) => DataType::Timestamp(TimeUnit::Second, Some("UTC".into())),
+        FlinkType::Timestamp(precision) | FlinkType::TimestampLtz(precision) => {
+            note(PRECISION, (precision % 3 != 0).then_some((*precision).into()));
+            to_arrow(ty)?
+        }
+        FlinkType::Plain(sql) => {
+            match sql {
+                Sql::Char(n) | Sql::Character(n) => {
+                    note(LENGTH, Some(length(n).unwrap_or(1)));
+                    note(FILLS, Some(1));
+                }
+                Sql::Varchar(n) | Sql::CharacterVarying(n) | Sql::CharVarying(n) => {
+                    note(LENGTH, Some(length(n).unwrap_or(1)));
+                }
+                Sql::Binary(n) => {
+                    note(LENGTH, Some(n.unwrap_or(1)));
+                    note(FILLS, Some(1));
+                }
+                Sql::Varbinary(Some(BinaryLength::IntegerLength { length })) => {
+                    note(LENGTH, Some(*length));
+                }
+                Sql::Time(precision, _) => note(PRECISION, Some(precision.unwrap_or(0).min(3))),
+                _ => {}
+            }
+            plain_to_arrow(sql)?
+        }
+        other => to_arrow(other)?,
+    };
+    Ok(Field::new("", arrow, true).with_metadata(metadata))
 }
 
 fn decimal(info: &ExactNumberInfo) -> SqlResult<DataType> {

@@ -4,11 +4,11 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::number::{Operation, apply};
-use super::scalar::{Function, Kind, Takes, same};
+use super::scalar::{Body, Function, Kind, Takes, same};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Number], required: 1 };
-    Function { name: "abs", takes, gives: same, body: abs }
+    Function { name: "abs", form: "ABS(x)", about: "", takes, gives: same, body: Body::Plain(abs) }
 }
 
 fn abs(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

@@ -8,11 +8,18 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Takes};
+use super::scalar::{Body, Function, Takes};
 use crate::types::list_of;
 
 pub fn function() -> Function {
-    Function { name: "array", takes: Takes::Alike { least: 1 }, gives: list, body: array }
+    Function {
+        name: "array",
+        form: "ARRAY[a, …]",
+        about: "",
+        takes: Takes::Alike { least: 1 },
+        gives: list,
+        body: Body::Plain(array),
+    }
 }
 
 fn list(given: &[DataType]) -> DataType {

@@ -6,11 +6,18 @@ use arrow::array::{Array, ArrayRef, AsArray, Int32Array};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, failed, int};
+use super::scalar::{Body, Function, Kind, Takes, failed, int};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Any], required: 1 };
-    Function { name: "cardinality", takes, gives: int, body: cardinality }
+    Function {
+        name: "cardinality",
+        form: "CARDINALITY(array or map)",
+        about: "the number of elements",
+        takes,
+        gives: int,
+        body: Body::Plain(cardinality),
+    }
 }
 
 fn cardinality(columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

@@ -3,12 +3,20 @@
 use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
-use super::number::{Operation, apply, one};
-use super::scalar::{Function, Kind, Takes, same};
+use super::decimal::one;
+use super::number::{Operation, apply, at_type, without_scale};
+use super::scalar::{Body, Function, Kind, Takes};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Number], required: 1 };
-    Function { name: "ceil", takes, gives: same, body: ceil }
+    Function {
+        name: "ceil",
+        form: "CEIL(x)",
+        about: "",
+        takes,
+        gives: without_scale,
+        body: Body::Plain(ceil),
+    }
 }
 
 fn ceil(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
@@ -17,5 +25,6 @@ fn ceil(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
         double: f64::ceil,
         decimal: |value, scale| -(-value).div_euclid(one(scale)) * one(scale),
     };
-    apply(&columns[0], &operation)
+    let made = apply(&columns[0], &operation)?;
+    at_type(made, without_scale)
 }

@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, int, texts};
+use super::scalar::{Body, Function, Kind, Takes, int, texts};
 
-pub fn function(name: &'static str) -> Function {
+pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text], required: 1 };
-    Function { name, takes, gives: int, body: char_length }
+    Function {
+        name: "char_length",
+        form: "CHAR_LENGTH(s)",
+        about: "characters, not bytes",
+        takes,
+        gives: int,
+        body: Body::Plain(char_length),
+    }
 }
 
 fn char_length(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

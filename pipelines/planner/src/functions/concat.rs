@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, StringArray};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, text, texts};
+use super::scalar::{Body, Function, Kind, Takes, text, texts};
 
 pub fn function() -> Function {
     let takes = Takes::Many { kind: Kind::Text, least: 1 };
-    Function { name: "concat", takes, gives: text, body: concat }
+    Function {
+        name: "concat",
+        form: "CONCAT(s, …)",
+        about: "null where any part is",
+        takes,
+        gives: text,
+        body: Body::Plain(concat),
+    }
 }
 
 fn concat(columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

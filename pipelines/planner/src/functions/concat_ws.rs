@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, StringArray};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, text, texts};
+use super::scalar::{Body, Function, Kind, Takes, text, texts};
 
 pub fn function() -> Function {
     let takes = Takes::Many { kind: Kind::Text, least: 1 };
-    Function { name: "concat_ws", takes, gives: text, body: concat_ws }
+    Function {
+        name: "concat_ws",
+        form: "CONCAT_WS(separator, s, …)",
+        about: "leaves nulls out",
+        takes,
+        gives: text,
+        body: Body::Plain(concat_ws),
+    }
 }
 
 fn concat_ws(columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

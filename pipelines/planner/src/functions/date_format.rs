@@ -4,46 +4,46 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::DataType;
+use chrono_tz::Tz;
 use datafusion_common::Result;
 
-use super::pattern::{DEFAULT, Pattern};
-use super::scalar::{Function, Kind, Takes, failed, text, texts, times};
+use super::cast::of_text;
+use super::pattern::Patterns;
+use super::scalar::{Body, Function, Kind, Takes, failed, text, texts, times};
+use super::zone::datetime;
 
 pub fn function() -> Function {
-    let takes = Takes::These { kinds: &[Kind::Any, Kind::Text], required: 2 };
-    Function { name: "date_format", takes, gives: text, body: date_format }
+    Function {
+        name: "date_format",
+        form: "DATE_FORMAT(time, pattern)",
+        about: "a time, or the text of one, in a pattern such as yyyy-MM-dd HH:mm",
+        takes: Takes::These { kinds: &[Kind::Any, Kind::Text], required: 2 },
+        gives: text,
+        body: Body::Zoned(date_format),
+    }
 }
 
-fn date_format(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
-    let times = milliseconds(&columns[0])?;
-    let times = times.iter();
-    // The pattern is a literal in practice, so the last one is kept.
-    let mut last: Option<Pattern> = None;
+fn date_format(columns: &[ArrayRef], _rows: usize, zone: Tz) -> Result<ArrayRef> {
+    let mut patterns = Patterns::default();
     let mut made = vec![];
-    for (time, wanted) in times.copied().zip(texts(&columns[1])) {
-        let (Some(time), Some(wanted)) = (time, wanted) else {
-            made.push(None);
-            continue;
-        };
-        if last.as_ref().is_none_or(|known| !known.is(wanted)) {
-            last = Some(Pattern::new(wanted)?);
-        }
-        made.push(last.as_ref().and_then(|pattern| pattern.format(time)));
+    for (time, pattern) in moments(&columns[0], zone)?.into_iter().zip(texts(&columns[1])) {
+        made.push(match (time, pattern) {
+            (Some(time), Some(pattern)) => Some(patterns.get(pattern)?.format(time)),
+            _ => None,
+        });
     }
     Ok(Arc::new(StringArray::from(made)))
 }
 
-/// Dates and timestamps of any kind, and texts in the default pattern.
-pub fn milliseconds(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
+/// Dates and timestamps as the session's clock shows them, and texts in the default pattern.
+pub fn moments(column: &ArrayRef, zone: Tz) -> Result<Vec<Option<chrono::NaiveDateTime>>> {
     match column.data_type() {
         DataType::Timestamp(..) | DataType::Date32 => {
-            let ty = DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None);
-            Ok(times(&arrow::compute::cast(column, &ty)?).iter().collect())
+            let unit = arrow::datatypes::TimeUnit::Millisecond;
+            let times = times(column, zone)?;
+            Ok(times.iter().map(|time| datetime(time?, unit)).collect())
         }
-        DataType::Utf8 => {
-            let default = Pattern::new(DEFAULT)?;
-            Ok(texts(column).iter().map(|text| default.parse(text?)).collect())
-        }
+        DataType::Utf8 => Ok(texts(column).iter().map(|text| of_text::timestamp(text?)).collect()),
         DataType::Null => Ok(vec![None; column.len()]),
         other => Err(failed(format!("{other} is no time"))),
     }

@@ -7,10 +7,17 @@ use arrow::compute::kernels::zip::zip;
 use arrow::compute::{is_not_null, nullif, or_kleene};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Takes, same};
+use super::scalar::{Body, Function, Takes, same};
 
 pub fn function() -> Function {
-    Function { name: "greatest", takes: Takes::Alike { least: 1 }, gives: same, body: greatest }
+    Function {
+        name: "greatest",
+        form: "GREATEST(a, …)",
+        about: "null where any value is",
+        takes: Takes::Alike { least: 1 },
+        gives: same,
+        body: Body::Plain(greatest),
+    }
 }
 
 fn greatest(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

@@ -7,10 +7,17 @@ use arrow::compute::kernels::zip::zip;
 use arrow::compute::{is_not_null, nullif, or_kleene};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Takes, same};
+use super::scalar::{Body, Function, Takes, same};
 
 pub fn function() -> Function {
-    Function { name: "least", takes: Takes::Alike { least: 1 }, gives: same, body: least }
+    Function {
+        name: "least",
+        form: "LEAST(a, …)",
+        about: "null where any value is",
+        takes: Takes::Alike { least: 1 },
+        gives: same,
+        body: Body::Plain(least),
+    }
 }
 
 fn least(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

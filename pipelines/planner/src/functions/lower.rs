@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, text, texts};
+use super::scalar::{Body, Function, Kind, Takes, text, texts};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text], required: 1 };
-    Function { name: "lower", takes, gives: text, body: lower }
+    Function {
+        name: "lower",
+        form: "LOWER(s)",
+        about: "",
+        takes,
+        gives: text,
+        body: Body::Plain(lower),
+    }
 }
 
 fn lower(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+};
+use chrono_tz::Tz;
 use datafusion_common::{Result, exec_err};
+
+use super::cast::{Failure, How, convert};
 
 /// What to do with a number; a decimal comes with its scale.
 pub struct Operation {
@@ -21,7 +26,8 @@ pub fn apply(column: &ArrayRef, operation: &Operation) -> Result<ArrayRef> {
         ty if ty.is_integer() => {
             let longs = cast(column, &DataType::Int64)?;
             let made = longs.as_primitive::<Int64Type>();
-            Arc::new(made.unary::<_, Int64Type>(operation.long))
+            let made: ArrayRef = Arc::new(made.unary::<_, Int64Type>(operation.long));
+            narrow(&made, ty)?
         }
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
@@ -39,7 +45,27 @@ pub fn apply(column: &ArrayRef, operation: &Operation) -> Result<ArrayRef> {
     Ok(cast(&made, ty)?)
 }
 
-/// `10^scale`, the one of a decimal.
-pub fn one(scale: i8) -> i128 {
-    10_i128.pow(u32::try_from(scale).unwrap_or(0))
+/// A decimal without digits behind the point; other types stay.
+pub fn without_scale(given: &[DataType]) -> DataType {
+    match &given[0] {
+        DataType::Decimal128(precision, _) => DataType::Decimal128(*precision, 0),
+        other => other.clone(),
+    }
+}
+
+/// A decimal in the type that a function of its own type promises.
+pub fn at_type(column: ArrayRef, gives: fn(&[DataType]) -> DataType) -> Result<ArrayRef> {
+    let target = Field::new("", gives(&[column.data_type().clone()]), true);
+    convert(&column, &target, How { failure: Failure::Null, zone: Tz::UTC })
+}
+
+/// The low bits of `BIGINT`s, as Java narrows them.
+pub fn narrow(longs: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+    let longs = longs.as_primitive::<Int64Type>();
+    Ok(match ty {
+        DataType::Int8 => Arc::new(longs.unary::<_, Int8Type>(|value| value as i8)),
+        DataType::Int16 => Arc::new(longs.unary::<_, Int16Type>(|value| value as i16)),
+        DataType::Int32 => Arc::new(longs.unary::<_, Int32Type>(|value| value as i32)),
+        _ => Arc::new(longs.clone()),
+    })
 }

@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, int, texts};
+use super::scalar::{Body, Function, Kind, Takes, int, texts};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 2 };
-    Function { name: "position", takes, gives: int, body: position }
+    Function {
+        name: "position",
+        form: "POSITION(part IN s)",
+        about: "counted from 1; 0 where there is none",
+        takes,
+        gives: int,
+        body: Body::Plain(position),
+    }
 }
 
 fn position(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, text, texts};
+use super::scalar::{Body, Function, Kind, Takes, text, texts};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text, Kind::Text, Kind::Text], required: 3 };
-    Function { name: "replace", takes, gives: text, body: replace }
+    Function {
+        name: "replace",
+        form: "REPLACE(s, from, to)",
+        about: "",
+        takes,
+        gives: text,
+        body: Body::Plain(replace),
+    }
 }
 
 fn replace(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

@@ -6,11 +6,18 @@ use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes};
+use super::scalar::{Body, Function, Kind, Takes};
 
 pub fn function() -> Function {
     let takes = Takes::Many { kind: Kind::Any, least: 1 };
-    Function { name: "row", takes, gives: fields, body: row }
+    Function {
+        name: "row",
+        form: "ROW(a, …)",
+        about: "with fields EXPR$0, …",
+        takes,
+        gives: fields,
+        body: Body::Plain(row),
+    }
 }
 
 fn fields(given: &[DataType]) -> DataType {

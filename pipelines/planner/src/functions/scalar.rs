@@ -3,13 +3,16 @@
 use std::hash::{Hash, Hasher};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use chrono_tz::Tz;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_expr::type_coercion::binary::type_union_resolution;
 use datafusion_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::cast::times::local_millis;
+use super::cast::{Failure, How, convert};
 use crate::error::SqlError;
 use crate::types::sql_name;
 
@@ -24,10 +27,15 @@ pub enum Kind {
     Double,
     /// Any number, as it is.
     Number,
-    /// A date or timestamp, as `Timestamp(ms)` with its zone.
+    /// A date, time of day or timestamp, as it is.
     Time,
+    /// `BYTES`, or text as its bytes.
+    Bytes,
+    Boolean,
     /// An `ARRAY`.
     List,
+    /// A `MAP`.
+    Map,
     /// Anything, as it is.
     Any,
 }
@@ -42,26 +50,46 @@ pub enum Takes {
     Alike { least: usize },
 }
 
-/// A function without state and clock. The body gets one array an argument, all of the given number
-/// of rows, and returns one of the promised type.
+/// A function without state and clock.
+#[derive(Clone, Copy)]
 pub struct Function {
     pub name: &'static str,
+    /// How it is called, for the table of functions.
+    pub form: &'static str,
+    /// What it gives, in a line.
+    pub about: &'static str,
     pub takes: Takes,
     pub gives: fn(&[DataType]) -> DataType,
-    pub body: fn(&[ArrayRef], usize) -> Result<ArrayRef>,
+    pub body: Body,
+}
+
+/// Gets one array an argument, all of the given number of rows, and returns one of the promised type.
+#[derive(Clone, Copy)]
+pub enum Body {
+    Plain(fn(&[ArrayRef], usize) -> Result<ArrayRef>),
+    /// Depends on `table.local-time-zone`.
+    Zoned(fn(&[ArrayRef], usize, Tz) -> Result<ArrayRef>),
+    /// Gives other values for the same arguments.
+    Random(fn(&[ArrayRef], usize) -> Result<ArrayRef>),
 }
 
 impl Function {
-    pub fn udf(self) -> ScalarUDF {
+    pub fn udf(self, zone: Tz) -> ScalarUDF {
+        let volatility = match self.body {
+            Body::Random(_) => Volatility::Volatile,
+            Body::Plain(_) | Body::Zoned(_) => Volatility::Immutable,
+        };
         ScalarUDF::new_from_impl(Scalar {
             function: self,
-            signature: Signature::user_defined(Volatility::Immutable),
+            zone,
+            signature: Signature::user_defined(volatility),
         })
     }
 }
 
 struct Scalar {
     function: Function,
+    zone: Tz,
     signature: Signature,
 }
 
@@ -74,7 +102,7 @@ impl std::fmt::Debug for Scalar {
 // The name says which function it is: comparing function pointers is not reliable.
 impl PartialEq for Scalar {
     fn eq(&self, other: &Self) -> bool {
-        self.function.name == other.function.name
+        self.function.name == other.function.name && self.zone == other.zone
     }
 }
 
@@ -105,16 +133,31 @@ impl ScalarUDFImpl for Scalar {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = args.number_rows;
-        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)))
+            && !matches!(self.function.body, Body::Random(_));
         let given = if constant { 1 } else { rows };
         let columns = args.args.into_iter().map(|value| value.into_array(given));
-        let made = (self.function.body)(&columns.collect::<Result<Vec<_>>>()?, given)?;
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let made = match self.function.body {
+            Body::Plain(body) | Body::Random(body) => body(&columns, given)?,
+            Body::Zoned(body) => body(&columns, given, self.zone)?,
+        };
         if constant {
             let value = datafusion_common::ScalarValue::try_from_array(&made, 0)?;
             return Ok(ColumnarValue::Scalar(value));
         }
         Ok(ColumnarValue::Array(made))
     }
+}
+
+/// All of these.
+pub const fn all(kinds: &'static [Kind]) -> Takes {
+    Takes::These { kinds, required: kinds.len() }
+}
+
+/// The first `required` of these must be given.
+pub const fn some(kinds: &'static [Kind], required: usize) -> Takes {
+    Takes::These { kinds, required }
 }
 
 pub fn coerce(name: &str, takes: Takes, given: &[DataType]) -> Result<Vec<DataType>> {
@@ -168,14 +211,15 @@ fn as_kind(kind: Kind, ty: &DataType) -> Option<DataType> {
             _ => None,
         },
         Kind::Time => match ty {
-            DataType::Timestamp(_, zone) => {
-                Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone()))
-            }
-            DataType::Date32 | DataType::Null => {
-                Some(DataType::Timestamp(TimeUnit::Millisecond, None))
-            }
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) => Some(ty.clone()),
+            DataType::Null => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
             _ => None,
         },
+        Kind::Bytes => {
+            (null || matches!(ty, DataType::Utf8 | DataType::Binary)).then_some(DataType::Binary)
+        }
+        Kind::Boolean => (null || *ty == DataType::Boolean).then_some(DataType::Boolean),
+        Kind::Map => matches!(ty, DataType::Map(..)).then(|| ty.clone()),
         Kind::List => matches!(ty, DataType::List(_)).then(|| ty.clone()),
     }
 }
@@ -210,6 +254,35 @@ pub fn same(given: &[DataType]) -> DataType {
     given[0].clone()
 }
 
+pub fn boolean(_: &[DataType]) -> DataType {
+    DataType::Boolean
+}
+
+pub fn bytes(_: &[DataType]) -> DataType {
+    DataType::Binary
+}
+
+/// A text for each text that is not null.
+pub fn text_of_text(columns: &[ArrayRef], of: impl Fn(&str) -> Option<String>) -> Result<ArrayRef> {
+    let made = texts(&columns[0]).iter().map(|text| of(text?));
+    Ok(std::sync::Arc::new(made.collect::<StringArray>()))
+}
+
+/// A value a row, where the row's first two texts are not null.
+pub fn of_two_texts<T, A: FromIterator<Option<T>> + Array + 'static>(
+    columns: &[ArrayRef],
+    of: impl Fn(&str, &str) -> Option<T>,
+) -> Result<ArrayRef> {
+    let pairs = texts(&columns[0]).iter().zip(texts(&columns[1]));
+    Ok(std::sync::Arc::new(pairs.map(|(one, other)| of(one?, other?)).collect::<A>()))
+}
+
+/// The value of an integer argument in a row.
+pub fn long_at(columns: &[ArrayRef], position: usize, row: usize) -> Option<i64> {
+    let column = longs(columns.get(position)?);
+    column.is_valid(row).then(|| column.value(row))
+}
+
 pub fn texts(column: &ArrayRef) -> &StringArray {
     column.as_string::<i32>()
 }
@@ -222,19 +295,21 @@ pub fn doubles(column: &ArrayRef) -> &arrow::array::Float64Array {
     column.as_primitive::<Float64Type>()
 }
 
-/// Milliseconds of a column of [`Kind::Time`].
-pub fn times(column: &ArrayRef) -> &arrow::array::TimestampMillisecondArray {
-    column.as_primitive::<TimestampMillisecondType>()
+/// Milliseconds of a column of [`Kind::Time`], as the session's clock shows them.
+pub fn times(column: &ArrayRef, zone: Tz) -> Result<Int64Array> {
+    local_millis(column, How { failure: Failure::Error, zone })
 }
 
-/// Milliseconds as a column of the time type `ty`.
-pub fn time_column(values: impl Iterator<Item = Option<i64>>, ty: &DataType) -> ArrayRef {
+/// Milliseconds of the session's clock as a column of the time type `ty`.
+pub fn time_column(
+    values: impl Iterator<Item = Option<i64>>,
+    ty: &DataType,
+    zone: Tz,
+) -> Result<ArrayRef> {
     let column: arrow::array::TimestampMillisecondArray = values.collect();
-    let zone = match ty {
-        DataType::Timestamp(_, zone) => zone.clone(),
-        _ => None,
-    };
-    std::sync::Arc::new(column.with_timezone_opt(zone))
+    let column: ArrayRef = std::sync::Arc::new(column);
+    let target = arrow::datatypes::Field::new("", ty.clone(), true);
+    convert(&column, &target, How { failure: Failure::Error, zone })
 }
 
 /// The value of an optional argument in a row.

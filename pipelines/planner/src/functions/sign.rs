@@ -3,12 +3,20 @@
 use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
-use super::number::{Operation, apply, one};
-use super::scalar::{Function, Kind, Takes, same};
+use super::decimal::one;
+use super::number::{Operation, apply};
+use super::scalar::{Body, Function, Kind, Takes, same};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Number], required: 1 };
-    Function { name: "sign", takes, gives: same, body: sign }
+    Function {
+        name: "sign",
+        form: "SIGN(x)",
+        about: "-1, 0 or 1 in the type of x",
+        takes,
+        gives: same,
+        body: Body::Plain(sign),
+    }
 }
 
 fn sign(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

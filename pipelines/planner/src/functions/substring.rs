@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, StringArray};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, longs, text, texts};
+use super::scalar::{Body, Function, Kind, Takes, longs, text, texts};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text, Kind::Long, Kind::Long], required: 2 };
-    Function { name: "substring", takes, gives: text, body: substring }
+    Function {
+        name: "substring",
+        form: "SUBSTRING(s, start[, length])",
+        about: "counted from 1, from the end where negative",
+        takes,
+        gives: text,
+        body: Body::Plain(substring),
+    }
 }
 
 fn substring(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

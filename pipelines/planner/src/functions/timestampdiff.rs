@@ -3,18 +3,27 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array};
+use chrono_tz::Tz;
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, int, texts, times};
+use super::scalar::{Body, Function, Kind, Takes, int, texts, times};
 use super::unit;
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text, Kind::Time, Kind::Time], required: 3 };
-    Function { name: "timestampdiff", takes, gives: int, body: timestampdiff }
+    Function {
+        name: "timestampdiff",
+        form: "TIMESTAMPDIFF(unit, from, to)",
+        about: "whole units between two times",
+        takes,
+        gives: int,
+        body: Body::Zoned(timestampdiff),
+    }
 }
 
-fn timestampdiff(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
-    let values = texts(&columns[0]).iter().zip(times(&columns[1])).zip(times(&columns[2]));
+fn timestampdiff(columns: &[ArrayRef], _rows: usize, zone: Tz) -> Result<ArrayRef> {
+    let (from, to) = (times(&columns[1], zone)?, times(&columns[2], zone)?);
+    let values = texts(&columns[0]).iter().zip(&from).zip(&to);
     let made = values.map(|((unit, from), to)| match (unit, from, to) {
         (Some(unit), Some(from), Some(to)) => {
             // Java's cast from long keeps the low bits.

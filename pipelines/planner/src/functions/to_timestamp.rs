@@ -3,40 +3,46 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, TimestampMillisecondArray};
-use arrow::datatypes::DataType;
+use chrono::NaiveDateTime;
 use datafusion_common::Result;
 
-use super::pattern::{DEFAULT, Pattern};
-use super::scalar::{Function, Kind, Takes, optional_text, texts};
+use super::cast::of_text;
+use super::pattern::{Pattern, Patterns};
+use super::scalar::{Body, Function, Kind, Takes, optional_text, texts};
 use crate::types::WINDOW_BOUND;
 
 pub fn function() -> Function {
-    let takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 1 };
-    Function { name: "to_timestamp", takes, gives: timestamp, body: to_timestamp }
+    Function {
+        name: "to_timestamp",
+        form: "TO_TIMESTAMP(text[, pattern])",
+        about: "a TIMESTAMP(3); null where the text is no time",
+        takes: Takes::These { kinds: &[Kind::Text, Kind::Text], required: 1 },
+        gives: |_| WINDOW_BOUND,
+        body: Body::Plain(|columns, _| {
+            let millis = |time: Option<NaiveDateTime>| Some(time?.and_utc().timestamp_millis());
+            let made = parsed(columns, Pattern::parse)?.into_iter().map(millis);
+            Ok(Arc::new(made.collect::<TimestampMillisecondArray>()))
+        }),
+    }
 }
 
-fn timestamp(_: &[DataType]) -> DataType {
-    WINDOW_BOUND
-}
-
-fn to_timestamp(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
-    Ok(Arc::new(TimestampMillisecondArray::from(parsed(columns)?)))
-}
-
-/// Milliseconds of texts in the pattern of a second column, or in the default.
-pub fn parsed(columns: &[ArrayRef]) -> Result<Vec<Option<i64>>> {
-    let mut pattern = Pattern::new(DEFAULT)?;
+/// Texts in the pattern of a second column, or in the default.
+pub fn parsed(
+    columns: &[ArrayRef],
+    parse: fn(&Pattern, &str) -> Option<NaiveDateTime>,
+) -> Result<Vec<Option<NaiveDateTime>>> {
+    let mut patterns = Patterns::default();
     let mut made = Vec::with_capacity(columns[0].len());
     for (row, text) in texts(&columns[0]).iter().enumerate() {
-        let wanted = if columns.len() > 1 { optional_text(columns, 1, row) } else { Some(DEFAULT) };
-        let (Some(text), Some(wanted)) = (text, wanted) else {
+        let Some(text) = text else {
             made.push(None);
             continue;
         };
-        if !pattern.is(wanted) {
-            pattern = Pattern::new(wanted)?;
-        }
-        made.push(pattern.parse(text));
+        made.push(match (columns.len(), optional_text(columns, 1, row)) {
+            (1, _) => of_text::timestamp(text),
+            (_, Some(pattern)) => parse(patterns.get(pattern)?, text),
+            (_, None) => None,
+        });
     }
     Ok(made)
 }

@@ -6,12 +6,19 @@ use arrow::array::{Array, ArrayRef, TimestampMillisecondArray};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, failed, longs};
+use super::scalar::{Body, Function, Kind, Takes, failed, longs};
 use crate::types::timestamp_ltz;
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Long, Kind::Long], required: 1 };
-    Function { name: "to_timestamp_ltz", takes, gives: timestamp, body: to_timestamp_ltz }
+    Function {
+        name: "to_timestamp_ltz",
+        form: "TO_TIMESTAMP_LTZ(number, precision)",
+        about: "seconds (0) or milliseconds (3) since the epoch",
+        takes,
+        gives: timestamp,
+        body: Body::Plain(to_timestamp_ltz),
+    }
 }
 
 fn timestamp(_: &[DataType]) -> DataType {

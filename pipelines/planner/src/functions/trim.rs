@@ -5,11 +5,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray};
 use datafusion_common::Result;
 
-use super::scalar::{Function, Kind, Takes, optional_text, text, texts};
+use super::scalar::{Body, Function, Kind, Takes, optional_text, text, texts};
 
 pub fn function() -> Function {
     let takes = Takes::These { kinds: &[Kind::Text, Kind::Text, Kind::Text], required: 1 };
-    Function { name: "trim", takes, gives: text, body: trim }
+    Function {
+        name: "trim",
+        form: "TRIM([BOTH | LEADING | TRAILING] [what FROM] s)",
+        about: "as TRIM(s, side[, what])",
+        takes,
+        gives: text,
+        body: Body::Plain(trim),
+    }
 }
 
 fn trim(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {

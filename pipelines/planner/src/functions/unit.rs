@@ -1,6 +1,6 @@
 //! Units of time: parts of a timestamp, its floor, and steps from one to another.
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime};
 use datafusion_common::Result;
 
 use super::scalar::failed;
@@ -40,23 +40,29 @@ fn calendar(time_ms: i64) -> Result<NaiveDateTime> {
     time.ok_or_else(|| failed(format!("the time {time_ms} ms is out of range")))
 }
 
-/// Of EXTRACT, YEAR(…), HOUR(…) and the like.
+/// Of EXTRACT, YEAR(…), HOUR(…) and the like. As in Flink, a time before 1970 is cut towards 1970:
+/// its day is the one that ends it, and its hours count backwards.
 pub fn part(unit: &str, time_ms: i64) -> Result<i64> {
-    let time = calendar(time_ms)?;
+    let date = calendar(time_ms / DAY_MS * DAY_MS)?;
+    let clock_ms = time_ms % DAY_MS;
     Ok(match unit {
-        "YEAR" => i64::from(time.year()),
-        "QUARTER" => i64::from(time.month0() / 3 + 1),
-        "MONTH" => i64::from(time.month()),
-        "WEEK" => i64::from(time.iso_week().week()),
-        "DAY" | "DAYOFMONTH" => i64::from(time.day()),
-        "DOY" | "DAYOFYEAR" => i64::from(time.ordinal()),
-        "DOW" | "DAYOFWEEK" => i64::from(time.weekday().number_from_sunday()),
-        "ISODOW" => i64::from(time.weekday().number_from_monday()),
-        "HOUR" => i64::from(time.hour()),
-        "MINUTE" => i64::from(time.minute()),
-        "SECOND" => i64::from(time.second()),
-        "MILLISECOND" => time_ms.rem_euclid(MINUTE_MS),
-        "EPOCH" => time_ms.div_euclid(SECOND_MS),
+        "MILLENNIUM" => (i64::from(date.year()) + 999).div_euclid(1_000),
+        "CENTURY" => (i64::from(date.year()) + 99).div_euclid(100),
+        "DECADE" => i64::from(date.year()).div_euclid(10),
+        "YEAR" => i64::from(date.year()),
+        "ISOYEAR" => i64::from(date.iso_week().year()),
+        "QUARTER" => i64::from(date.month0() / 3 + 1),
+        "MONTH" => i64::from(date.month()),
+        "WEEK" => i64::from(date.iso_week().week()),
+        "DAY" | "DAYOFMONTH" => i64::from(date.day()),
+        "DOY" | "DAYOFYEAR" => i64::from(date.ordinal()),
+        "DOW" | "DAYOFWEEK" => i64::from(date.weekday().number_from_sunday()),
+        "ISODOW" => i64::from(date.weekday().number_from_monday()),
+        "HOUR" => clock_ms / HOUR_MS,
+        "MINUTE" => clock_ms % HOUR_MS / MINUTE_MS,
+        "SECOND" => clock_ms % MINUTE_MS / SECOND_MS,
+        "MILLISECOND" => clock_ms % SECOND_MS,
+        "EPOCH" => time_ms / SECOND_MS,
         other => return Err(failed(format!("a time has no part {other}"))),
     })
 }
@@ -67,7 +73,7 @@ pub fn floor(unit: &str, time_ms: i64) -> Result<i64> {
         Length::Millis(WEEK_MS) => time_ms - (time_ms - FIRST_SUNDAY_MS).rem_euclid(WEEK_MS),
         Length::Millis(length) => time_ms - time_ms.rem_euclid(length),
         Length::Months(months) => {
-            let time = calendar(time_ms)?;
+            let time = calendar(time_ms / DAY_MS * DAY_MS)?;
             let month = i64::from(time.month0());
             let first = u32::try_from(month - month % months + 1).unwrap_or(1);
             let day = NaiveDate::from_ymd_opt(time.year(), first, 1);
@@ -79,8 +85,13 @@ pub fn floor(unit: &str, time_ms: i64) -> Result<i64> {
 
 /// `CEIL(time TO unit)`.
 pub fn ceil(unit: &str, time_ms: i64) -> Result<i64> {
+    // By the calendar, the time of the first day is not looked at.
+    let reached = match length(unit)? {
+        Length::Millis(_) => time_ms,
+        Length::Months(_) => time_ms / DAY_MS * DAY_MS,
+    };
     match floor(unit, time_ms)? {
-        floor if floor == time_ms => Ok(floor),
+        floor if floor == reached => Ok(floor),
         floor => add(unit, 1, floor),
     }
 }
@@ -112,20 +123,29 @@ pub fn difference(unit: &str, from_ms: i64, to_ms: i64) -> Result<i64> {
     match length(unit)? {
         Length::Millis(length) => Ok((to_ms - from_ms) / length),
         Length::Months(months) => {
-            let (from, to) = (calendar(from_ms)?, calendar(to_ms)?);
-            let index =
-                |time: &NaiveDateTime| i64::from(time.year()) * 12 + i64::from(time.month0());
-            let mut between = index(&to) - index(&from);
-            // The last month counts when it is whole.
-            let reached = add("MONTH", between, from_ms)?;
-            if between > 0 && reached > to_ms {
+            let (from_day, to_day) = (from_ms.div_euclid(DAY_MS), to_ms.div_euclid(DAY_MS));
+            let mut between = months_between(from_day, to_day)?;
+            // The last month is not over before the time of day at which it began.
+            if add("MONTH", between, from_day * DAY_MS)? == to_day * DAY_MS
+                && to_ms.rem_euclid(DAY_MS) < from_ms.rem_euclid(DAY_MS)
+            {
                 between -= 1;
-            } else if between < 0 && reached < to_ms {
-                between += 1;
             }
             Ok(between / months)
         }
     }
+}
+
+/// Whole months between two days.
+fn months_between(from: i64, to: i64) -> Result<i64> {
+    if to < from {
+        return Ok(-months_between(to, from)?);
+    }
+    let (start, end) = (calendar(from * DAY_MS)?, calendar(to * DAY_MS)?);
+    let index = |time: &NaiveDateTime| i64::from(time.year()) * 12 + i64::from(time.month0());
+    let months = index(&end) - index(&start);
+    let reached = add("MONTH", months, from * DAY_MS)?;
+    Ok(if reached > to * DAY_MS { months - 1 } else { months })
 }
 
 #[cfg(test)]
@@ -169,7 +189,7 @@ mod tests {
         let january = 1_612_051_200_000;
         assert_eq!(add("MONTH", 1, january).unwrap(), 1_614_470_400_000);
         assert_eq!(difference("MONTH", january, TIME).unwrap(), 1);
-        assert_eq!(difference("MONTH", TIME, january).unwrap(), 0);
+        assert_eq!(difference("MONTH", TIME, january).unwrap(), -1);
         assert_eq!(difference("DAY", january, TIME).unwrap(), 28);
     }
 }

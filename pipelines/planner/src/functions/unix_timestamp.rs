@@ -1,25 +1,34 @@
-//! `UNIX_TIMESTAMP(text[, pattern])`, or of a timestamp: seconds since the epoch.
+//! `UNIX_TIMESTAMP(text[, pattern])`: seconds since the epoch.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
+use chrono_tz::Tz;
 use datafusion_common::Result;
 
-use super::date_format::milliseconds;
-use super::scalar::{Function, Kind, Takes, long};
+use super::date_format::moments;
+use super::pattern::Pattern;
+use super::scalar::{Body, Function, Kind, Takes, long};
 use super::to_timestamp::parsed;
+use super::zone::to_utc;
 
 pub fn function() -> Function {
-    let takes = Takes::These { kinds: &[Kind::Any, Kind::Text], required: 1 };
-    Function { name: "unix_timestamp", takes, gives: long, body: unix_timestamp }
+    Function {
+        name: "unix_timestamp",
+        form: "UNIX_TIMESTAMP(text[, pattern])",
+        about: "seconds since the epoch of a text in the session's time zone",
+        takes: Takes::These { kinds: &[Kind::Any, Kind::Text], required: 1 },
+        gives: long,
+        body: Body::Zoned(unix_timestamp),
+    }
 }
 
-fn unix_timestamp(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
+fn unix_timestamp(columns: &[ArrayRef], _rows: usize, zone: Tz) -> Result<ArrayRef> {
     let times = match columns[0].data_type() {
-        DataType::Utf8 => parsed(columns)?,
-        _ => milliseconds(&columns[0])?,
+        DataType::Utf8 => parsed(columns, Pattern::parse_leniently)?,
+        _ => moments(&columns[0], zone)?,
     };
-    let seconds = times.into_iter().map(|time| time.map(|time| time.div_euclid(1_000)));
+    let seconds = times.into_iter().map(|time| Some(to_utc(time?, zone).and_utc().timestamp()));
     Ok(Arc::new(seconds.collect::<Int64Array>()))
 }

@@ -3,13 +3,15 @@
 use std::any::TypeId;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Value,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Value,
 };
-use sqlparser::dialect::{Dialect, GenericDialect};
+use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
+
+use super::json;
 
 type Parsed<T> = Result<T, ParserError>;
 
@@ -78,6 +80,11 @@ impl Dialect for FlinkDialect {
         true
     }
 
+    /// `U&'\00fc'`.
+    fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
     fn supports_string_literal_backslash_escape(&self) -> bool {
         false
     }
@@ -109,9 +116,33 @@ impl Dialect for FlinkDialect {
             "MODEL" if matches!(next, Token::Word(_)) => Some(model_argument(parser)),
             "MAP" if *next == Token::LBracket => Some(map_literal(parser)),
             "JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS" if *next == Token::LParen => {
-                Some(json_path_function(parser))
+                Some(json::path_function(parser))
             }
-            "JSON_OBJECT" if *next == Token::LParen => Some(json_object(parser)),
+            "CAST" | "TRY_CAST" if *next == Token::LParen => Some(cast(parser)),
+            "JSON_OBJECT" if *next == Token::LParen => Some(json::object(parser)),
+            "JSON_ARRAY" if *next == Token::LParen => Some(json::array(parser)),
+            _ => None,
+        }
+    }
+
+    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Parsed<Expr>> {
+        if let Some(test) = json::is_json(parser, expr) {
+            return Some(Ok(test));
+        }
+        let at = |place: usize| match &parser.peek_nth_token_ref(place).token {
+            Token::Word(word) => word.value.to_ascii_uppercase(),
+            _ => String::new(),
+        };
+        let negated = at(0) == "NOT";
+        let between = usize::from(negated);
+        match (at(between).as_str(), at(between + 1).as_str()) {
+            ("BETWEEN", symmetry @ ("SYMMETRIC" | "ASYMMETRIC")) => {
+                let symmetric = symmetry == "SYMMETRIC";
+                for _ in 0..between + 2 {
+                    parser.next_token();
+                }
+                Some(bounds(self, parser, expr, negated, symmetric))
+            }
             _ => None,
         }
     }
@@ -172,6 +203,36 @@ fn model_argument(parser: &mut Parser) -> Parsed<Expr> {
     Ok(call(MODEL_ARGUMENT, vec![Expr::Identifier(parser.parse_identifier()?)]))
 }
 
+/// `CAST(x AS type)`: sqlparser does not know all types, so the text of the type is kept.
+fn cast(parser: &mut Parser) -> Parsed<Expr> {
+    let name = parser.parse_identifier()?;
+    parser.expect_token(&Token::LParen)?;
+    let value = parser.parse_expr()?;
+    parser.expect_keyword(Keyword::AS)?;
+    let ty = until_closed(parser)?.join(" ");
+    Ok(call_ident(
+        Ident { value: format!("__{}", name.value.to_lowercase()), ..name },
+        vec![value, text(ty)],
+    ))
+}
+
+/// The tokens up to the parenthesis that closes the one before them.
+fn until_closed(parser: &mut Parser) -> Parsed<Vec<String>> {
+    let mut made = vec![];
+    let mut depth = 0;
+    loop {
+        let token = parser.next_token();
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return Ok(made),
+            Token::RParen => depth -= 1,
+            Token::EOF => return parser.expected(")", token),
+            _ => {}
+        }
+        made.push(token.to_string());
+    }
+}
+
 /// `MAP['key', value, …]`.
 fn map_literal(parser: &mut Parser) -> Parsed<Expr> {
     let name = parser.parse_identifier()?;
@@ -181,53 +242,31 @@ fn map_literal(parser: &mut Parser) -> Parsed<Expr> {
     Ok(call_ident(name, entries))
 }
 
-/// `JSON_VALUE(j, 'path' [RETURNING type] [… ON EMPTY] [… ON ERROR])`: what follows the path
-/// becomes one more argument, its text.
-fn json_path_function(parser: &mut Parser) -> Parsed<Expr> {
-    let name = parser.parse_identifier()?;
-    parser.expect_token(&Token::LParen)?;
-    let mut arguments = parser.parse_comma_separated(Parser::parse_expr)?;
-    let mut clauses = vec![];
-    let mut depth = 0;
-    loop {
-        let token = parser.next_token();
-        match token.token {
-            Token::LParen => depth += 1,
-            Token::RParen if depth == 0 => break,
-            Token::RParen => depth -= 1,
-            Token::EOF => return parser.expected(")", token),
-            _ => {}
-        }
-        clauses.push(token.to_string());
+/// What follows `BETWEEN [A]SYMMETRIC`.
+fn bounds(
+    dialect: &FlinkDialect,
+    parser: &mut Parser,
+    expr: &Expr,
+    negated: bool,
+    symmetric: bool,
+) -> Parsed<Expr> {
+    let precedence = dialect.prec_value(Precedence::Between);
+    let low = parser.parse_subexpr(precedence)?;
+    parser.expect_keyword(Keyword::AND)?;
+    let high = parser.parse_subexpr(precedence)?;
+    let between = |low: &Expr, high: &Expr| Expr::Between {
+        expr: Box::new(expr.clone()),
+        negated,
+        low: Box::new(low.clone()),
+        high: Box::new(high.clone()),
+    };
+    if !symmetric {
+        return Ok(between(&low, &high));
     }
-    if !clauses.is_empty() {
-        arguments.push(text(clauses.join(" ")));
-    }
-    Ok(call_ident(name, arguments))
-}
-
-/// `JSON_OBJECT([KEY] 'k' VALUE v, … [NULL | ABSENT ON NULL])` as `JSON_OBJECT('k', v, …)`, with a
-/// last argument where nulls are left out.
-fn json_object(parser: &mut Parser) -> Parsed<Expr> {
-    let name = parser.parse_identifier()?;
-    parser.expect_token(&Token::LParen)?;
-    let mut arguments = vec![];
-    while parser.peek_token_ref().token != Token::RParen {
-        let _ = parser.parse_keyword(Keyword::KEY);
-        arguments.push(parser.parse_expr()?);
-        if !parser.parse_keyword(Keyword::VALUE) && !parser.consume_token(&Token::Colon) {
-            return parser.expected("VALUE", parser.peek_token());
-        }
-        arguments.push(parser.parse_expr()?);
-        if !parser.consume_token(&Token::Comma) {
-            break;
-        }
-    }
-    if parser.parse_keywords(&[Keyword::ABSENT, Keyword::ON, Keyword::NULL]) {
-        arguments.push(text("ABSENT ON NULL"));
-    } else {
-        let _ = parser.parse_keywords(&[Keyword::NULL, Keyword::ON, Keyword::NULL]);
-    }
-    parser.expect_token(&Token::RParen)?;
-    Ok(call_ident(name, arguments))
+    let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+    Ok(Expr::Nested(Box::new(Expr::BinaryOp {
+        left: Box::new(between(&low, &high)),
+        op,
+        right: Box::new(between(&high, &low)),
+    })))
 }

@@ -3,6 +3,8 @@
 pub mod ast;
 mod create_table;
 pub mod dialect;
+mod json;
+mod names;
 mod query;
 pub mod rewrite;
 mod statements;
@@ -20,4 +22,9 @@ pub fn parse(sql: &str) -> SqlResult<(Vec<Located>, Places)> {
     let tokens = tokens::tokenize(sql)?;
     let places = Places::new(&tokens);
     Ok((statements::StatementParser::new(tokens).all()?, places))
+}
+
+/// The type of a CAST, whose text the parser has kept.
+pub fn cast_type(text: &str) -> SqlResult<ast::FlinkType> {
+    statements::StatementParser::new(tokens::tokenize(text)?).only_type()
 }

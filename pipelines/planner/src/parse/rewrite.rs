@@ -6,12 +6,13 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Interval, Query,
-    Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField, VisitMut,
-    visit_expressions_mut,
+    Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField, TypedString,
+    UnaryOperator, Value, ValueWithSpan, VisitMut, visit_expressions_mut,
 };
 use sqlparser::tokenizer::Location;
 
 use super::dialect::{TABLE_ARGUMENT, call, call_ident, text};
+use super::names::name_columns;
 use crate::error::{SqlError, SqlResult};
 
 /// The column that the engine adds to a source's rows: the wall clock.
@@ -33,6 +34,7 @@ pub enum Clocks {
 
 pub fn rewrite_query(query: &mut Query) -> SqlResult<()> {
     rewrite_lateral(query);
+    name_columns(query);
     rewrite_expressions(query, Clocks::Refused)
 }
 
@@ -75,6 +77,31 @@ fn rewritten(expr: &Expr, clocks: Clocks) -> SqlResult<Option<Expr>> {
         }
         Expr::Position { expr, r#in } => Some(call("position", vec![*expr.clone(), *r#in.clone()])),
         Expr::Function(function) => rewritten_call(function, clocks)?,
+        Expr::TypedString(literal) => timestamp_literal(literal),
+        Expr::Value(ValueWithSpan { value: Value::UnicodeStringLiteral(value), .. }) => {
+            Some(text(value.clone()))
+        }
+        // A literal with an exponent is a DOUBLE, one without is exact.
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. })
+            if digits.contains(['e', 'E']) =>
+        {
+            Some(call("__cast", vec![text(digits.clone()), text("DOUBLE")]))
+        }
+        Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+            let escape = escape_char.as_ref().map(|escape| Expr::Value(escape.clone()));
+            let mut arguments = vec![*expr.clone(), *pattern.clone()];
+            arguments.extend(escape);
+            let test = call("similar_to", arguments);
+            Some(match negated {
+                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(test) },
+                false => test,
+            })
+        }
+        Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+            let parts = [Some(expr), Some(overlay_what), Some(overlay_from), overlay_for.as_ref()];
+            Some(call("overlay", parts.into_iter().flatten().map(|e| *e.clone()).collect()))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => overlaps(left, right),
         _ => None,
     })
 }
@@ -105,45 +132,11 @@ fn rewritten_call(function: &Function, clocks: Clocks) -> SqlResult<Option<Expr>
             let arguments = std::iter::once(unit).chain(rest.iter().cloned()).collect();
             Some(call_ident(name.clone(), arguments))
         }
-        ("JSON_VALUE", [_, _, Expr::Value(clauses)]) => {
-            let clauses = clauses.value.clone().into_string().unwrap_or_default();
-            Some(json_value(name, &arguments[..2], &clauses)?)
-        }
+        ("JSON", [json]) => Some(json.clone()),
+        ("SUBSTR", _) => Some(call_ident(renamed(name, "substring"), arguments)),
+        ("CEILING", _) => Some(call_ident(renamed(name, "ceil"), arguments)),
         ("ROW", _) => Some(call_ident(renamed(name, "row"), arguments)),
         _ => clock(&upper, at, clocks)?,
-    })
-}
-
-/// `RETURNING type` is a cast that gives null where the value is of another type; that is also what
-/// `NULL ON EMPTY` and `NULL ON ERROR` say.
-fn json_value(name: &Ident, arguments: &[Expr], clauses: &str) -> SqlResult<Expr> {
-    let value = call_ident(name.clone(), arguments.to_vec());
-    let mut rest = clauses.to_uppercase();
-    for default in ["NULL ON EMPTY", "NULL ON ERROR"] {
-        rest = rest.replace(default, "");
-    }
-    let data_type = match rest.trim() {
-        "" | "RETURNING STRING" => return Ok(value),
-        "RETURNING INT" | "RETURNING INTEGER" => DataType::Int(None),
-        "RETURNING BIGINT" => DataType::BigInt(None),
-        "RETURNING DOUBLE" => DataType::Double(sqlparser::ast::ExactNumberInfo::None),
-        "RETURNING BOOLEAN" => DataType::Boolean,
-        _ => {
-            return Err(SqlError::new(
-                name.span.start,
-                format!("JSON_VALUE(… {clauses}) is not supported yet"),
-            )
-            .hint(
-                "RETURNING STRING, INT, BIGINT, DOUBLE or BOOLEAN is; COALESCE gives a default",
-            ));
-        }
-    };
-    Ok(Expr::Cast {
-        kind: CastKind::TryCast,
-        expr: Box::new(value),
-        data_type,
-        array: false,
-        format: None,
     })
 }
 
@@ -214,6 +207,39 @@ fn round_to(function: &str, expr: &Expr, field: &CeilFloorKind) -> Expr {
             call(function, vec![expr.clone(), Expr::Value(scale.clone())])
         }
     }
+}
+
+/// `TIMESTAMP '… 12:00:00.5'` has as many fractional digits as are written.
+fn timestamp_literal(literal: &TypedString) -> Option<Expr> {
+    let DataType::Timestamp(None, zone) = &literal.data_type else { return None };
+    let written = literal.value.value.clone().into_string()?;
+    let digits = written.split_once('.').map_or(0, |(_, fraction)| fraction.trim().len());
+    let data_type = DataType::Timestamp(Some(digits as u64), *zone);
+    Some(Expr::TypedString(TypedString { data_type, ..literal.clone() }))
+}
+
+/// `(a, b) OVERLAPS (c, d)`: each a start with an end or a length.
+fn overlaps(left: &Expr, right: &Expr) -> Option<Expr> {
+    let (Expr::Tuple(left), Expr::Tuple(right)) = (left, right) else { return None };
+    let ([a, b], [c, d]) = (left.as_slice(), right.as_slice()) else { return None };
+    let end = |start: &Expr, end: &Expr| match end {
+        Expr::Interval(_) => binary(start.clone(), BinaryOperator::Plus, end.clone()),
+        _ => end.clone(),
+    };
+    let (b, d) = (end(a, b), end(c, d));
+    let span = |from: &Expr, to: &Expr| {
+        ["least", "greatest"].map(|name| call(name, vec![from.clone(), to.clone()]))
+    };
+    let ([first, last], [from, to]) = (span(a, &b), span(c, &d));
+    Some(Expr::Nested(Box::new(binary(
+        binary(last, BinaryOperator::GtEq, from),
+        BinaryOperator::And,
+        binary(to, BinaryOperator::GtEq, first),
+    ))))
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 /// `INTERVAL '1 02:03' DAY TO MINUTE` as seconds, which DataFusion knows.

@@ -19,6 +19,13 @@ impl StatementParser<'_> {
         Ok(base)
     }
 
+    /// A type and nothing else.
+    pub(super) fn only_type(mut self) -> SqlResult<FlinkType> {
+        let ty = self.data_type()?;
+        self.expect(&Token::EOF)?;
+        Ok(ty)
+    }
+
     fn nullable_type(&mut self) -> SqlResult<FlinkType> {
         let nested = matches!(self.peek(1), Token::Lt | Token::LParen);
         Ok(match self.word(0).as_str() {

@@ -17,6 +17,6 @@ CREATE TABLE answer (
 INSERT INTO answer
 SELECT id,
        TO_DATE(s),
-       TO_DATE(u, 'dd.MM.yyyy HH:mm'),
+       TO_DATE(NULLIF(u, 'x'), 'dd.MM.yyyy HH:mm'),
        (ts, ts + INTERVAL '2' HOUR) OVERLAPS (us, us + INTERVAL '1' DAY)
 FROM ev;

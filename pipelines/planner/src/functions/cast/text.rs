@@ -1,39 +1,18 @@
 //! `CAST(x AS STRING)` as Flink writes values: `TRUE`, `1.0E10`, `2020-01-01 00:00:00.000`, `[a, b]`.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimeUnit};
+use chrono_tz::Tz;
 use datafusion_common::Result;
 
-use super::pattern::Pattern;
-use super::scalar::{Function, Kind, Takes, failed, text, times};
+use super::{Failure, How, times};
+use crate::functions::decimal;
+use crate::functions::scalar::failed;
+use crate::functions::zone::datetime;
 
-pub fn function() -> Function {
-    let takes = Takes::These { kinds: &[Kind::Any], required: 1 };
-    Function { name: "cast_to_string", takes, gives: text, body: cast_to_string }
-}
-
-fn cast_to_string(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
-    Ok(Arc::new(to_text(&columns[0])?))
-}
-
-/// Whether Arrow's own cast writes the type otherwise than Flink does.
-pub fn differs(ty: &DataType) -> bool {
-    matches!(
-        ty,
-        DataType::Boolean
-            | DataType::Float32
-            | DataType::Float64
-            | DataType::Timestamp(..)
-            | DataType::List(_)
-            | DataType::Struct(_)
-            | DataType::Map(..)
-    )
-}
-
-pub fn to_text(column: &ArrayRef) -> Result<StringArray> {
+/// Times with a zone are written as the clock in `zone` shows them.
+pub fn to_text(column: &ArrayRef, zone: Tz) -> Result<StringArray> {
     let rows = column.len();
     Ok(match column.data_type() {
         DataType::Boolean => column
@@ -49,10 +28,18 @@ pub fn to_text(column: &ArrayRef) -> Result<StringArray> {
             let values = column.as_primitive::<Float64Type>();
             values.iter().map(|v| v.map(|v| java_number(v, v.to_string()))).collect()
         }
-        DataType::Timestamp(unit, _) => timestamps(column, *unit)?,
+        DataType::Decimal128(_, scale) => {
+            let values = column.as_primitive::<Decimal128Type>();
+            values.iter().map(|v| v.map(|v| decimal::to_text(v, *scale))).collect()
+        }
+        DataType::Timestamp(unit, _) => timestamps(column, *unit, zone)?,
+        DataType::Binary => {
+            let bytes = column.as_binary::<i32>();
+            bytes.iter().map(|v| v.map(String::from_utf8_lossy)).collect()
+        }
         DataType::List(_) => {
             let lists = column.as_list::<i32>();
-            let items = to_text(lists.values())?;
+            let items = to_text(lists.values(), zone)?;
             let ends = lists.value_offsets();
             let list =
                 |row: usize| joined(&items, ends[row] as usize..ends[row + 1] as usize, '[', ']');
@@ -60,7 +47,8 @@ pub fn to_text(column: &ArrayRef) -> Result<StringArray> {
         }
         DataType::Struct(_) => {
             let rows_of = column.as_struct();
-            let fields = rows_of.columns().iter().map(to_text).collect::<Result<Vec<_>>>()?;
+            let fields = rows_of.columns().iter();
+            let fields = fields.map(|field| to_text(field, zone)).collect::<Result<Vec<_>>>()?;
             let row_text = |row: usize| {
                 let parts: Vec<_> = fields.iter().map(|field| shown(field, row)).collect();
                 format!("({})", parts.join(", "))
@@ -69,7 +57,7 @@ pub fn to_text(column: &ArrayRef) -> Result<StringArray> {
         }
         DataType::Map(..) => {
             let maps = column.as_map();
-            let (keys, values) = (to_text(maps.keys())?, to_text(maps.values())?);
+            let (keys, values) = (to_text(maps.keys(), zone)?, to_text(maps.values(), zone)?);
             let ends = maps.value_offsets();
             let map = |row: usize| {
                 let entries = (ends[row] as usize..ends[row + 1] as usize)
@@ -91,26 +79,20 @@ fn joined(items: &StringArray, range: std::ops::Range<usize>, open: char, close:
     format!("{open}{}{close}", parts.join(", "))
 }
 
-fn timestamps(column: &ArrayRef, unit: TimeUnit) -> Result<StringArray> {
-    let millis = cast(column, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
-    let units = cast(column, &DataType::Int64)?;
-    let units = units.as_primitive::<Int64Type>();
-    let seconds = Pattern::new("yyyy-MM-dd HH:mm:ss")?;
-    let (digits, per_second) = match unit {
-        TimeUnit::Second => (0, 1),
-        TimeUnit::Millisecond => (3, 1_000),
-        TimeUnit::Microsecond => (6, 1_000_000),
-        TimeUnit::Nanosecond => (9, 1_000_000_000),
+fn timestamps(column: &ArrayRef, unit: TimeUnit, zone: Tz) -> Result<StringArray> {
+    let local = DataType::Timestamp(unit, None);
+    let column = times::convert(column, &local, How { failure: Failure::Error, zone })?;
+    let digits = match unit {
+        TimeUnit::Second => "%Y-%m-%d %H:%M:%S",
+        TimeUnit::Millisecond => "%Y-%m-%d %H:%M:%S%.3f",
+        TimeUnit::Microsecond => "%Y-%m-%d %H:%M:%S%.6f",
+        TimeUnit::Nanosecond => "%Y-%m-%d %H:%M:%S%.9f",
     };
-    let made = times(&millis).iter().zip(units).map(|(time, units)| {
-        let (Some(time), Some(units)) = (time, units) else { return Ok(None) };
-        let whole = seconds
-            .format(time.div_euclid(1_000) * 1_000)
-            .ok_or_else(|| failed(format!("the time {time} ms is out of range")))?;
-        Ok(Some(match digits {
-            0 => whole,
-            _ => format!("{whole}.{:0digits$}", units.rem_euclid(per_second)),
-        }))
+    let units = cast(&column, &DataType::Int64)?;
+    let made = units.as_primitive::<arrow::datatypes::Int64Type>().iter().map(|time| {
+        let Some(time) = time else { return Ok(None) };
+        let shown = datetime(time, unit).map(|time| time.format(digits).to_string());
+        shown.map(Some).ok_or_else(|| failed(format!("the time {time} is out of range")))
     });
     made.collect()
 }
