@@ -3,6 +3,9 @@
 #
 #   deploy/oracle.sh              all cases of pipelines/tests/golden
 #   deploy/oracle.sh CASE...      these folders, or names under pipelines/tests/golden
+#   deploy/oracle.sh --digest FILE...
+#                                 runs SQL files and prints how many rows each table of connector
+#                                 blackhole has at the end, and a digest of them
 #   deploy/oracle.sh --fetch      only fetches the jars and compiles
 #
 # Nobody edits `expected` by hand: where it is wrong, the case asks the wrong question. The jars come
@@ -40,13 +43,17 @@ if [[ ! -d $CLASSES ]]; then
 fi
 [[ ${1-} != --fetch ]] || exit 0
 
-FOLDERS=()
-for case in "${@:-$CASES}"; do
-    [[ -d $case ]] || case=$CASES/$case
-    while IFS= read -r query; do FOLDERS+=("${query%/query.sql}"); done \
-        < <(find "$case" -name query.sql 2>/dev/null | sort)
-done
-[[ ${#FOLDERS[@]} -gt 0 ]] || fail "no query.sql in ${*:-$CASES}"
+if [[ ${1-} == --digest ]]; then
+    ARGUMENTS=("$@")
+else
+    ARGUMENTS=()
+    for case in "${@:-$CASES}"; do
+        [[ -d $case ]] || case=$CASES/$case
+        while IFS= read -r query; do ARGUMENTS+=("${query%/query.sql}"); done \
+            < <(find "$case" -name query.sql 2>/dev/null | sort)
+    done
+    [[ ${#ARGUMENTS[@]} -gt 0 ]] || fail "no query.sql in ${*:-$CASES}"
+fi
 
 # Flink's serialiser looks into the JDK.
 OPEN=()
@@ -54,4 +61,4 @@ for package in lang lang.reflect math net io nio text time util util.concurrent;
     OPEN+=("--add-opens=java.base/java.$package=ALL-UNNAMED")
 done
 exec java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC \
-    -cp "$CLASSES:$PEER/resources:$JARS/*" Oracle "${FOLDERS[@]}"
+    -cp "$CLASSES:$PEER/resources:$JARS/*" Oracle "${ARGUMENTS[@]}"

@@ -11,6 +11,8 @@ use nowcast_bench::generate::clicks::{ClicksConfig, OrderedClicks, clicks};
 use nowcast_bench::generate::demand::{DemandConfig, Demands};
 use nowcast_bench::generate::sessions::Sessions;
 use nowcast_bench::generate::subscriptions::{Subscriptions, SubscriptionsConfig};
+use nowcast_connectors::format::{Format, JsonOptions};
+use nowcast_connectors::nexmark::{self, Settings};
 
 #[derive(Args)]
 pub struct Generate {
@@ -23,6 +25,9 @@ pub struct Generate {
     /// Clicks a second of event time.
     #[arg(long, default_value_t = 10.0)]
     clicks_per_s: f64,
+    /// Nexmark's events a second of event time.
+    #[arg(long, default_value_t = Settings::default().events_per_s, value_parser = clap::value_parser!(u64).range(1..))]
+    events_per_s: u64,
     /// Folder of the real data sets.
     #[arg(long, env = "NOWCAST_DATA")]
     data: Option<PathBuf>,
@@ -38,6 +43,8 @@ enum Kind {
     Demand,
     /// Titles played by session, one session a line, for training recommenders.
     Sessions,
+    /// Persons, auctions and bids of the Nexmark benchmark.
+    Nexmark,
     /// Real clicks of the Globo data set, by click time.
     Globo,
     /// Real hourly member demand of the UCI bike sharing data set.
@@ -46,6 +53,8 @@ enum Kind {
 
 /// Events of a generator that never ends.
 const EVENTS: usize = 1_000;
+/// Nexmark's events encoded at once: enough for columns to pay.
+const NEXMARK_ROWS: u64 = 1_024;
 
 pub fn generate(command: &Generate) -> Result<()> {
     let Generate { seed, clicks_per_s, .. } = *command;
@@ -62,6 +71,11 @@ pub fn generate(command: &Generate) -> Result<()> {
         }
         Kind::Demand => {
             print(Demands::new(DemandConfig { seed, ..DemandConfig::default() }).take(some))
+        }
+        Kind::Nexmark => {
+            let settings =
+                Settings { seed, events_per_s: command.events_per_s, ..Settings::default() };
+            nexmark(&settings, some as u64)
         }
         Kind::Globo => print(globo_clicks(data()?)?.into_iter().take(all)),
         Kind::Bikes => print(bike_sharing(data()?)?.into_iter().take(all)),
@@ -91,6 +105,24 @@ fn print<E: Event>(events: impl Iterator<Item = E>) -> Result<()> {
         line.push(b'\n');
         if out.write_all(&line).is_err() {
             return Ok(());
+        }
+    }
+    // As above: a reader may have gone away.
+    let _ = out.flush();
+    Ok(())
+}
+
+/// Nexmark's events, the kinds that an event is not of left out.
+fn nexmark(settings: &Settings, events: u64) -> Result<()> {
+    let options = JsonOptions { ignore_null_fields: true, ..JsonOptions::default() };
+    let encoder = Format::Json(options).encoder(nexmark::schema().fields())?;
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    for from in (0..events).step_by(NEXMARK_ROWS as usize) {
+        let rows = nexmark::rows(settings, from..events.min(from + NEXMARK_ROWS))?;
+        for line in encoder.encode(rows.columns())?.rows() {
+            if out.write_all(line).and_then(|()| out.write_all(b"\n")).is_err() {
+                return Ok(());
+            }
         }
     }
     // As above: a reader may have gone away.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::format::Column;
 use crate::options::Options;
+use crate::random::hash;
 use crate::registry::Environment;
 
 /// Flink's default.
@@ -184,14 +185,6 @@ impl Generator {
 
 fn within(min: i64, max: i64) -> Kind {
     Kind::Integer { min: min.min(max), max }
-}
-
-/// SplitMix64's step (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
-fn hash(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 #[async_trait]

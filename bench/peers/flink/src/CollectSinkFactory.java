@@ -15,6 +15,7 @@ import org.apache.flink.table.catalog.ResolvedSchema;
 import org.apache.flink.table.connector.ChangelogMode;
 import org.apache.flink.table.connector.sink.DynamicTableSink;
 import org.apache.flink.table.connector.sink.SinkV2Provider;
+import org.apache.flink.table.connector.sink.abilities.SupportsPartitioning;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.factories.DynamicTableSinkFactory;
 import org.apache.flink.table.types.logical.LogicalType;
@@ -24,6 +25,9 @@ import org.apache.flink.types.Row;
 public final class CollectSinkFactory implements DynamicTableSinkFactory {
     /** By table; a table appears when its job is planned, so that an empty one is known too. */
     static final Map<String, Collected> COLLECTED = Collections.synchronizedMap(new TreeMap<>());
+
+    /** Whether tables keep a digest of their rows alone, for results that are too large to keep. */
+    static boolean digests;
 
     @Override
     public String factoryIdentifier() {
@@ -51,12 +55,15 @@ public final class CollectSinkFactory implements DynamicTableSinkFactory {
     /** The rows of one table: a multiset, or one row a primary key. */
     static final class Collected {
         private final List<Column> columns;
+        private final List<LogicalType> types;
         private final int[] key;
         private final Map<String, Integer> counts = new HashMap<>();
         private final Map<String, String> byKey = new LinkedHashMap<>();
+        private final Digest digest = new Digest();
 
         Collected(ResolvedSchema schema) {
             columns = schema.getColumns();
+            types = columns.stream().map(column -> column.getDataType().getLogicalType()).toList();
             key = schema.getPrimaryKeyIndexes();
         }
 
@@ -65,21 +72,29 @@ public final class CollectSinkFactory implements DynamicTableSinkFactory {
                 case INSERT, UPDATE_AFTER -> true;
                 case DELETE, UPDATE_BEFORE -> false;
             };
-            String text = Canonical.row(row, types());
-            if (key.length == 0) {
+            String text = Canonical.row(row, types);
+            String keyText = key.length == 0 ? null : keyText(row);
+            if (digests) {
+                digest.take(keyText, text, inserts);
+            } else if (keyText == null) {
                 counts.merge(text, inserts ? 1 : -1, Integer::sum);
-                return;
-            }
-            List<LogicalType> types = new ArrayList<>();
-            for (int column : key) {
-                types.add(types().get(column));
-            }
-            String keyText = Canonical.row(Row.project(row, key), types);
-            if (inserts) {
+            } else if (inserts) {
                 byKey.put(keyText, text);
             } else {
                 byKey.remove(keyText);
             }
+        }
+
+        private String keyText(Row row) {
+            List<LogicalType> keyTypes = new ArrayList<>();
+            for (int column : key) {
+                keyTypes.add(types.get(column));
+            }
+            return Canonical.row(Row.project(row, key), keyTypes);
+        }
+
+        synchronized Digest digest() {
+            return digest;
         }
 
         /** A header line, then the rows in the order of their text. */
@@ -95,13 +110,13 @@ public final class CollectSinkFactory implements DynamicTableSinkFactory {
                     + Canonical.quoted(name) + ",\"columns\":[" + String.join(",", names) + "]}\n";
             return header + (rows.isEmpty() ? "" : String.join("\n", rows) + "\n");
         }
-
-        private List<LogicalType> types() {
-            return columns.stream().map(column -> column.getDataType().getLogicalType()).toList();
-        }
     }
 
-    private record CollectSink(String name, ResolvedSchema schema) implements DynamicTableSink {
+    private record CollectSink(String name, ResolvedSchema schema)
+            implements DynamicTableSink, SupportsPartitioning {
+        @Override
+        public void applyStaticPartition(Map<String, String> partition) {}
+
         @Override
         public ChangelogMode getChangelogMode(ChangelogMode requested) {
             return requested;

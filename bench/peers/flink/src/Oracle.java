@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.PipelineOptions;
@@ -16,18 +17,33 @@ import org.apache.flink.table.api.TableResult;
 
 /**
  * Writes what Apache Flink makes of golden cases: {@code java Oracle CASE...}, each a folder with a
- * {@code query.sql}; the answer goes to {@code expected} beside it.
+ * {@code query.sql}; the answer goes to {@code expected} beside it. {@code java Oracle --digest
+ * FILE...} prints how many rows each table of a SQL file has at the end, and their digest.
  *
  * <p>A query reads files beside it, named by {@code ${CASE}}, and inserts into tables of connector
- * {@code blackhole}, in whose place the oracle puts sinks that collect.
+ * {@code blackhole}, in whose place the oracle puts sinks that collect. A {@code filesystem} table with
+ * options {@code lookup.*} is one that joins look up in.
  */
 public final class Oracle {
-    public static void main(String[] folders) throws Exception {
+    /** An option of a table that joins look up in. */
+    private static final Pattern LOOKED_UP = Pattern.compile("'lookup\\.[a-z.-]+'\\s*=");
+
+    public static void main(String[] arguments) throws Exception {
+        List<String> of = List.of(arguments);
+        boolean digests = of.get(0).equals("--digest");
+        boolean whole = digests ? digest(of.subList(1, of.size())) : answer(of);
+        // A session cluster's threads would keep the JVM alive.
+        System.exit(whole ? 0 : 1);
+    }
+
+    /** Writes {@code expected} into each folder; whether Flink answered all. */
+    private static boolean answer(List<String> folders) throws Exception {
         List<String> failed = new ArrayList<>();
         for (String folder : folders) {
             Path path = Path.of(folder).toAbsolutePath().normalize();
             try {
-                Files.writeString(path.resolve("expected"), answer(path));
+                run(Files.readString(path.resolve("query.sql")).replace("${CASE}", path.toString()));
+                Files.writeString(path.resolve("expected"), answer());
                 System.out.println("flink: " + path.getFileName());
             } catch (Exception failure) {
                 Files.deleteIfExists(path.resolve("expected"));
@@ -35,20 +51,36 @@ public final class Oracle {
                 System.out.println("flink: " + path.getFileName() + " FAILED: " + reason(failure));
             }
         }
-        System.out.println("flink: " + (folders.length - failed.size()) + " of " + folders.length
+        System.out.println("flink: " + (folders.size() - failed.size()) + " of " + folders.size()
                 + " answered" + (failed.isEmpty() ? "" : ", without " + failed));
-        // A session cluster's threads would keep the JVM alive.
-        System.exit(failed.isEmpty() ? 0 : 1);
+        return failed.isEmpty();
     }
 
-    private static String answer(Path folder) throws Exception {
-        String sql = Files.readString(folder.resolve("query.sql"))
-                .replace("${CASE}", folder.toString())
-                .replaceAll("'connector'\\s*=\\s*'blackhole'", "'connector' = 'collect'");
+    /** Prints {@code FILE TABLE COUNT DIGEST}, or {@code FILE refused: WHY}; whether Flink ran all. */
+    private static boolean digest(List<String> files) throws Exception {
+        CollectSinkFactory.digests = true;
+        boolean whole = true;
+        for (String file : files) {
+            String name = Path.of(file).getFileName().toString().replaceAll("\\.sql$", "");
+            try {
+                run(Files.readString(Path.of(file)));
+                CollectSinkFactory.COLLECTED.forEach((table, sink) ->
+                        System.out.println(name + " " + table + " " + sink.digest()));
+            } catch (Exception failure) {
+                whole = false;
+                System.out.println(name + " refused: " + reason(failure).lines().findFirst().orElse(""));
+            }
+        }
+        return whole;
+    }
+
+    /** Runs a SQL file to its end, its blackholes collecting. */
+    private static void run(String sql) throws Exception {
         TableEnvironment tables = TableEnvironment.create(
                 EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(settings()).build());
         CollectSinkFactory.COLLECTED.clear();
-        for (String statement : Statements.split(sql)) {
+        for (String written : Statements.split(sql)) {
+            String statement = ours(written);
             Map.Entry<String, String> setting = Statements.setting(statement);
             if (setting != null) {
                 tables.getConfig().set(setting.getKey(), setting.getValue());
@@ -59,6 +91,17 @@ public final class Oracle {
                 result.await();
             }
         }
+    }
+
+    /** A statement with our connectors in place of those that Flink lacks or that keep nothing. */
+    private static String ours(String statement) {
+        String sql = statement.replaceAll("'connector'\\s*=\\s*'blackhole'", "'connector' = 'collect'");
+        return LOOKED_UP.matcher(sql).find()
+                ? sql.replaceAll("'connector'\\s*=\\s*'filesystem'", "'connector' = 'lookup-file'")
+                : sql;
+    }
+
+    private static String answer() {
         StringBuilder text = new StringBuilder();
         String version = EnvironmentInformation.getVersion();
         CollectSinkFactory.COLLECTED.forEach((name, sink) -> text.append(sink.text(version, name)));

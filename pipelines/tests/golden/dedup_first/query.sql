@@ -1,4 +1,4 @@
--- The first row of each key by event time: an earlier one may still come.
+-- The first row of each key by event time: it leaves when the watermark has passed it, and stays.
 CREATE TABLE ev (
   id INT,
   k INT,

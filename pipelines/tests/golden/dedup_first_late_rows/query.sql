@@ -1,4 +1,4 @@
--- Late rows may be the first.
+-- A late row is not the first, however early.
 CREATE TABLE ev (
   id INT,
   k INT,

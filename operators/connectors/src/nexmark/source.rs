@@ -1,0 +1,229 @@
+//! Hands Nexmark's events over, as fast as they are read or at their own rate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use nowcast_engine::{
+    Error, Position, Result, Source, SourceContext, SourceEvent, SourceFactory, TableDefinition,
+};
+use tokio::time::Instant;
+
+use super::{Settings, rows, schema};
+use crate::options::Options;
+use crate::registry::Environment;
+
+/// All events are one split, read by worker 0: their order is part of the benchmark.
+const SPLIT: &str = "nexmark/0";
+
+/// A table of columns of [`schema`], any of them, in any order.
+///
+/// # Errors
+/// For options or columns that Nexmark does not have.
+pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SourceFactory>> {
+    if let Some(metadata) = table.metadata.first() {
+        return Err(crate::registry::no_metadata(table, metadata, "nexmark"));
+    }
+    let options = Options::new(table);
+    let settings = Settings::read(&options)?;
+    let events = options.parsed::<u64>("events.num", "a number of events; 0: without end")?;
+    let limited = options.flag("rate.limited", false)?;
+    options.finish()?;
+    let ours = schema();
+    let mut columns = vec![];
+    for field in table.schema.fields() {
+        let (table, name) = (&table.name, field.name());
+        let at = ours.index_of(name).map_err(|_| {
+            let names: Vec<_> = ours.fields().iter().map(|field| field.name().as_str()).collect();
+            let names = names.join(", ");
+            Error::user(format!(
+                "table \"{table}\": nexmark has no column \"{name}\" (it has {names})"
+            ))
+        })?;
+        let of = ours.field(at).data_type();
+        if field.data_type() != of {
+            let declared = field.data_type();
+            return Err(Error::user(format!(
+                "table \"{table}\": nexmark's column \"{name}\" is {of}, not {declared}"
+            )));
+        }
+        columns.push(at);
+    }
+    let schema = Arc::clone(&table.schema);
+    let events = events.filter(|events| *events > 0);
+    Ok(Arc::new(Nexmark { schema, columns: columns.into(), settings, events, limited }))
+}
+
+struct Nexmark {
+    schema: SchemaRef,
+    /// Positions of the table's columns among Nexmark's.
+    columns: Arc<[usize]>,
+    settings: Settings,
+    events: Option<u64>,
+    limited: bool,
+}
+
+#[async_trait]
+impl SourceFactory for Nexmark {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn bounded(&self) -> bool {
+        self.events.is_some()
+    }
+
+    async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
+        let position = context.positions.iter().find(|position| position.split == SPLIT);
+        let next = position.map_or(0, |position| u64::try_from(position.offset).unwrap_or(0));
+        Ok(Box::new(NexmarkSource {
+            schema: Arc::clone(&self.schema),
+            columns: Arc::clone(&self.columns),
+            settings: self.settings.clone(),
+            events: self.events,
+            started: self.limited.then(|| (Instant::now(), next)),
+            split: (context.worker == 0).then(|| SPLIT.into()),
+            rows_max: context.rows_max.max(1) as u64,
+            next,
+            finished: false,
+        }))
+    }
+}
+
+struct NexmarkSource {
+    schema: SchemaRef,
+    columns: Arc<[usize]>,
+    settings: Settings,
+    events: Option<u64>,
+    /// Where events keep to their rate: when it began to count, and from which event.
+    started: Option<(Instant, u64)>,
+    split: Option<Arc<str>>,
+    rows_max: u64,
+    next: u64,
+    finished: bool,
+}
+
+impl NexmarkSource {
+    /// Waits for the next event's turn; how many are due then.
+    async fn due(&self) -> u64 {
+        let Some((start, first)) = self.started else { return u64::MAX };
+        let rate = self.settings.events_per_s as f64;
+        let seconds = (self.next + 1 - first) as f64 / rate;
+        tokio::time::sleep_until(start + Duration::from_secs_f64(seconds)).await;
+        let owed = (start.elapsed().as_secs_f64() * rate) as u64;
+        (first + owed).saturating_sub(self.next).max(1)
+    }
+}
+
+#[async_trait]
+impl Source for NexmarkSource {
+    fn splits(&self) -> Vec<Arc<str>> {
+        self.split.iter().cloned().collect()
+    }
+
+    async fn next(&mut self) -> Result<SourceEvent> {
+        let Some(split) = self.split.clone() else {
+            match self.events {
+                Some(_) => return Ok(SourceEvent::End),
+                None => return std::future::pending().await,
+            }
+        };
+        let left = self.events.map_or(u64::MAX, |events| events.saturating_sub(self.next));
+        if left == 0 {
+            return Ok(match std::mem::replace(&mut self.finished, true) {
+                false => SourceEvent::Finished { split },
+                true => SourceEvent::End,
+            });
+        }
+        let to = self.next + self.due().await.min(self.rows_max).min(left);
+        let rows = rows(&self.settings, self.next..to)?.project(&self.columns)?;
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())?;
+        self.next = to;
+        Ok(SourceEvent::Rows { split, rows, weights: None, rejected: vec![] })
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        let offset = i64::try_from(self.next).unwrap_or(i64::MAX);
+        self.split.iter().map(|split| Position { split: split.to_string(), offset }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+    use nowcast_engine::Connectors;
+
+    use super::*;
+    use crate::registry::Registry;
+
+    fn table(columns: &[usize], options: &[(&str, &str)]) -> TableDefinition {
+        let given = options.iter().copied();
+        let options = [("connector", "nexmark"), ("events.num", "500")].into_iter();
+        TableDefinition {
+            name: "events".into(),
+            schema: Arc::new(schema().project(columns).unwrap()),
+            metadata: vec![],
+            primary_key: vec![],
+            options: options.chain(given).map(|(key, value)| (key.into(), value.into())).collect(),
+        }
+    }
+
+    async fn drain(
+        table: &TableDefinition,
+        positions: &[Position],
+    ) -> (RecordBatch, Vec<Position>) {
+        let factory = Registry::new(Environment::default()).source(table).unwrap();
+        assert!(factory.bounded());
+        let positions = positions.to_vec();
+        let context =
+            SourceContext { worker: 0, workers: 2, positions, rows_max: 64, idle_timeout: None };
+        let mut source = factory.open(context).await.unwrap();
+        let (mut batches, mut middle) = (vec![], vec![]);
+        loop {
+            match source.next().await.unwrap() {
+                SourceEvent::Rows { rows, .. } => batches.push(rows),
+                SourceEvent::End => break,
+                _ => {}
+            }
+            if batches.len() == 3 {
+                middle = source.positions();
+            }
+        }
+        (concat_batches(&table.schema, &batches).unwrap(), middle)
+    }
+
+    #[tokio::test]
+    async fn the_same_events_come_from_any_position() {
+        let table = table(&[3, 0, 1], &[]);
+        let (all, middle) = drain(&table, &[]).await;
+        assert_eq!(all.num_rows(), 500);
+        let kinds = all.column(1).as_primitive::<Int32Type>();
+        assert_eq!((kinds.value(0), kinds.value(1), kinds.value(4)), (0, 1, 2));
+        assert!(all.column(0).is_null(0) && all.column(2).is_valid(0));
+        let (rest, _) = drain(&table, &middle).await;
+        let read = usize::try_from(middle[0].offset).unwrap();
+        assert_eq!(rest, all.slice(read, 500 - read));
+    }
+
+    #[test]
+    fn what_nexmark_does_not_have_is_named() {
+        let refused = |table: &TableDefinition| {
+            let registry = Registry::new(Environment::default());
+            registry.source(table).err().unwrap().to_string()
+        };
+        let message = refused(&table(&[0], &[("event.num", "5")]));
+        assert!(message.contains("did you mean \"events.num\"?"), "{message}");
+        let message = refused(&table(&[0], &[("bid.hot-ratio.auctions", "0")]));
+        assert!(message.contains("\"bid.hot-ratio.auctions\" is a whole number from 1"));
+        let mut strange = table(&[0], &[]);
+        strange.schema = Arc::new(Schema::new(vec![Field::new("bids", DataType::Int32, true)]));
+        assert!(refused(&strange).contains("nexmark has no column \"bids\" (it has event_type,"));
+        strange.schema =
+            Arc::new(Schema::new(vec![Field::new("event_type", DataType::Int64, true)]));
+        assert!(refused(&strange).contains("column \"event_type\" is Int32, not Int64"));
+    }
+}
