@@ -14,10 +14,11 @@ pub struct Hands {
     sender: mpsc::Sender<Result<Handed>>,
 }
 
-struct Handed {
-    event: SourceEvent,
-    /// The split that it advances, by index, and the position behind it.
-    advanced: Option<(usize, i64)>,
+enum Handed {
+    /// With the split that it advances, by index, and the position behind it.
+    Event(SourceEvent, Option<(usize, i64)>),
+    /// A split that was not there before: the next index, read from this position on.
+    Split(Arc<str>, i64),
 }
 
 /// The worker has gone: the reader can stop.
@@ -26,7 +27,12 @@ pub struct Gone;
 impl Hands {
     /// Waits while the queue is full.
     pub fn give(&self, event: SourceEvent, advanced: Option<(usize, i64)>) -> Result<(), Gone> {
-        self.sender.blocking_send(Ok(Handed { event, advanced })).map_err(|_| Gone)
+        self.sender.blocking_send(Ok(Handed::Event(event, advanced))).map_err(|_| Gone)
+    }
+
+    /// Adds a split behind the others; events may then advance it.
+    pub fn add_split(&self, split: Arc<str>, position: i64) -> Result<(), Gone> {
+        self.sender.blocking_send(Ok(Handed::Split(split, position))).map_err(|_| Gone)
     }
 
     /// The last thing to give.
@@ -62,16 +68,24 @@ impl Handover {
 
     /// Cancel-safe: an event is taken together with its position, without waiting in between.
     pub async fn next(&mut self) -> Result<SourceEvent> {
-        if self.ended {
-            return Ok(SourceEvent::End);
+        while !self.ended {
+            let handed = self.receiver.recv().await;
+            let handed = handed.unwrap_or_else(|| Err(Error::bug("a source's reader has died")))?;
+            match handed {
+                Handed::Event(event, advanced) => {
+                    if let Some((split, offset)) = advanced {
+                        self.offsets[split] = offset;
+                    }
+                    self.ended = matches!(event, SourceEvent::End);
+                    return Ok(event);
+                }
+                Handed::Split(split, position) => {
+                    self.splits.push(split);
+                    self.offsets.push(position);
+                }
+            }
         }
-        let handed = self.receiver.recv().await;
-        let handed = handed.unwrap_or_else(|| Err(Error::bug("a source's reader has died")))?;
-        if let Some((split, offset)) = handed.advanced {
-            self.offsets[split] = offset;
-        }
-        self.ended = matches!(handed.event, SourceEvent::End);
-        Ok(handed.event)
+        Ok(SourceEvent::End)
     }
 
     pub fn positions(&self) -> Vec<Position> {

@@ -75,6 +75,11 @@ const CONNECTORS: [Connector; 7] = [
         source: None,
         sink: Some(|table, environment| Ok(Arc::new(RedisTable::read(table, environment)?))),
     },
+    Connector {
+        name: "upsert-kafka",
+        source: Some(kafka::upsert_source),
+        sink: Some(kafka::upsert_sink),
+    },
 ];
 
 impl Connectors for Registry {

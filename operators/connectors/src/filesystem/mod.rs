@@ -11,7 +11,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
+use nowcast_engine::{ChangelogMode, Result, SinkFactory, SourceFactory, TableDefinition};
 
 use crate::format::{CsvOptions, Format};
 use crate::options::Options;
@@ -39,6 +39,15 @@ enum FileFormat {
     Parquet,
 }
 
+impl FileFormat {
+    fn changelog_mode(&self) -> ChangelogMode {
+        match self {
+            Self::Lines(format, _) => format.changelog_mode(),
+            Self::Csv(_) | Self::Parquet => ChangelogMode::Append,
+        }
+    }
+}
+
 impl FileTable {
     fn read(table: &TableDefinition) -> Result<Self> {
         let options = Options::new(table);
@@ -49,8 +58,13 @@ impl FileTable {
             "csv" => FileFormat::Csv(CsvOptions::read(&options, "")?),
             "json" => FileFormat::Lines(Format::read(&options, "format", "json", "")?, "json"),
             "raw" => FileFormat::Lines(Format::read(&options, "format", "raw", "")?, "txt"),
-            other => {
-                return Err(options.refuse("format", other, "one of json, csv, parquet, raw"));
+            name => {
+                let names =
+                    "one of json, csv, parquet, raw, debezium-json, canal-json, maxwell-json";
+                if !name.ends_with("-json") {
+                    return Err(options.refuse("format", name, names));
+                }
+                FileFormat::Lines(Format::read(&options, "format", name, "")?, "json")
             }
         };
         let rollover = options.duration("sink.rolling-policy.rollover-interval")?;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::FieldRef;
 use csv::ByteRecord;
@@ -29,8 +29,16 @@ pub enum Reading {
     Parquet(Box<ParquetRecordBatchReaderBuilder<File>>),
 }
 
-/// Takes rows, those set aside, and the position behind both.
-pub type Each<'a> = &'a mut dyn FnMut(RecordBatch, Vec<DeadLetter>, i64) -> Result<(), Stop>;
+/// Takes what was read.
+pub type Each<'a> = &'a mut dyn FnMut(Read) -> Result<(), Stop>;
+
+pub struct Read {
+    pub rows: RecordBatch,
+    pub weights: Option<Int64Array>,
+    pub rejected: Vec<DeadLetter>,
+    /// Behind both.
+    pub position: i64,
+}
 
 /// Opens a file and checks that it can hold the table's columns.
 pub fn open(table: &FileTable, path: &Path) -> Result<Reading> {
@@ -140,9 +148,11 @@ impl<'a> Pending<'a> {
             return Ok(());
         }
         let schema = Arc::clone(&self.table.table.schema);
-        let rows = RecordBatch::try_new(schema, decoder.finish()?).map_err(Error::from)?;
+        let (columns, weights) = decoder.rows().finish()?;
+        let rows = RecordBatch::try_new(schema, columns).map_err(Error::from)?;
         (self.rows, self.bytes) = (0, 0);
-        each(rows, std::mem::take(&mut self.rejected), self.position)
+        let rejected = std::mem::take(&mut self.rejected);
+        each(Read { rows, weights, rejected, position: self.position })
     }
 }
 
@@ -229,7 +239,7 @@ fn columns(
         let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
         position += batch.num_rows() as i64;
         let rows = RecordBatch::try_new(Arc::clone(schema), columns).map_err(Error::from)?;
-        each(rows, vec![], position)?;
+        each(Read { rows, weights: None, rejected: vec![], position })?;
     }
     Ok(())
 }

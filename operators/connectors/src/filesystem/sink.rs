@@ -28,7 +28,7 @@ pub struct FileSinkFactory(pub FileTable);
 #[async_trait]
 impl SinkFactory for FileSinkFactory {
     fn changelog_mode(&self) -> ChangelogMode {
-        ChangelogMode::Append
+        self.0.format.changelog_mode()
     }
 
     async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
@@ -172,7 +172,7 @@ impl FileSink {
 
     fn write_lines(&mut self, batch: &Batch) -> Result<()> {
         let Some(encoder) = &self.encoder else { return Ok(()) };
-        let encoded = encoder.encode(batch.rows().columns())?;
+        let encoded = encoder.encode(batch.rows().columns(), batch.weights())?;
         let part = self.part()?;
         let Writer::Lines(file) = &mut part.writer else {
             return Err(Error::bug("lines for a part of another kind"));
@@ -197,7 +197,10 @@ fn publish(path: &Path) -> std::io::Result<()> {
 #[async_trait]
 impl Sink for FileSink {
     async fn write(&mut self, batch: &Batch, _: &mut Vec<DeadLetter>) -> Result<()> {
-        if batch.weights().is_some_and(|weights| weights.values().iter().any(|at| *at < 0)) {
+        let appends = self.table.format.changelog_mode() == ChangelogMode::Append;
+        if appends
+            && batch.weights().is_some_and(|weights| weights.values().iter().any(|at| *at < 0))
+        {
             return Err(Error::bug("a filesystem table was sent deletes"));
         }
         if batch.num_rows() == 0 {

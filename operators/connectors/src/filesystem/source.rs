@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use nowcast_engine::{Error, Position, Result, Source, SourceContext, SourceEvent, SourceFactory};
+use nowcast_engine::{
+    ChangelogMode, Error, Position, Result, Source, SourceContext, SourceEvent, SourceFactory,
+};
 
 use super::FileTable;
 use super::path::files;
-use super::reader::{open, read};
+use super::reader::{Read, open, read};
 use crate::handover::{Gone, Handover, Hands};
 
 pub struct FileSourceFactory(pub FileTable);
@@ -22,6 +24,10 @@ impl SourceFactory for FileSourceFactory {
 
     fn bounded(&self) -> bool {
         true
+    }
+
+    fn changelog_mode(&self) -> ChangelogMode {
+        self.0.format.changelog_mode()
     }
 
     /// Deals the files out in their order, every `workers`-th to a worker, and opens each of them
@@ -86,12 +92,11 @@ fn read_all(
     for (index, (path, position)) in files.iter().enumerate() {
         let split: Arc<str> = path.display().to_string().into();
         let reading = open(table, path)?;
-        read(table, path, reading, *position, rows_max, &mut |rows, rejected, position| {
+        read(table, path, reading, *position, rows_max, &mut |read| {
             let split = Arc::clone(&split);
-            Ok(hands.give(
-                SourceEvent::Rows { split, rows, weights: None, rejected },
-                Some((index, position)),
-            )?)
+            let Read { rows, weights, rejected, position } = read;
+            let event = SourceEvent::Rows { split, rows, weights, rejected };
+            Ok(hands.give(event, Some((index, position)))?)
         })?;
         hands.give(SourceEvent::Finished { split }, None)?;
     }

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use nowcast_engine::{Error, Result};
 
 use super::json_decode::JsonOptions;
-use super::text::{write_date, write_decimal, write_time, write_timestamp};
+use super::text::{write_date, write_decimal, write_decimal_as_java, write_time, write_timestamp};
 
 /// A column ready to be read cell by cell.
 pub struct Cells<'a> {
@@ -267,7 +267,10 @@ impl<'a> Cells<'a> {
                 Ok(())
             }
             Kind::Decimal(values, scale) => {
-                write_decimal(values[row], *scale, out);
+                match options.scientific_decimals {
+                    true => write_decimal_as_java(values[row], *scale, out),
+                    false => write_decimal(values[row], *scale, out),
+                }
                 Ok(())
             }
             Kind::Binary(values) => write!(out, "{}", BASE64.encode(values.value(row))),

@@ -204,6 +204,25 @@ impl Column {
         }
     }
 
+    /// A value that nobody reads: null, or zero where the column is NOT NULL.
+    pub(super) fn push_blank(&mut self) {
+        let Values::Struct(columns) = &mut self.values else {
+            self.push_hole();
+            return self.unless_nullable();
+        };
+        if self.field.is_nullable() {
+            return self.push_hole();
+        }
+        columns.iter_mut().for_each(Column::push_blank);
+        self.valid.push(true);
+    }
+
+    fn unless_nullable(&mut self) {
+        if let Some(last) = self.valid.last_mut() {
+            *last = !self.field.is_nullable();
+        }
+    }
+
     /// Marks the row whose parts were pushed into [`Column::values`] as there.
     pub(super) fn push_valid(&mut self) {
         self.valid.push(true);

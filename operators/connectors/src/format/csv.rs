@@ -1,6 +1,6 @@
 //! Delimited text, one record a message or line.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
 use csv::{ByteRecord, ReaderBuilder};
 use nowcast_engine::{Error, Result};
@@ -9,7 +9,7 @@ use super::cells::Cells;
 use super::column::{Column, Misfit, Values};
 use super::json_decode::JsonOptions;
 use super::text::TimestampStandard;
-use super::{Decoded, Decoder, Encoded, Encoder, one_character};
+use super::{DecodedRows, Decoder, Encoded, Encoder, one_character};
 use crate::options::Options;
 
 /// `csv.*`, as in Flink, and `csv.header`, which is ours: the first line of a file names its columns.
@@ -66,20 +66,19 @@ impl CsvOptions {
 
 /// An empty cell is an empty STRING and the NULL of every other type; `csv.null-literal` is NULL.
 pub struct CsvDecoder {
-    columns: Vec<Column>,
+    rows: DecodedRows,
     /// Where in the record each field is.
     cells: Vec<usize>,
     /// Cells a record must have.
     width: usize,
-    rows: usize,
     options: CsvOptions,
 }
 
 impl CsvDecoder {
     pub fn new(fields: &[FieldRef], options: &CsvOptions) -> Result<Self> {
         let (cells, width) = ((0..fields.len()).collect(), fields.len());
-        let columns = super::columns(fields)?;
-        Ok(Self { columns, cells, width, rows: 0, options: options.clone() })
+        let rows = DecodedRows::new(fields)?;
+        Ok(Self { rows, cells, width, options: options.clone() })
     }
 
     /// As `new`, for records with the columns that `header` names, in its order.
@@ -105,7 +104,7 @@ impl CsvDecoder {
         Ok(decoder)
     }
 
-    pub fn decode_record(&mut self, record: &ByteRecord) -> Result<Decoded, Misfit> {
+    pub fn decode_record(&mut self, record: &ByteRecord) -> Result<usize, Misfit> {
         let read = self.read(record);
         self.settle(read)
     }
@@ -114,13 +113,13 @@ impl CsvDecoder {
         if record.len() != self.width {
             return Err(format!("{} fields, not {}", record.len(), self.width));
         }
-        for (column, cell) in self.columns.iter_mut().zip(&self.cells) {
+        for (column, cell) in self.rows.columns.iter_mut().zip(&self.cells) {
             let pushed = match std::str::from_utf8(&record[*cell]) {
                 Ok(text) => push(column, text, &self.options),
                 Err(_) => Err("not valid UTF-8".into()),
             };
             let Err(misfit) = pushed else { continue };
-            column.truncate(self.rows);
+            column.truncate(self.rows.len);
             if !(self.options.ignore_parse_errors && column.push_null().is_ok()) {
                 return Err(format!("field \"{}\": {misfit}", column.name()));
             }
@@ -128,14 +127,14 @@ impl CsvDecoder {
         Ok(())
     }
 
-    fn settle(&mut self, read: Result<(), Misfit>) -> Result<Decoded, Misfit> {
+    fn settle(&mut self, read: Result<(), Misfit>) -> Result<usize, Misfit> {
         let Err(misfit) = read else {
-            self.rows += 1;
-            return Ok(Decoded::Row);
+            self.rows.len += 1;
+            return Ok(1);
         };
-        self.truncate(self.rows);
+        self.rows.truncate(self.rows.len);
         match self.options.ignore_parse_errors {
-            true => Ok(Decoded::Skipped),
+            true => Ok(0),
             false => Err(misfit),
         }
     }
@@ -171,7 +170,7 @@ fn push(column: &mut Column, text: &str, options: &CsvOptions) -> Result<(), Mis
 }
 
 impl Decoder for CsvDecoder {
-    fn decode(&mut self, message: &[u8]) -> Result<Decoded, Misfit> {
+    fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit> {
         let mut reader =
             self.options.reader().buffer_capacity(message.len().max(1)).from_reader(message);
         let mut record = ByteRecord::new();
@@ -183,20 +182,8 @@ impl Decoder for CsvDecoder {
         self.settle(read)
     }
 
-    fn decode_nothing(&mut self) -> Result<(), Misfit> {
-        super::push_nulls(&mut self.columns)?;
-        self.rows += 1;
-        Ok(())
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.rows = rows;
-        self.columns.iter_mut().for_each(|column| column.truncate(rows));
-    }
-
-    fn finish(&mut self) -> Result<Vec<ArrayRef>> {
-        self.rows = 0;
-        super::finish(&mut self.columns)
+    fn rows(&mut self) -> &mut DecodedRows {
+        &mut self.rows
     }
 }
 
@@ -226,7 +213,7 @@ impl CsvEncoder {
 }
 
 impl Encoder for CsvEncoder {
-    fn encode(&self, columns: &[ArrayRef]) -> Result<Encoded> {
+    fn encode(&self, columns: &[ArrayRef], _: Option<&Int64Array>) -> Result<Encoded> {
         super::check_width(self.width, columns)?;
         let cells = columns.iter().map(Cells::new).collect::<Result<Vec<_>>>()?;
         let json = JsonOptions::default();

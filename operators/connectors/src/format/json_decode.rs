@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Display};
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use nowcast_engine::Result;
 use serde::de::{
@@ -14,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::column::{Column, Misfit, Values};
 use super::text::TimestampStandard;
-use super::{Decoded, Decoder};
+use super::{DecodedRows, Decoder};
 use crate::options::Options;
 
 /// `json.*`, as in Flink.
@@ -25,23 +24,39 @@ pub struct JsonOptions {
     pub ignore_parse_errors: bool,
     pub timestamps: TimestampStandard,
     pub ignore_null_fields: bool,
+    /// Decimals below 1e-6 are written as `2.7E-8`.
+    pub scientific_decimals: bool,
 }
 
 impl JsonOptions {
+    /// Of the `json` format, with what it alone has.
     pub fn read(options: &Options<'_>, prefix: &str) -> Result<Self> {
-        let key = |name: &str| format!("{prefix}json.{name}");
+        let prefix = format!("{prefix}json.");
+        let mut read = Self::read_shared(options, &prefix)?;
+        // Which of Java's parsers reads; known for portability.
+        options.flag(&format!("{prefix}decode.json-parser.enabled"), true)?;
+        let missing = format!("{prefix}fail-on-missing-field");
+        read.fail_on_missing_field = options.flag(&missing, false)?;
+        match read.fail_on_missing_field && read.ignore_parse_errors {
+            true => Err(options.refuse(&missing, "true", "false beside ignore-parse-errors")),
+            false => Ok(read),
+        }
+    }
+
+    /// What all formats that are JSON share, under `prefix` (`value.debezium-json.`).
+    pub fn read_shared(options: &Options<'_>, prefix: &str) -> Result<Self> {
+        let key = |name: &str| format!("{prefix}{name}");
         let standards = [("SQL", TimestampStandard::Sql), ("ISO-8601", TimestampStandard::Iso8601)];
         // Keys of our maps are never null; the options are known for portability.
         options
             .choice(&key("map-null-key.mode"), &[("FAIL", ()), ("DROP", ()), ("LITERAL", ())])?;
         options.text(&key("map-null-key.literal"));
-        // Decimals are always written as plain numbers; the option is known for portability.
-        options.flag(&key("encode.decimal-as-plain-number"), true)?;
         Ok(Self {
-            fail_on_missing_field: options.flag(&key("fail-on-missing-field"), false)?,
+            fail_on_missing_field: false,
             ignore_parse_errors: options.flag(&key("ignore-parse-errors"), false)?,
             timestamps: options.choice(&key("timestamp-format.standard"), &standards)?,
             ignore_null_fields: options.flag(&key("encode.ignore-null-fields"), false)?,
+            scientific_decimals: !options.flag(&key("encode.decimal-as-plain-number"), false)?,
         })
     }
 }
@@ -54,23 +69,22 @@ impl JsonOptions {
 /// false is no BOOLEAN, and a number too large for its DECIMAL is an error, not NULL.
 pub struct JsonDecoder {
     fields: Vec<FieldRef>,
-    columns: Vec<Column>,
-    rows: usize,
+    rows: DecodedRows,
     options: JsonOptions,
 }
 
 impl JsonDecoder {
     pub fn new(fields: &[FieldRef], options: &JsonOptions) -> Result<Self> {
-        let columns = super::columns(fields)?;
-        Ok(Self { fields: fields.to_vec(), columns, rows: 0, options: options.clone() })
+        let rows = DecodedRows::new(fields)?;
+        Ok(Self { fields: fields.to_vec(), rows, options: options.clone() })
     }
 
     fn read(&mut self, message: &[u8]) -> Result<(), Misfit> {
         let context = Context { options: &self.options, fault: RefCell::default() };
         let row = Row {
             fields: &self.fields,
-            columns: &mut self.columns,
-            row: self.rows,
+            row: self.rows.len,
+            columns: &mut self.rows.columns,
             path: &Path::Root,
             context: &context,
         };
@@ -82,36 +96,24 @@ impl JsonDecoder {
 }
 
 impl Decoder for JsonDecoder {
-    fn decode(&mut self, message: &[u8]) -> Result<Decoded, Misfit> {
+    fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit> {
         match self.read(message) {
             Ok(()) => {
-                self.rows += 1;
-                Ok(Decoded::Row)
+                self.rows.len += 1;
+                Ok(1)
             }
             Err(misfit) => {
-                self.truncate(self.rows);
+                self.rows.truncate(self.rows.len);
                 match self.options.ignore_parse_errors {
-                    true => Ok(Decoded::Skipped),
+                    true => Ok(0),
                     false => Err(misfit),
                 }
             }
         }
     }
 
-    fn decode_nothing(&mut self) -> Result<(), Misfit> {
-        super::push_nulls(&mut self.columns)?;
-        self.rows += 1;
-        Ok(())
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.rows = rows;
-        self.columns.iter_mut().for_each(|column| column.truncate(rows));
-    }
-
-    fn finish(&mut self) -> Result<Vec<ArrayRef>> {
-        self.rows = 0;
-        super::finish(&mut self.columns)
+    fn rows(&mut self) -> &mut DecodedRows {
+        &mut self.rows
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows as JSON objects.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
 use nowcast_engine::Result;
 
@@ -23,7 +23,7 @@ impl JsonEncoder {
 }
 
 impl Encoder for JsonEncoder {
-    fn encode(&self, columns: &[ArrayRef]) -> Result<Encoded> {
+    fn encode(&self, columns: &[ArrayRef], _: Option<&Int64Array>) -> Result<Encoded> {
         super::check_width(self.names.len(), columns)?;
         let fields = self.names.iter().zip(columns);
         let fields = fields.map(|(name, column)| Ok((name.clone(), Cells::new(column)?)));

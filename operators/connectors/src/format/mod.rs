@@ -1,59 +1,56 @@
 //! Formats: messages to columns and rows to messages. One file a format.
 
+mod canal_json;
 mod cells;
+mod changelog_json;
 mod column;
 mod csv;
+mod debezium_json;
 mod json_decode;
 mod json_encode;
+mod maxwell_json;
 mod raw;
+mod rows;
 mod text;
 
 #[cfg(test)]
+mod changelog_tests;
+#[cfg(test)]
 mod tests;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
-use nowcast_engine::{Error, Result};
+use nowcast_engine::{ChangelogMode, Error, Result};
 
 pub use self::cells::Cells;
+pub use self::changelog_json::ChangelogOptions;
 pub use self::column::{Column, Misfit};
 pub use self::csv::{CsvDecoder, CsvEncoder, CsvOptions};
 pub use self::json_decode::JsonOptions;
 pub use self::raw::RawOptions;
+pub use self::rows::DecodedRows;
 pub use self::text::TimestampStandard;
 use crate::options::Options;
 
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decoded {
-    Row,
-    /// Bad, and the format's `ignore-parse-errors` is on.
-    Skipped,
-}
-
-/// Turns messages into columns, one row a message.
+/// Turns messages into columns.
 pub trait Decoder: Send {
-    /// Appends the row of a message.
+    /// Appends the rows of a message and says how many: one; none where the message is bad and the
+    /// format's `ignore-parse-errors` is on; any number where the format is a changelog.
     ///
     /// # Errors
     /// What is wrong with the message, naming the field. Nothing has been appended then: the rows
     /// before and after are as if the message had never been there.
-    fn decode(&mut self, message: &[u8]) -> Result<Decoded, Misfit>;
+    fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit>;
 
-    /// Appends a row of nulls, for a message that is not there (a Kafka key).
-    fn decode_nothing(&mut self) -> Result<(), Misfit>;
-
-    /// Forgets all rows from `rows` on.
-    fn truncate(&mut self, rows: usize);
-
-    /// The columns so far, in the order of the fields; the decoder is empty after.
-    fn finish(&mut self) -> Result<Vec<ArrayRef>>;
+    /// The rows so far.
+    fn rows(&mut self) -> &mut DecodedRows;
 }
 
 /// Turns rows into messages.
 pub trait Encoder: Send + Sync {
-    /// One message a row; the columns come in the order of the fields.
-    fn encode(&self, columns: &[ArrayRef]) -> Result<Encoded>;
+    /// One message a row; the columns come in the order of the fields. Of a format that is a
+    /// changelog, a row of negative weight is a delete; others are never given one.
+    fn encode(&self, columns: &[ArrayRef], weights: Option<&Int64Array>) -> Result<Encoded>;
 }
 
 /// The messages of a batch of rows behind each other.
@@ -77,10 +74,14 @@ impl Encoded {
     }
 }
 
+/// The names of [`Format`]s.
+const FORMATS: [&str; 6] = ["json", "csv", "raw", "debezium-json", "canal-json", "maxwell-json"];
+
 /// A format with its options.
 #[derive(Debug, Clone)]
 pub enum Format {
     Json(JsonOptions),
+    Changelog(ChangelogOptions),
     Csv(CsvOptions),
     Raw(RawOptions),
 }
@@ -91,15 +92,29 @@ impl Format {
     pub fn read(options: &Options<'_>, key: &str, name: &str, prefix: &str) -> Result<Self> {
         match name {
             "json" => Ok(Self::Json(JsonOptions::read(options, prefix)?)),
+            "debezium-json" | "canal-json" | "maxwell-json" => {
+                Ok(Self::Changelog(ChangelogOptions::read(options, name, prefix)?))
+            }
             "csv" => Ok(Self::Csv(CsvOptions::read(options, prefix)?)),
             "raw" => Ok(Self::Raw(RawOptions::read(options, prefix)?)),
-            other => Err(options.refuse(key, other, "one of json, csv, raw")),
+            other => Err(options.refuse(key, other, &format!("one of {}", FORMATS.join(", ")))),
+        }
+    }
+
+    /// Which changes the rows of messages are.
+    pub fn changelog_mode(&self) -> ChangelogMode {
+        match self {
+            Self::Changelog(_) => ChangelogMode::Retract,
+            Self::Json(_) | Self::Csv(_) | Self::Raw(_) => ChangelogMode::Append,
         }
     }
 
     pub fn decoder(&self, fields: &[FieldRef]) -> Result<Box<dyn Decoder>> {
         Ok(match self {
             Self::Json(options) => Box::new(json_decode::JsonDecoder::new(fields, options)?),
+            Self::Changelog(options) => {
+                Box::new(changelog_json::ChangelogDecoder::new(fields, options)?)
+            }
             Self::Csv(options) => Box::new(csv::CsvDecoder::new(fields, options)?),
             Self::Raw(options) => Box::new(raw::RawDecoder::new(fields, options)?),
         })
@@ -108,31 +123,13 @@ impl Format {
     pub fn encoder(&self, fields: &[FieldRef]) -> Result<Box<dyn Encoder>> {
         Ok(match self {
             Self::Json(options) => Box::new(json_encode::JsonEncoder::new(fields, options)),
+            Self::Changelog(options) => {
+                Box::new(changelog_json::ChangelogEncoder::new(fields, options)?)
+            }
             Self::Csv(options) => Box::new(csv::CsvEncoder::new(fields, options)),
             Self::Raw(options) => Box::new(raw::RawEncoder::new(fields, options)?),
         })
     }
-}
-
-/// New columns for `fields`.
-fn columns(fields: &[FieldRef]) -> Result<Vec<Column>> {
-    fields.iter().map(Column::new).collect()
-}
-
-/// One null a column, or nothing and why.
-fn push_nulls(columns: &mut [Column]) -> Result<(), Misfit> {
-    let rows = columns.first().map_or(0, Column::len);
-    for at in 0..columns.len() {
-        if let Err(misfit) = columns[at].push_null() {
-            columns.iter_mut().for_each(|column| column.truncate(rows));
-            return Err(format!("field \"{}\": {misfit}", columns[at].name()));
-        }
-    }
-    Ok(())
-}
-
-fn finish(columns: &mut [Column]) -> Result<Vec<ArrayRef>> {
-    columns.iter_mut().map(Column::finish).collect()
 }
 
 fn one_character(options: &Options<'_>, key: &str, default: u8) -> Result<u8> {

@@ -1,13 +1,13 @@
 //! One column that is the message itself.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, FieldRef};
 use nowcast_engine::{Error, Result};
 
 use super::cells::Cells;
-use super::column::{Column, Misfit, Values};
+use super::column::{Misfit, Values};
 use super::json_decode::JsonOptions;
-use super::{Decoded, Decoder, Encoded, Encoder};
+use super::{DecodedRows, Decoder, Encoded, Encoder};
 use crate::options::Options;
 
 /// `raw.*`, as in Flink; the charset is UTF-8.
@@ -27,13 +27,14 @@ impl RawOptions {
 
 /// STRING and BYTES take any length, BOOLEAN one byte, numbers as many bytes as they have.
 pub struct RawDecoder {
-    column: Column,
+    rows: DecodedRows,
     options: RawOptions,
 }
 
 impl RawDecoder {
     pub fn new(fields: &[FieldRef], options: &RawOptions) -> Result<Self> {
-        Ok(Self { column: Column::new(only(fields)?)?, options: options.clone() })
+        only(fields)?;
+        Ok(Self { rows: DecodedRows::new(fields)?, options: options.clone() })
     }
 
     fn push(&mut self, message: &[u8]) -> Result<(), Misfit> {
@@ -50,58 +51,52 @@ impl RawDecoder {
             }
             Ok(i64::from_be_bytes(*wide))
         };
-        match &mut self.column.values {
-            Values::Text(_) | Values::Binary(_) => self.column.push_bytes(message),
+        let column = &mut self.rows.columns[0];
+        match &mut column.values {
+            Values::Text(_) | Values::Binary(_) => column.push_bytes(message),
             Values::Bool(_) => match number(1, &mut wide)? {
-                0 => self.column.push_bool(false),
-                _ => self.column.push_bool(true),
+                0 => column.push_bool(false),
+                _ => column.push_bool(true),
             },
             Values::I8(_) => {
                 let value = number(1, &mut wide)? >> 56;
-                self.column.push_i64(value)
+                column.push_i64(value)
             }
             Values::I16(_) => {
                 let value = number(2, &mut wide)? >> 48;
-                self.column.push_i64(value)
+                column.push_i64(value)
             }
             Values::I32(_) => {
                 let value = number(4, &mut wide)? >> 32;
-                self.column.push_i64(value)
+                column.push_i64(value)
             }
             Values::I64(_) => {
                 let value = number(8, &mut wide)?;
-                self.column.push_i64(value)
+                column.push_i64(value)
             }
             Values::F32(_) => {
                 let bits = (number(4, &mut wide)? >> 32) as u32;
-                self.column.push_f64(f64::from(f32::from_bits(bits)))
+                column.push_f64(f64::from(f32::from_bits(bits)))
             }
             Values::F64(_) => {
                 let bits = number(8, &mut wide)? as u64;
-                self.column.push_f64(f64::from_bits(bits))
+                column.push_f64(f64::from_bits(bits))
             }
-            _ => Err(self.column.misfit("a raw message")),
+            _ => Err(column.misfit("a raw message")),
         }
     }
 }
 
 impl Decoder for RawDecoder {
-    fn decode(&mut self, message: &[u8]) -> Result<Decoded, Misfit> {
+    fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit> {
         let pushed = self.push(message);
-        pushed.map_err(|misfit| format!("field \"{}\": {misfit}", self.column.name()))?;
-        Ok(Decoded::Row)
+        pushed.map_err(|misfit| format!("field \"{}\": {misfit}", self.rows.columns[0].name()))?;
+        self.rows.len += 1;
+        Ok(1)
     }
 
-    fn decode_nothing(&mut self) -> Result<(), Misfit> {
-        super::push_nulls(std::slice::from_mut(&mut self.column))
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.column.truncate(rows);
-    }
-
-    fn finish(&mut self) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.column.finish()?])
+    fn rows(&mut self) -> &mut DecodedRows {
+        &mut self.rows
     }
 }
 
@@ -117,7 +112,7 @@ impl RawEncoder {
 }
 
 impl Encoder for RawEncoder {
-    fn encode(&self, columns: &[ArrayRef]) -> Result<Encoded> {
+    fn encode(&self, columns: &[ArrayRef], _: Option<&Int64Array>) -> Result<Encoded> {
         super::check_width(1, columns)?;
         let cells = Cells::new(&columns[0])?;
         let text = matches!(self.ty, DataType::Utf8);

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn field(name: &str, ty: DataType) -> FieldRef {
+pub fn field(name: &str, ty: DataType) -> FieldRef {
     Arc::new(Field::new(name, ty, true))
 }
 
@@ -20,7 +20,7 @@ fn required(name: &str, ty: DataType) -> FieldRef {
     Arc::new(Field::new(name, ty, false))
 }
 
-fn format(options: &[(&str, &str)]) -> Format {
+pub fn format(options: &[(&str, &str)]) -> Format {
     let table = TableDefinition {
         name: "t".into(),
         schema: Arc::new(Schema::empty()),
@@ -58,7 +58,7 @@ fn decode(format: &Format, fields: &[FieldRef], messages: &[&str]) -> (RecordBat
     let mut decoder = format.decoder(fields).unwrap();
     let errors = messages.iter().filter_map(|text| decoder.decode(text.as_bytes()).err()).collect();
     let schema = Arc::new(Schema::new(fields.to_vec()));
-    (RecordBatch::try_new(schema, decoder.finish().unwrap()).unwrap(), errors)
+    (RecordBatch::try_new(schema, decoder.rows().finish().unwrap().0).unwrap(), errors)
 }
 
 /// The error of one message, which must leave nothing behind.
@@ -69,8 +69,16 @@ fn error(format: &Format, fields: &[FieldRef], message: &str) -> String {
 }
 
 fn encode(format: &Format, rows: &RecordBatch) -> Vec<String> {
+    encode_weighted(format, rows, None)
+}
+
+pub fn encode_weighted(
+    format: &Format,
+    rows: &RecordBatch,
+    weights: Option<&Int64Array>,
+) -> Vec<String> {
     let fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
-    let encoded = format.encoder(&fields).unwrap().encode(rows.columns()).unwrap();
+    let encoded = format.encoder(&fields).unwrap().encode(rows.columns(), weights).unwrap();
     encoded.rows().map(|row| String::from_utf8(row.to_vec()).unwrap()).collect()
 }
 
@@ -299,15 +307,18 @@ fn raw_messages_are_the_one_column() {
         let mut decoder = format.decoder(&number).unwrap();
         decoder.decode(&bytes).unwrap();
         assert_eq!(decoder.decode(&[1]).unwrap_err(), r#"field "n": 1 bytes, not 2"#);
-        let columns = decoder.finish().unwrap();
+        let columns = decoder.rows().finish().unwrap().0;
         assert_eq!(columns[0].as_primitive::<arrow::datatypes::Int16Type>().values(), &[258]);
-        let encoded = format.encoder(&number).unwrap().encode(&columns).unwrap();
+        let encoded = format.encoder(&number).unwrap().encode(&columns, None).unwrap();
         assert_eq!(encoded.rows().next().unwrap(), bytes);
     }
     let double = [field("n", DataType::Float64)];
     let mut decoder = raw.decoder(&double).unwrap();
     decoder.decode(&1.25_f64.to_be_bytes()).unwrap();
-    assert_eq!(decoder.finish().unwrap()[0].as_primitive::<Float64Type>().values(), &[1.25]);
+    assert_eq!(
+        decoder.rows().finish().unwrap().0[0].as_primitive::<Float64Type>().values(),
+        &[1.25]
+    );
     assert!(raw.decoder(&every_type()).is_err());
 }
 
@@ -381,10 +392,10 @@ proptest! {
             .iter()
             .map(|cell| Arc::new(arrow::array::StringArray::from(vec![cell.as_str()])) as ArrayRef)
             .collect();
-        let encoded = csv.encoder(&fields).unwrap().encode(&columns).unwrap();
+        let encoded = csv.encoder(&fields).unwrap().encode(&columns, None).unwrap();
         let message = encoded.rows().next().unwrap().to_vec();
         let mut decoder = csv.decoder(&fields).unwrap();
         decoder.decode(&message).unwrap();
-        prop_assert_eq!(decoder.finish().unwrap(), columns);
+        prop_assert_eq!(decoder.rows().finish().unwrap().0, columns);
     }
 }

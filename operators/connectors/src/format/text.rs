@@ -225,6 +225,20 @@ pub fn write_decimal(value: i128, scale: i8, out: &mut Vec<u8>) {
     written.expect("a Vec takes all bytes");
 }
 
+/// As Java's `BigDecimal.toString`: with an exponent where the first digit is more than six places
+/// behind the point.
+pub fn write_decimal_as_java(value: i128, scale: i8, out: &mut Vec<u8>) {
+    let digits = value.unsigned_abs().to_string();
+    let exponent = digits.len() as i32 - 1 - i32::from(scale);
+    if scale >= 0 && exponent >= -6 {
+        return write_decimal(value, scale, out);
+    }
+    let sign = if value < 0 { "-" } else { "" };
+    let (first, rest) = digits.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    write!(out, "{sign}{first}{point}{rest}E{exponent:+}").expect("a Vec takes all bytes");
+}
+
 /// The SQL name of a type, for messages.
 pub fn sql_name(ty: &DataType) -> String {
     let digits = |unit: &TimeUnit| match unit {
@@ -307,6 +321,15 @@ mod tests {
         }
         assert_eq!(written(|out| write_decimal(-5, 2, out)), "-0.05");
         assert_eq!(written(|out| write_decimal(5, -2, out)), "500");
+        for (value, scale, text) in [
+            (27, 9, "2.7E-8"),
+            (0, 8, "0E-8"),
+            (-1, 7, "-1E-7"),
+            (1, 6, "0.000001"),
+            (1_230, 2, "12.30"),
+        ] {
+            assert_eq!(written(|out| write_decimal_as_java(value, scale, out)), text);
+        }
     }
 
     proptest! {

@@ -10,9 +10,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::ProducerContext;
 
-use super::options::KafkaOptions;
+use super::options::{KafkaOptions, Topics};
 use crate::nearest::did_you_mean;
 
 /// How long the brokers have to answer when a table is opened.
@@ -119,11 +120,47 @@ pub fn partitions(
     serve: &dyn Fn(),
 ) -> Result<Vec<(String, Vec<i32>)>> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let names = match &options.topics {
+        Topics::Named(names) => names.clone(),
+        Topics::Pattern(pattern) => {
+            let all = fetch_metadata(client, options, None, deadline, serve)?;
+            let names = all.topics().iter().map(|topic| topic.name().to_owned());
+            names.filter(|name| pattern.is_match(name)).collect()
+        }
+    };
     let mut found = vec![];
-    for topic in &options.topics {
-        found.push((topic.clone(), topic_partitions(client, options, topic, deadline, serve)?));
+    for topic in names {
+        let partitions = topic_partitions(client, options, &topic, deadline, serve)?;
+        found.push((topic, partitions));
     }
     Ok(found)
+}
+
+/// Asks until there is an answer, or the time is over.
+fn fetch_metadata(
+    client: &Client<Watch>,
+    options: &KafkaOptions,
+    topic: Option<&str>,
+    deadline: Instant,
+    serve: &dyn Fn(),
+) -> Result<Metadata> {
+    loop {
+        let again = Instant::now() < deadline;
+        let metadata = client.fetch_metadata(topic, CONNECT_TRY);
+        serve();
+        match metadata {
+            Ok(metadata) => return Ok(metadata),
+            Err(_) if again => {}
+            Err(error) => {
+                let reason = client.context().connect_error();
+                let reason = reason.unwrap_or_else(|| error.to_string().to_lowercase());
+                let (name, bootstrap) = (options.name(), &options.bootstrap);
+                return Err(Error::outside(format!(
+                    "{name}: broker {bootstrap} unreachable: {reason}"
+                )));
+            }
+        }
+    }
 }
 
 fn topic_partitions(
@@ -135,20 +172,7 @@ fn topic_partitions(
 ) -> Result<Vec<i32>> {
     loop {
         let again = Instant::now() < deadline;
-        let metadata = client.fetch_metadata(Some(topic), CONNECT_TRY);
-        serve();
-        let metadata = match metadata {
-            Ok(metadata) => metadata,
-            Err(_) if again => continue,
-            Err(error) => {
-                let reason = client.context().connect_error();
-                let reason = reason.unwrap_or_else(|| error.to_string().to_lowercase());
-                let bootstrap = &options.bootstrap;
-                return Err(Error::outside(format!(
-                    "kafka topic \"{topic}\": broker {bootstrap} unreachable: {reason}"
-                )));
-            }
-        };
+        let metadata = fetch_metadata(client, options, Some(topic), deadline, serve)?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(Error::bug("a broker answered for another topic"));
         };

@@ -1,9 +1,11 @@
-//! The `kafka` connector, on librdkafka.
+//! The `kafka` and `upsert-kafka` connectors, on librdkafka.
 
 mod client;
+mod latest;
 mod metadata;
 mod offsets;
 mod options;
+mod parts;
 mod reader;
 mod rows;
 mod sink;
@@ -16,18 +18,49 @@ use std::sync::Arc;
 
 use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
 
-use self::options::KafkaOptions;
+use self::options::{KafkaOptions, TopicMode};
 use crate::registry::Environment;
 
 pub fn source(
     table: &TableDefinition,
     environment: &Environment,
 ) -> Result<Arc<dyn SourceFactory>> {
-    let options = KafkaOptions::read(table, environment)?;
-    Ok(Arc::new(source::KafkaSourceFactory::new(table, options)?))
+    source_of(table, environment, TopicMode::Log)
 }
 
 pub fn sink(table: &TableDefinition, environment: &Environment) -> Result<Arc<dyn SinkFactory>> {
-    let options = KafkaOptions::read(table, environment)?;
+    sink_of(table, environment, TopicMode::Log)
+}
+
+/// The `upsert-kafka` connector: the topic's messages are the latest rows of their keys.
+pub fn upsert_source(
+    table: &TableDefinition,
+    environment: &Environment,
+) -> Result<Arc<dyn SourceFactory>> {
+    source_of(table, environment, TopicMode::Upsert)
+}
+
+pub fn upsert_sink(
+    table: &TableDefinition,
+    environment: &Environment,
+) -> Result<Arc<dyn SinkFactory>> {
+    sink_of(table, environment, TopicMode::Upsert)
+}
+
+fn source_of(
+    table: &TableDefinition,
+    environment: &Environment,
+    mode: TopicMode,
+) -> Result<Arc<dyn SourceFactory>> {
+    let options = KafkaOptions::read(table, environment, mode)?;
+    Ok(Arc::new(source::KafkaSourceFactory::new(table, options)?))
+}
+
+fn sink_of(
+    table: &TableDefinition,
+    environment: &Environment,
+    mode: TopicMode,
+) -> Result<Arc<dyn SinkFactory>> {
+    let options = KafkaOptions::read(table, environment, mode)?;
     Ok(Arc::new(sink::KafkaSinkFactory::new(table, options)?))
 }

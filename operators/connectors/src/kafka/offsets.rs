@@ -57,6 +57,20 @@ pub fn spans(
     Ok(spans)
 }
 
+/// The spans of partitions that have just been found. It blocks.
+pub fn from_the_beginning(
+    consumer: &BaseConsumer<Watch>,
+    options: &KafkaOptions,
+    partitions: &[(String, i32)],
+) -> Result<Vec<Span>> {
+    let span = |(topic, partition): &(String, i32)| {
+        let limits = consumer.fetch_watermarks(topic, *partition, ASK_TIMEOUT);
+        let (start, high) = limits.map_err(|error| failed(options, error))?;
+        Ok(Span { topic: topic.clone(), partition: *partition, start, end: None, high })
+    };
+    partitions.iter().map(span).collect()
+}
+
 /// What was asked of the brokers for all partitions at once.
 struct Asked {
     startup: BTreeMap<(String, i32), Offset>,

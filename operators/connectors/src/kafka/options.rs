@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nowcast_engine::{Error, Result, TableDefinition};
+use regex::Regex;
 
-use crate::format::Format;
-use crate::nearest::did_you_mean;
+use super::parts::{Part, parts, upsert_parts};
 use crate::options::Options;
 use crate::registry::Environment;
 
 pub struct KafkaOptions {
     pub table: String,
-    pub topics: Vec<String>,
+    pub topics: Topics,
     pub bootstrap: String,
     /// Properties for librdkafka, without the bootstrap servers and the group.
     pub properties: Vec<(String, String)>,
@@ -25,14 +25,13 @@ pub struct KafkaOptions {
     pub bounded: Option<Bound>,
     pub idle_timeout: Option<Duration>,
     pub partitioner: Partitioner,
-}
-
-/// The key or the value of messages: its format and the table's columns that it carries.
-pub struct Part {
-    pub format: Format,
-    pub columns: Vec<usize>,
-    /// What the columns' names begin with and the fields' names do not.
-    pub prefix: String,
+    pub mode: TopicMode,
+    /// How often to look for new partitions; `None`: never.
+    pub discovery: Option<Duration>,
+    /// Changes that wait for a flush, at most one a key.
+    pub buffer_rows: usize,
+    /// Bytes of key and value that librdkafka takes.
+    pub message_bytes_max: usize,
 }
 
 /// What to do where an offset is not there (`properties.auto.offset.reset`).
@@ -72,6 +71,22 @@ pub enum Partitioner {
     RoundRobin,
 }
 
+/// The topics of a table; a pattern is of the whole name.
+#[derive(Debug, Clone)]
+pub enum Topics {
+    Named(Vec<String>),
+    Pattern(Regex),
+}
+
+/// What the messages of a topic are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicMode {
+    /// Each a row, or changes if the format is a changelog (`kafka`).
+    Log,
+    /// Each the latest row of its key (`upsert-kafka`).
+    Upsert,
+}
+
 #[derive(Clone, Copy)]
 enum Mode {
     Earliest,
@@ -81,6 +96,15 @@ enum Mode {
     Specific,
     Unbounded,
 }
+
+/// librdkafka's `message.max.bytes` where nothing else is said.
+const MESSAGE_BYTES: usize = 1_000_000;
+
+/// How often Flink looks for new partitions.
+const DISCOVERY: Duration = Duration::from_mins(5);
+
+/// Keys that wait for a flush, unless `sink.buffer-flush.max-rows` says otherwise.
+const BUFFER_ROWS: usize = 10_000;
 
 /// Properties of Java's clients that librdkafka lacks and that change nothing here: they stand in
 /// files that also run on Flink.
@@ -97,11 +121,13 @@ const JAVA_ONLY: [&str; 9] = [
 ];
 
 impl KafkaOptions {
-    pub fn read(table: &TableDefinition, environment: &Environment) -> Result<Self> {
+    pub fn read(
+        table: &TableDefinition,
+        environment: &Environment,
+        mode: TopicMode,
+    ) -> Result<Self> {
         let options = Options::new(table);
-        options.required("topic")?;
-        let topics = options.list("topic").unwrap_or_default();
-        let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
+        let topics = topics(&options)?;
         let bootstrap = options.required("properties.bootstrap.servers")?;
         let bootstrap = match (bootstrap, &environment.embedded_bootstrap) {
             ("embedded" | "embedded://", Some(embedded)) => embedded.clone(),
@@ -125,7 +151,18 @@ impl KafkaOptions {
                 return Err(options.refuse(key, other, "one of earliest, latest, none"));
             }
         };
-        let (value, key) = parts(table, &options)?;
+        let (value, key) = match mode {
+            TopicMode::Log => parts(table, &options)?,
+            TopicMode::Upsert => upsert_parts(table, &options)?,
+        };
+        let buffer_rows = match mode {
+            TopicMode::Log => None,
+            TopicMode::Upsert => {
+                // A sink flushes whenever nothing more waits to be written, so sooner than this.
+                options.duration("sink.buffer-flush.interval")?;
+                options.parsed("sink.buffer-flush.max-rows", "a number of rows")?
+            }
+        };
         let read = Self {
             table: table.name.clone(),
             topics,
@@ -134,38 +171,65 @@ impl KafkaOptions {
             reset,
             value,
             key,
-            startup: startup(&options)?,
+            startup: match mode {
+                TopicMode::Log => startup(&options)?,
+                TopicMode::Upsert => Startup::Earliest,
+            },
             bounded: bounded(&options)?,
             idle_timeout: options.duration("scan.watermark.idle-timeout")?,
-            partitioner: options.choice(
-                "sink.partitioner",
-                &[
-                    ("default", Partitioner::Default),
-                    ("fixed", Partitioner::Fixed),
-                    ("round-robin", Partitioner::RoundRobin),
-                ],
-            )?,
+            partitioner: match mode {
+                TopicMode::Log => partitioner(&options)?,
+                TopicMode::Upsert => Partitioner::Default,
+            },
+            mode,
+            discovery: discovery(&options)?,
+            buffer_rows: buffer_rows.filter(|rows| *rows > 0).unwrap_or(BUFFER_ROWS),
+            message_bytes_max: options
+                .parsed("properties.message.max.bytes", "a number of bytes")?
+                .unwrap_or(MESSAGE_BYTES),
             properties: properties(&options),
         };
         options.choice("sink.delivery-guarantee", &[("at-least-once", ()), ("none", ())])?;
-        let discovery = "scan.topic-partition-discovery.interval";
-        if options.duration(discovery)?.is_some_and(|interval| !interval.is_zero()) {
-            tracing::warn!(
-                "table \"{}\": \"{discovery}\" has no effect: new partitions are found at a restart",
-                table.name
-            );
-        }
+        // Every worker has its instance; known for portability.
+        options.parsed::<usize>("scan.parallelism", "a number")?;
+        options.parsed::<usize>("sink.parallelism", "a number")?;
         options.finish()?;
-        if read.topics.is_empty() {
-            return Err(Error::user(format!("table \"{}\": no topic is named", table.name)));
-        }
         Ok(read)
     }
 
     /// The name that messages begin with: `kafka topic "clicks"`.
     pub fn name(&self) -> String {
-        format!("kafka topic \"{}\"", self.topics.join(";"))
+        match &self.topics {
+            Topics::Named(names) => format!("kafka topic \"{}\"", names.join(";")),
+            Topics::Pattern(pattern) => format!("kafka topics \"{pattern}\""),
+        }
     }
+}
+
+fn topics(options: &Options<'_>) -> Result<Topics> {
+    let named = options.list("topic").map(|names| names.into_iter().map(str::to_owned).collect());
+    let pattern = options.text("topic-pattern");
+    match (named, pattern) {
+        (Some(names), None) => match names {
+            names if Vec::is_empty(&names) => Err(options.refuse("topic", "", "a topic's name")),
+            names => Ok(Topics::Named(names)),
+        },
+        (None, Some(text)) => {
+            // The whole name, as `Matcher.matches` of Java.
+            let whole = Regex::new(&format!("^(?:{text})$"));
+            let refuse = |_| options.refuse("topic-pattern", text, "a regular expression");
+            whole.map(Topics::Pattern).map_err(refuse)
+        }
+        (Some(_), Some(text)) => {
+            Err(options.refuse("topic-pattern", text, "given without \"topic\""))
+        }
+        (None, None) => options.required("topic").map(|_| Topics::Named(vec![])),
+    }
+}
+
+fn discovery(options: &Options<'_>) -> Result<Option<Duration>> {
+    let interval = options.duration("scan.topic-partition-discovery.interval")?;
+    Ok(Some(interval.unwrap_or(DISCOVERY)).filter(|interval| !interval.is_zero()))
 }
 
 fn properties(options: &Options<'_>) -> Vec<(String, String)> {
@@ -254,58 +318,11 @@ fn offsets(options: &Options<'_>, key: &str, text: &str) -> Result<BTreeMap<i32,
     })
 }
 
-/// The value's and the key's part.
-fn parts(table: &TableDefinition, options: &Options<'_>) -> Result<(Part, Option<Part>)> {
-    let refuse = |text: String| Error::user(format!("table \"{}\": {text}", table.name));
-    let physical: Vec<usize> = (0..table.schema.fields().len())
-        .filter(|at| table.metadata.iter().all(|metadata| metadata.column != *at))
-        .collect();
-    let value_format = match (options.text("format"), options.text("value.format")) {
-        (Some(name), None) => Format::read(options, "format", name, "")?,
-        (None, Some(name)) => Format::read(options, "value.format", name, "value.")?,
-        (Some(_), Some(_)) => {
-            return Err(refuse("\"format\" and \"value.format\" are the same option".into()));
-        }
-        (None, None) => return Err(refuse("option \"format\" is missing".into())),
-    };
-    let key_format = match options.text("key.format") {
-        Some(name) => Some(Format::read(options, "key.format", name, "key.")?),
-        None => None,
-    };
-    let prefix = options.text("key.fields-prefix").unwrap_or_default().to_owned();
-    let key_columns = match options.list("key.fields") {
-        Some(names) => {
-            if key_format.is_none() {
-                return Err(refuse("\"key.fields\" needs \"key.format\"".into()));
-            }
-            let mut columns = vec![];
-            for name in names {
-                let found = physical.iter().find(|at| table.schema.field(**at).name() == name);
-                columns.push(*found.ok_or_else(|| {
-                    let names = physical.iter().map(|at| table.schema.field(*at).name().as_str());
-                    refuse(format!(
-                        "\"key.fields\" names the unknown column \"{name}\"{}",
-                        did_you_mean(name, names)
-                    ))
-                })?);
-                if !name.starts_with(&prefix) {
-                    return Err(refuse(format!(
-                        "the key column \"{name}\" does not begin with \"{prefix}\""
-                    )));
-                }
-            }
-            columns
-        }
-        None => table.primary_key.clone(),
-    };
-    let except = options.choice("value.fields-include", &[("ALL", false), ("EXCEPT_KEY", true)])?;
-    let in_value = |at: &usize| !(except && key_columns.contains(at));
-    let columns = physical.iter().copied().filter(in_value).collect();
-    let key_format = key_format.unwrap_or_else(|| value_format.clone());
-    let key = (!key_columns.is_empty()).then_some(Part {
-        format: key_format,
-        columns: key_columns,
-        prefix,
-    });
-    Ok((Part { format: value_format, columns, prefix: String::new() }, key))
+fn partitioner(options: &Options<'_>) -> Result<Partitioner> {
+    let names = [
+        ("default", Partitioner::Default),
+        ("fixed", Partitioner::Fixed),
+        ("round-robin", Partitioner::RoundRobin),
+    ];
+    options.choice("sink.partitioner", &names)
 }

@@ -8,12 +8,13 @@ use nowcast_engine::{Result, SourceEvent, TableDefinition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{ASK_TIMEOUT, Watch, failed};
-use super::offsets::Span;
+use super::offsets::{Span, from_the_beginning};
 use super::options::KafkaOptions;
-use super::rows::Rows;
+use super::rows::{Collected, Rows};
+use super::source::own_partitions;
 use crate::handover::{Gone, Hands};
 
 /// Message bytes in one batch: with the queue of [`crate::handover`] it bounds what a source holds
@@ -24,14 +25,24 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub struct Reader {
     consumer: Arc<BaseConsumer<Watch>>,
+    table: TableDefinition,
     options: Arc<KafkaOptions>,
+    limits: Limits,
     partitions: Vec<Partition>,
     by_name: HashMap<(String, i32), usize>,
     /// The partition of the last message: most often also that of the next.
     last: usize,
-    rows_max: usize,
-    idle_timeout: Option<Duration>,
+    /// When the brokers were asked for partitions.
+    looked: Instant,
     hands: Hands,
+}
+
+/// What a reader is held to.
+pub struct Limits {
+    pub rows_max: usize,
+    pub idle_timeout: Option<Duration>,
+    /// This worker, and of how many.
+    pub share: (usize, usize),
 }
 
 struct Partition {
@@ -77,26 +88,35 @@ impl Reader {
         table: &TableDefinition,
         options: Arc<KafkaOptions>,
         spans: Vec<Span>,
-        limits: (usize, Option<Duration>),
+        limits: Limits,
         hands: Hands,
     ) -> Result<Self> {
-        let mut partitions = vec![];
-        for span in spans {
-            partitions.push(Partition {
-                split: span.split().into(),
-                rows: Rows::new(table, &options)?,
-                next: span.start,
-                pending: false,
-                state: State::Reading,
-                span,
-            });
-        }
-        let names = partitions.iter().enumerate();
-        let by_name =
-            names.map(|(at, own)| ((own.span.topic.clone(), own.span.partition), at)).collect();
-        let (rows_max, idle_timeout) = limits;
-        let rows_max = rows_max.max(1);
-        Ok(Self { consumer, options, partitions, by_name, last: 0, rows_max, idle_timeout, hands })
+        let mut reader = Self {
+            consumer,
+            table: table.clone(),
+            options,
+            limits,
+            partitions: vec![],
+            by_name: HashMap::new(),
+            last: 0,
+            looked: Instant::now(),
+            hands,
+        };
+        spans.into_iter().try_for_each(|span| reader.add(span))?;
+        Ok(reader)
+    }
+
+    fn add(&mut self, span: Span) -> Result<()> {
+        self.by_name.insert((span.topic.clone(), span.partition), self.partitions.len());
+        self.partitions.push(Partition {
+            split: span.split().into(),
+            rows: Rows::new(&self.table, &self.options)?,
+            next: span.start,
+            pending: false,
+            state: State::Reading,
+            span,
+        });
+        Ok(())
     }
 
     /// Reads until everything is read, the worker is gone, or reading fails for good.
@@ -115,7 +135,7 @@ impl Reader {
             }
         }
         let consumer = Arc::clone(&self.consumer);
-        while self.partitions.iter().any(|partition| partition.state != State::Finished) {
+        while self.is_open() {
             match consumer.poll(self.patience()) {
                 Some(Ok(message)) => self.take(&message)?,
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.at_end(partition)?,
@@ -127,11 +147,16 @@ impl Reader {
         Ok(())
     }
 
+    fn is_open(&self) -> bool {
+        let reading = |partition: &Partition| partition.state != State::Finished;
+        self.options.bounded.is_none() || self.partitions.iter().any(reading)
+    }
+
     /// No wait at all while rows wait to leave.
     fn patience(&self) -> Duration {
         match self.partitions.iter().any(|partition| partition.pending) {
             true => Duration::ZERO,
-            false => self.idle_timeout.map_or(POLL, |timeout| timeout.min(POLL)),
+            false => self.limits.idle_timeout.map_or(POLL, |timeout| timeout.min(POLL)),
         }
     }
 
@@ -156,12 +181,44 @@ impl Reader {
         partition.pending = true;
         partition.next = message.offset() + 1;
         partition.rows.push(message);
-        let full = partition.rows.len() >= self.rows_max || partition.rows.bytes >= BATCH_BYTES_MAX;
+        let full =
+            partition.rows.len() >= self.limits.rows_max || partition.rows.bytes >= BATCH_BYTES_MAX;
         if partition.span.end == Some(partition.next) {
             return self.finish(self.last);
         }
         if full {
-            return self.hand_over(self.last);
+            self.hand_over(self.last)?;
+            self.discover()?;
+        }
+        Ok(())
+    }
+
+    /// Now and then, looks for partitions that were not there before; they are read from their
+    /// beginning.
+    fn discover(&mut self) -> Result<(), Stop> {
+        let due = self.options.discovery.filter(|_| self.options.bounded.is_none());
+        if due.is_none_or(|interval| self.looked.elapsed() < interval) {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let found = own_partitions(&self.consumer, &self.options, self.limits.share, &|| {});
+        let mut found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Ok(());
+            }
+        };
+        found.retain(|name| !self.by_name.contains_key(name));
+        for span in from_the_beginning(&self.consumer, &self.options, &found)? {
+            let failed = |error| failed(&self.options, error);
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&span.topic, span.partition, Offset::Offset(span.start))
+                .map_err(failed)?;
+            self.consumer.incremental_assign(&list).map_err(failed)?;
+            tracing::info!("{}: reading the new partition {}", self.options.name(), span.split());
+            self.hands.add_split(span.split().into(), span.start)?;
+            self.add(span)?;
         }
         Ok(())
     }
@@ -175,13 +232,13 @@ impl Reader {
             self.hand_over(at)?;
             let partition = &mut self.partitions[at];
             let State::Quiet(since) = partition.state else { continue };
-            if self.idle_timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
+            if self.limits.idle_timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
                 partition.state = State::Idle;
                 let split = Arc::clone(&partition.split);
                 self.hands.give(SourceEvent::Idle { split }, None)?;
             }
         }
-        Ok(())
+        self.discover()
     }
 
     /// A partition of this number has been read to its end. The event does not say of which topic:
@@ -222,11 +279,10 @@ impl Reader {
     fn hand_over(&mut self, at: usize) -> Result<(), Stop> {
         let partition = &mut self.partitions[at];
         if std::mem::take(&mut partition.pending) {
-            let (rows, rejected) = partition.rows.finish()?;
+            let Collected { rows, weights, rejected } = partition.rows.finish()?;
             let split = Arc::clone(&partition.split);
             let advanced = Some((at, partition.next));
-            self.hands
-                .give(SourceEvent::Rows { split, rows, weights: None, rejected }, advanced)?;
+            self.hands.give(SourceEvent::Rows { split, rows, weights, rejected }, advanced)?;
         }
         Ok(())
     }

@@ -2,14 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use nowcast_engine::{DeadLetter, Error, Result, TableDefinition};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::metadata::MetadataColumns;
-use super::options::{KafkaOptions, Part};
-use crate::format::{Decoded, Decoder, Misfit};
+use super::options::{KafkaOptions, TopicMode};
+use super::parts::Part;
+use crate::format::{Decoder, Misfit};
+
+/// Rows ready to be handed over.
+pub struct Collected {
+    pub rows: RecordBatch,
+    pub weights: Option<Int64Array>,
+    pub rejected: Vec<DeadLetter>,
+}
 
 /// Collects the rows of messages, and those that make no row.
 pub struct Rows {
@@ -18,8 +27,12 @@ pub struct Rows {
     value: Box<dyn Decoder>,
     key: Option<Box<dyn Decoder>>,
     metadata: MetadataColumns,
-    /// The table's column of each decoded one: the value's, then the key's, then metadata.
-    order: Vec<usize>,
+    /// The table's columns of the value's fields, and of the key's.
+    value_columns: Vec<usize>,
+    key_columns: Vec<usize>,
+    metadata_columns: Vec<usize>,
+    /// Of an upsert table: the weight of each row.
+    weights: Option<Vec<i64>>,
     rows: usize,
     rejected: Vec<DeadLetter>,
     /// Bytes of the messages collected.
@@ -28,28 +41,32 @@ pub struct Rows {
 
 impl Rows {
     pub fn new(table: &TableDefinition, options: &KafkaOptions) -> Result<Self> {
-        let mut order = options.value.columns.clone();
-        let value = options.value.format.decoder(&fields(table, &options.value, &order))?;
-        // A column that the value carries too is read from there, as in Flink.
+        let value_columns = options.value.columns.clone();
+        let value = options.value.format.decoder(&fields(table, &options.value, &value_columns))?;
+        // A column that the value carries too is read from there, as in Flink; of a tombstone
+        // the key is all there is.
         let of_key = options.key.as_ref().map(|key| {
             let columns = key.columns.iter().copied();
-            (key, columns.filter(|at| !order.contains(at)).collect::<Vec<_>>())
+            let own = columns
+                .filter(|at| (options.mode == TopicMode::Upsert) || !value_columns.contains(at));
+            (key, own.collect::<Vec<_>>())
         });
-        let key = match of_key {
+        let (key, key_columns) = match of_key {
             Some((key, columns)) if !columns.is_empty() => {
-                order.extend(&columns);
-                Some(key.format.decoder(&fields(table, key, &columns))?)
+                (Some(key.format.decoder(&fields(table, key, &columns))?), columns)
             }
-            _ => None,
+            _ => (None, vec![]),
         };
-        order.extend(table.metadata.iter().map(|metadata| metadata.column));
         Ok(Self {
             stage: table.name.clone(),
             schema: Arc::clone(&table.schema),
             value,
             key,
             metadata: MetadataColumns::new(table)?,
-            order,
+            value_columns,
+            key_columns,
+            metadata_columns: table.metadata.iter().map(|metadata| metadata.column).collect(),
+            weights: (options.mode == TopicMode::Upsert).then(Vec::new),
             rows: 0,
             rejected: vec![],
             bytes: 0,
@@ -60,9 +77,11 @@ impl Rows {
         self.rows + self.rejected.len()
     }
 
-    /// Takes a message in. One without a value (a tombstone) makes no row.
+    /// Takes a message in. One without a value (a tombstone) deletes the row of its key in an upsert
+    /// table, and makes no row in others.
     pub fn push(&mut self, message: &BorrowedMessage<'_>) {
-        let Some(payload) = message.payload() else {
+        let payload = message.payload();
+        if payload.is_none() && self.weights.is_none() {
             tracing::trace!(
                 "table \"{}\": tombstone at {}/{}/{}",
                 self.stage,
@@ -71,11 +90,16 @@ impl Rows {
                 message.offset()
             );
             return;
-        };
-        self.bytes += payload.len() + message.key_len();
+        }
+        self.bytes += message.payload_len() + message.key_len();
         match self.decode(payload, message) {
-            Ok(Decoded::Row) => self.rows += 1,
-            Ok(Decoded::Skipped) => self.truncate(),
+            Ok(rows) => {
+                self.rows += rows;
+                self.truncate();
+                if let Some(weights) = &mut self.weights {
+                    weights.resize(self.rows, if payload.is_some() { 1 } else { -1 });
+                }
+            }
             Err(error) => {
                 self.truncate();
                 self.rejected.push(DeadLetter {
@@ -85,46 +109,69 @@ impl Rows {
                     offset: Some(message.offset()),
                     timestamp: message.timestamp().to_millis(),
                     error,
-                    raw: payload.to_vec(),
+                    raw: payload.unwrap_or_default().to_vec(),
                 });
             }
         }
     }
 
-    fn decode(&mut self, payload: &[u8], message: &BorrowedMessage<'_>) -> Result<Decoded, Misfit> {
-        if self.value.decode(payload)? == Decoded::Skipped {
-            return Ok(Decoded::Skipped);
-        }
-        if let Some(key) = &mut self.key {
-            let decoded = match message.key() {
-                Some(bytes) => key.decode(bytes),
-                None => key.decode_nothing().map(|()| Decoded::Row),
-            };
-            if decoded.map_err(|misfit| format!("key: {misfit}"))? == Decoded::Skipped {
-                return Ok(Decoded::Skipped);
+    /// The rows of a message: none where one of its parts was passed over.
+    fn decode(
+        &mut self,
+        payload: Option<&[u8]>,
+        message: &BorrowedMessage<'_>,
+    ) -> Result<usize, Misfit> {
+        let rows = match payload {
+            Some(payload) => self.value.decode(payload)?,
+            None => {
+                self.value.rows().push_blanks();
+                1
             }
+        };
+        for _ in 0..rows {
+            if let Some(key) = &mut self.key {
+                let decoded = match message.key() {
+                    Some(bytes) => key.decode(bytes),
+                    None if self.weights.is_some() => Err("is missing".into()),
+                    None => key.rows().push_nulls().map(|()| 1),
+                };
+                if decoded.map_err(|misfit| format!("key: {misfit}"))? != 1 {
+                    return Ok(0);
+                }
+            }
+            self.metadata.push(message)?;
         }
-        self.metadata.push(message)?;
-        Ok(Decoded::Row)
+        Ok(rows)
     }
 
     fn truncate(&mut self) {
-        self.value.truncate(self.rows);
+        self.value.rows().truncate(self.rows);
         if let Some(key) = &mut self.key {
-            key.truncate(self.rows);
+            key.rows().truncate(self.rows);
         }
         self.metadata.truncate(self.rows);
     }
 
     /// What was collected; it is empty after.
-    pub fn finish(&mut self) -> Result<(RecordBatch, Vec<DeadLetter>)> {
-        let mut decoded = self.value.finish()?;
-        if let Some(key) = &mut self.key {
-            decoded.extend(key.finish()?);
+    pub fn finish(&mut self) -> Result<Collected> {
+        let (values, mut weights) = self.value.rows().finish()?;
+        if let Some(own) = &mut self.weights {
+            weights = Some(Int64Array::from(std::mem::take(own)));
         }
-        decoded.extend(self.metadata.finish()?);
-        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.order.len()];
-        for (at, column) in self.order.iter().zip(decoded) {
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.schema.fields().len()];
+        if let Some(key) = &mut self.key {
+            for (at, column) in self.key_columns.iter().zip(key.rows().finish()?.0) {
+                columns[*at] = Some(column);
+            }
+        }
+        for (at, value) in self.value_columns.iter().zip(values) {
+            columns[*at] = Some(match (&columns[*at], &weights) {
+                // Both have it: the key's of tombstones, the value's of others.
+                (Some(key), Some(weights)) => zip(&inserts(weights), &value, key)?,
+                _ => value,
+            });
+        }
+        for (at, column) in self.metadata_columns.iter().zip(self.metadata.finish()?) {
             columns[*at] = Some(column);
         }
         let columns: Option<Vec<_>> = columns.into_iter().collect();
@@ -133,8 +180,12 @@ impl Rows {
             RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
         self.bytes = 0;
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
-        Ok((rows, std::mem::take(&mut self.rejected)))
+        Ok(Collected { rows, weights, rejected: std::mem::take(&mut self.rejected) })
     }
+}
+
+fn inserts(weights: &Int64Array) -> BooleanArray {
+    weights.values().iter().map(|weight| Some(*weight > 0)).collect()
 }
 
 /// The fields of a part for some of its columns, under the names they have in messages.

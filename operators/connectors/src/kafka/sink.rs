@@ -15,8 +15,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::client::{Watch, config, failed, partitions, refused};
+use super::latest::{Change, Latest};
 use super::metadata::Metadata;
-use super::options::{KafkaOptions, Part, Partitioner};
+use super::options::{KafkaOptions, Partitioner, TopicMode, Topics};
+use super::parts::Part;
 use super::rows::fields;
 use crate::format::{Encoded, Encoder};
 
@@ -32,6 +34,7 @@ const LOOK: Duration = Duration::from_millis(1);
 pub struct KafkaSinkFactory {
     table: TableDefinition,
     options: Arc<KafkaOptions>,
+    topic: String,
     writable: Writable,
 }
 
@@ -45,9 +48,10 @@ struct Writable {
 impl KafkaSinkFactory {
     pub fn new(table: &TableDefinition, options: KafkaOptions) -> Result<Self> {
         let refuse = |text: String| Error::user(format!("table \"{}\": {text}", table.name));
-        if let [_, _, ..] = options.topics.as_slice() {
-            return Err(refuse("only one topic can be written".into()));
-        }
+        let topic = match &options.topics {
+            Topics::Named(names) if names.len() == 1 => names[0].clone(),
+            _ => return Err(refuse("only one topic can be written, by its name".into())),
+        };
         let mut writable = Writable::default();
         for metadata in table.metadata.iter().filter(|metadata| !metadata.is_virtual) {
             let column = Some(metadata.column);
@@ -64,7 +68,7 @@ impl KafkaSinkFactory {
         }
         let mut parts = std::iter::once(&options.value).chain(&options.key);
         parts.try_for_each(|part| encoder(table, part).map(drop))?;
-        Ok(Self { table: table.clone(), options: Arc::new(options), writable })
+        Ok(Self { table: table.clone(), options: Arc::new(options), topic, writable })
     }
 }
 
@@ -76,7 +80,10 @@ fn encoder(table: &TableDefinition, part: &Part) -> Result<Box<dyn Encoder>> {
 #[async_trait]
 impl SinkFactory for KafkaSinkFactory {
     fn changelog_mode(&self) -> ChangelogMode {
-        ChangelogMode::Append
+        match self.options.mode {
+            TopicMode::Log => self.options.value.format.changelog_mode(),
+            TopicMode::Upsert => ChangelogMode::Upsert,
+        }
     }
 
     async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
@@ -101,7 +108,7 @@ impl SinkFactory for KafkaSinkFactory {
         let connected = connected.await;
         let (producer, mut partitions) =
             connected.map_err(|error| Error::bug(format!("a task died: {error}")))??;
-        let (topic, partitions) = partitions.pop().ok_or_else(|| Error::bug("no topic"))?;
+        let (_, partitions) = partitions.pop().ok_or_else(|| Error::bug("no topic"))?;
         let key = self.options.key.as_ref();
         Ok(Box::new(KafkaSink {
             value: encoder(&self.table, &self.options.value)?,
@@ -110,7 +117,8 @@ impl SinkFactory for KafkaSinkFactory {
             options: Arc::clone(&self.options),
             writable: self.writable,
             producer,
-            topic,
+            topic: self.topic.clone(),
+            latest: Latest::default(),
             next: context.worker,
             partitions,
         }))
@@ -128,6 +136,8 @@ struct KafkaSink {
     next: usize,
     value: Box<dyn Encoder>,
     key: Option<Box<dyn Encoder>>,
+    /// Of an upsert table, what waits for a flush.
+    latest: Latest,
 }
 
 impl KafkaSink {
@@ -150,6 +160,19 @@ impl KafkaSink {
             Partitioner::RoundRobin => self.next += 1,
         }
         self.partitions.get(self.next % self.partitions.len().max(1)).copied()
+    }
+
+    /// Sends the latest change of each key.
+    async fn send_latest(&mut self) -> Result<()> {
+        let topic = self.topic.clone();
+        for (key, change) in self.latest.take() {
+            let mut record = BaseRecord::to(&topic).key(key.as_slice());
+            record.payload = change.value.as_deref();
+            record.timestamp = change.timestamp;
+            record.headers = change.headers;
+            self.send(record).await?.map_err(Error::bug)?;
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -186,12 +209,19 @@ impl KafkaSink {
 #[async_trait]
 impl Sink for KafkaSink {
     async fn write(&mut self, batch: &Batch, rejected: &mut Vec<DeadLetter>) -> Result<()> {
-        if batch.weights().is_some_and(|weights| weights.values().iter().any(|at| *at < 0)) {
+        let weights = batch.weights();
+        let is_delete = |row: usize| weights.is_some_and(|weights| weights.value(row) < 0);
+        let part = &self.options.value;
+        let takes_deletes = self.options.mode == TopicMode::Upsert
+            || part.format.changelog_mode() == ChangelogMode::Retract;
+        if !takes_deletes && (0..batch.num_rows()).any(is_delete) {
             return Err(Error::bug("a kafka table was sent deletes"));
         }
-        let values = self.value.encode(&self.columns(batch, &self.options.value.columns))?;
+        let values = self.value.encode(&self.columns(batch, &part.columns), weights)?;
         let keys = match (&self.key, &self.options.key) {
-            (Some(encoder), Some(part)) => encoder.encode(&self.columns(batch, &part.columns))?,
+            (Some(encoder), Some(part)) => {
+                encoder.encode(&self.columns(batch, &part.columns), None)?
+            }
             _ => Encoded::default(),
         };
         let mut keys = keys.rows();
@@ -200,17 +230,35 @@ impl Sink for KafkaSink {
         let headers = own(self.writable.headers);
         let topic = self.topic.clone();
         for (row, value) in values.rows().enumerate() {
-            let mut record = BaseRecord::to(&topic).payload(value);
-            record.key = keys.next();
-            record.partition = self.partition();
+            let key = keys.next();
             // librdkafka takes the very start of 1970 for now.
-            record.timestamp =
+            let timestamp =
                 times.as_ref().filter(|times| times.is_valid(row)).map(|times| times.value(row));
-            record.headers = match &headers {
+            let headers = match &headers {
                 Some(column) => headers_of(column, row)?,
                 None => None,
             };
-            let sent = self.send(record).await?;
+            let sent = if self.options.mode == TopicMode::Upsert {
+                let value = (!is_delete(row)).then(|| value.to_vec());
+                let key = key.unwrap_or_default();
+                let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
+                if bytes > self.options.message_bytes_max {
+                    Err(format!("a message of {bytes} bytes is too large"))
+                } else {
+                    self.latest.put(key, Change { value, timestamp, headers });
+                    if self.latest.is_full(self.options.buffer_rows) {
+                        self.send_latest().await?;
+                    }
+                    Ok(())
+                }
+            } else {
+                let mut record = BaseRecord::to(&topic).payload(value);
+                record.key = key;
+                record.partition = self.partition();
+                record.timestamp = timestamp;
+                record.headers = headers;
+                self.send(record).await?
+            };
             if let Err(error) = sent {
                 rejected.push(crate::registry::rejected(&self.table.name, batch, row, error));
             }
@@ -219,6 +267,7 @@ impl Sink for KafkaSink {
     }
 
     async fn flush(&mut self) -> Result<()> {
+        self.send_latest().await?;
         while self.producer.in_flight_count() > 0 {
             self.check()?;
             tokio::time::sleep(LOOK).await;

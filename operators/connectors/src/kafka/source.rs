@@ -6,16 +6,16 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use nowcast_engine::{
-    Epoch, Error, Position, Result, Source, SourceContext, SourceEvent, SourceFactory,
-    TableDefinition,
+    ChangelogMode, Epoch, Error, Position, Result, Source, SourceContext, SourceEvent,
+    SourceFactory, TableDefinition,
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Watch, config, failed, partitions, refused};
 use super::offsets::{Span, spans};
-use super::options::{KafkaOptions, Reset, Startup};
-use super::reader::Reader;
+use super::options::{KafkaOptions, Reset, Startup, TopicMode};
+use super::reader::{Limits, Reader};
 use super::rows::Rows;
 use crate::handover::Handover;
 
@@ -64,6 +64,13 @@ impl SourceFactory for KafkaSourceFactory {
         self.options.bounded.is_some()
     }
 
+    fn changelog_mode(&self) -> ChangelogMode {
+        match self.options.mode {
+            TopicMode::Log => self.options.value.format.changelog_mode(),
+            TopicMode::Upsert => ChangelogMode::Upsert,
+        }
+    }
+
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let (options, asked) = (Arc::clone(&self.options), context.clone());
         let connected = tokio::task::spawn_blocking(move || connect(&options, &asked)).await;
@@ -76,7 +83,6 @@ impl SourceFactory for KafkaSourceFactory {
             handover,
             consumer: Arc::downgrade(&consumer),
             options: Arc::clone(&self.options),
-            without_splits: spans.is_empty() && !self.bounded(),
         };
         let idle_timeout = self.options.idle_timeout.or(context.idle_timeout);
         let reader = Reader::new(
@@ -84,7 +90,11 @@ impl SourceFactory for KafkaSourceFactory {
             &self.table,
             Arc::clone(&self.options),
             spans,
-            (context.rows_max, idle_timeout.filter(|timeout| !timeout.is_zero())),
+            Limits {
+                rows_max: context.rows_max.max(1),
+                idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
+                share: (context.worker, context.workers),
+            },
             hands,
         )?;
         let thread = std::thread::Builder::new().name(format!("kafka {}", self.table.name));
@@ -119,14 +129,9 @@ fn connect(
     );
     let consumer: BaseConsumer<Watch> =
         config.create_with_context(Watch::default()).map_err(|error| refused(options, error))?;
-    let mut own = vec![];
     // Nothing is assigned yet: there are no messages to lose.
     let serve = || while consumer.poll(Duration::ZERO).is_some() {};
-    for (topic, partitions) in partitions(consumer.client(), options, &serve)? {
-        let (worker, workers) = (context.worker as i32, context.workers.max(1) as i32);
-        let mine = partitions.into_iter().filter(|partition| partition % workers == worker);
-        own.extend(mine.map(|partition| (topic.clone(), partition)));
-    }
+    let own = own_partitions(&consumer, options, (context.worker, context.workers), &serve)?;
     let spans = spans(&consumer, options, &own, &context.positions)?;
     let mut list = TopicPartitionList::new();
     for span in &spans {
@@ -140,13 +145,27 @@ fn connect(
     Ok((consumer, spans))
 }
 
+/// The partitions that worker `share.0` of `share.1` reads.
+pub fn own_partitions(
+    consumer: &BaseConsumer<Watch>,
+    options: &KafkaOptions,
+    share: (usize, usize),
+    serve: &dyn Fn(),
+) -> Result<Vec<(String, i32)>> {
+    let mut own = vec![];
+    for (topic, partitions) in partitions(consumer.client(), options, serve)? {
+        let (worker, workers) = (share.0 as i32, share.1.max(1) as i32);
+        let mine = partitions.into_iter().filter(|partition| partition % workers == worker);
+        own.extend(mine.map(|partition| (topic.clone(), partition)));
+    }
+    Ok(own)
+}
+
 struct KafkaSource {
     handover: Handover,
     /// The reader's: it ends with the thread.
     consumer: Weak<BaseConsumer<Watch>>,
     options: Arc<KafkaOptions>,
-    /// An unbounded instance that got no partition has nothing to say, ever.
-    without_splits: bool,
 }
 
 #[async_trait]
@@ -156,10 +175,7 @@ impl Source for KafkaSource {
     }
 
     async fn next(&mut self) -> Result<SourceEvent> {
-        match self.without_splits {
-            true => std::future::pending().await,
-            false => self.handover.next().await,
-        }
+        self.handover.next().await
     }
 
     fn positions(&self) -> Vec<Position> {

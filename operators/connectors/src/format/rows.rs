@@ -1,0 +1,73 @@
+//! The rows that a decoder has made so far.
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::FieldRef;
+use nowcast_engine::Result;
+
+use super::column::{Column, Misfit};
+
+/// Columns in the order of the fields, and the weights of changes.
+pub struct DecodedRows {
+    pub(super) columns: Vec<Column>,
+    /// Complete rows: a column may be one ahead while a message is being decoded.
+    pub(super) len: usize,
+    /// As many as rows where the format is a changelog, else none.
+    weights: Vec<i64>,
+}
+
+impl DecodedRows {
+    /// # Errors
+    /// For a field of a type that no format carries.
+    pub fn new(fields: &[FieldRef]) -> Result<Self> {
+        let columns = fields.iter().map(Column::new).collect::<Result<_>>()?;
+        Ok(Self { columns, len: 0, weights: vec![] })
+    }
+
+    pub fn num_rows(&self) -> usize {
+        self.len
+    }
+
+    /// Gives the rows that have none yet their weight.
+    pub(super) fn weigh(&mut self, weight: i64) {
+        self.weights.resize(self.len, weight);
+    }
+
+    /// A row of nulls, for a message that is not there (a Kafka key).
+    ///
+    /// # Errors
+    /// Where a column is NOT NULL; nothing has been appended then.
+    pub fn push_nulls(&mut self) -> Result<(), Misfit> {
+        for at in 0..self.columns.len() {
+            if let Err(misfit) = self.columns[at].push_null() {
+                let error = format!("field \"{}\": {misfit}", self.columns[at].name());
+                self.truncate(self.len);
+                return Err(error);
+            }
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// A row that nobody reads: NULLs, and zeros where a column is NOT NULL.
+    pub fn push_blanks(&mut self) {
+        self.columns.iter_mut().for_each(Column::push_blank);
+        self.len += 1;
+    }
+
+    /// Forgets all rows from `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.len = rows;
+        self.weights.truncate(rows);
+        self.columns.iter_mut().for_each(|column| column.truncate(rows));
+    }
+
+    /// What was decoded, with the weight of each row where the format is a changelog; nothing is
+    /// left.
+    pub fn finish(&mut self) -> Result<(Vec<ArrayRef>, Option<Int64Array>)> {
+        let weights = std::mem::take(&mut self.weights);
+        let weights = (!weights.is_empty()).then(|| Int64Array::from(weights));
+        self.len = 0;
+        let columns = self.columns.iter_mut().map(Column::finish).collect::<Result<_>>()?;
+        Ok((columns, weights))
+    }
+}
