@@ -119,7 +119,7 @@ fn nexmark(settings: &Settings, events: u64) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     for from in (0..events).step_by(NEXMARK_ROWS as usize) {
         let rows = nexmark::rows(settings, from..events.min(from + NEXMARK_ROWS))?;
-        for line in encoder.encode(rows.columns())?.rows() {
+        for line in encoder.encode(rows.columns(), None)?.rows() {
             if out.write_all(line).and_then(|()| out.write_all(b"\n")).is_err() {
                 return Ok(());
             }
