@@ -50,22 +50,31 @@ impl Operator for Calc {
 
 /// The rows of `batch` for which `filter` is true.
 fn kept(filter: &dyn Evaluate, batch: Batch, out: &mut Output) -> Result<Batch> {
+    let mask = mask(filter, batch.rows(), out)?;
+    match mask.true_count() == batch.num_rows() {
+        true => Ok(batch),
+        false => batch.filter(&mask),
+    }
+}
+
+/// For each row whether `filter` is true. A row for which it has no value is rejected.
+pub(crate) fn mask(
+    filter: &dyn Evaluate,
+    rows: &RecordBatch,
+    out: &mut Output,
+) -> Result<BooleanArray> {
     let mut masks = vec![];
     let mut rejected = vec![];
-    halves(filter, batch.rows(), 0, &mut masks, &mut rejected)?;
-    let mask = match masks.as_slice() {
-        [] => return Ok(batch),
+    halves(filter, rows, 0, &mut masks, &mut rejected)?;
+    out.reject(rows, rejected)?;
+    Ok(match masks.as_slice() {
+        [] => BooleanArray::from(Vec::<bool>::new()),
         [mask] => mask.clone(),
         masks => {
             let parts: Vec<&dyn Array> = masks.iter().map(|mask| mask as &dyn Array).collect();
             concat(&parts)?.as_boolean().clone()
         }
-    };
-    out.reject(batch.rows(), rejected)?;
-    match mask.true_count() == batch.num_rows() {
-        true => Ok(batch),
-        false => batch.filter(&mask),
-    }
+    })
 }
 
 /// Evaluates `filter`; where a row fails, in halves, so that the row fails alone.

@@ -8,7 +8,7 @@ use datafusion_expr::LogicalPlan;
 use nowcast_engine::{Connectors, Graph, ModelProvider, TableDefinition};
 use sqlparser::ast::Query;
 
-use crate::build::{GraphBuilder, Lowering, NodeNote};
+use crate::build::{GraphBuilder, Lowering, NodeNote, state_ttl_ms};
 use crate::catalog::{Catalog, Relation, View};
 use crate::context::Context;
 use crate::error::{SqlError, SqlResult};
@@ -77,7 +77,8 @@ impl Planner {
             Relation::Table(table) => Some(table.definition.clone()),
             Relation::View(_) => None,
         });
-        let (graph, notes) = run.graph.finish();
+        let (graph, notes, warnings) = run.graph.finish();
+        run.warnings.extend(warnings);
         Ok(Job {
             graph,
             notes,
@@ -215,8 +216,9 @@ impl Planner {
             .sink(&definition)
             .map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
         let scope = graph.free_name(&target.value);
-        let mut lowering =
-            Lowering::new(graph, self.connectors.as_ref(), &self.catalog, *extent, &scope);
+        let ttl_ms = state_ttl_ms(&self.settings)?;
+        let connectors = self.connectors.as_ref();
+        let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
         let rows = lowering.lower(&plan)?;
         lowering.sink(rows, &definition, sink)
     }
@@ -236,12 +238,13 @@ impl Planner {
                     &self.catalog,
                     *extent,
                     "query",
+                    state_ttl_ms(&self.settings)?,
                 )
                 .lower(&plan)?;
             }
             _ => return Err(SqlError::new(extent.start, "EXPLAIN is for queries")),
         }
-        let (graph, notes) = graph.finish();
+        let (graph, notes, _) = graph.finish();
         Ok(explain::text(&graph, &notes))
     }
 

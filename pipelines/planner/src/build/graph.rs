@@ -28,6 +28,7 @@ pub struct GraphBuilder {
     names: BTreeSet<String>,
     /// Scans of tables that several statements read.
     scans: BTreeMap<String, Lowered>,
+    warnings: Vec<String>,
 }
 
 impl GraphBuilder {
@@ -70,7 +71,15 @@ impl GraphBuilder {
         self.scans.clear();
     }
 
-    pub fn finish(self) -> (Graph, Vec<NodeNote>) {
-        (self.graph, self.notes)
+    /// Tells the user what the job may run into.
+    pub fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// The graph, its notes and the warnings.
+    pub fn finish(self) -> (Graph, Vec<NodeNote>, Vec<String>) {
+        (self.graph, self.notes, self.warnings)
     }
 }

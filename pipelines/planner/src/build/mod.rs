@@ -3,8 +3,10 @@
 mod aggregate;
 mod columns;
 mod graph;
+mod join;
 mod over;
 mod source;
+mod state;
 mod top_n;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::translate::Extent;
 use crate::types::WINDOW_BOUND;
 
 pub use graph::{GraphBuilder, NodeNote};
+pub use state::state_ttl_ms;
 
 /// The rows of a lowered plan: a node of the graph, and what its columns mean.
 #[derive(Clone)]
@@ -55,6 +58,7 @@ pub struct Lowering<'a> {
     extent: Extent<'a>,
     /// In front of the names of this statement's operators.
     scope: &'a str,
+    state_ttl_ms: Option<i64>,
 }
 
 impl<'a> Lowering<'a> {
@@ -64,8 +68,9 @@ impl<'a> Lowering<'a> {
         catalog: &'a Catalog,
         extent: Extent<'a>,
         scope: &'a str,
+        state_ttl_ms: Option<i64>,
     ) -> Self {
-        Self { graph, connectors, catalog, extent, scope }
+        Self { graph, connectors, catalog, extent, scope, state_ttl_ms }
     }
 
     pub fn lower(&mut self, plan: &LogicalPlan) -> SqlResult<Lowered> {
@@ -93,6 +98,7 @@ impl<'a> Lowering<'a> {
             }
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.over(window),
+            LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(union) => self.union(&union.inputs),
             other => Err(self.unsupported(other)),
         }
@@ -299,11 +305,6 @@ impl<'a> Lowering<'a> {
 
     fn unsupported(&self, plan: &LogicalPlan) -> SqlError {
         let (words, message, hint): (&[&str], _, _) = match plan {
-            LogicalPlan::Join(_) => (
-                &["JOIN"],
-                "joins are not supported yet",
-                "put the columns into one table, or aggregate each side over windows",
-            ),
             LogicalPlan::Sort(_) => (
                 &["ORDER"],
                 "ORDER BY on a stream is not supported yet",
