@@ -22,10 +22,10 @@ use super::text::{write_date, write_decimal, write_decimal_as_java, write_time, 
 /// A column ready to be read cell by cell.
 pub struct Cells<'a> {
     nulls: Option<&'a NullBuffer>,
-    kind: Kind<'a>,
+    pub(super) kind: Kind<'a>,
 }
 
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     Null,
     Bool(&'a BooleanBuffer),
     I8(&'a [i8]),
@@ -48,6 +48,7 @@ enum Kind<'a> {
     Time64(&'a [i64], TimeUnit),
     Timestamp(&'a [i64], TimeUnit, bool),
     List(&'a OffsetBuffer<i32>, Box<Cells<'a>>),
+    /// With the names as [`json_name`] makes them.
     Struct(Vec<(String, Cells<'a>)>),
     Map(&'a OffsetBuffer<i32>, Box<Cells<'a>>, Box<Cells<'a>>),
 }
@@ -236,7 +237,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn text(&self, row: usize) -> &'a str {
+    pub(super) fn text(&self, row: usize) -> &'a str {
         match &self.kind {
             Kind::Text(values) => values.value(row),
             Kind::LargeText(values) => values.value(row),
@@ -329,7 +330,7 @@ pub(super) fn json_name(name: &str) -> String {
     String::from_utf8(out).expect("a JSON string is UTF-8")
 }
 
-fn range(offsets: &OffsetBuffer<i32>, row: usize) -> std::ops::Range<usize> {
+pub(super) fn range(offsets: &OffsetBuffer<i32>, row: usize) -> std::ops::Range<usize> {
     offsets[row] as usize..offsets[row + 1] as usize
 }
 

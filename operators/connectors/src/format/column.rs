@@ -286,6 +286,50 @@ impl Column {
         self.pushed(fits, millis)
     }
 
+    /// Days since the epoch, for DATE.
+    pub(super) fn push_days(&mut self, days: i32) -> Result<(), Misfit> {
+        let fits = match &mut self.values {
+            Values::Date(values) => push_ok::<_, ()>(values, Ok(days)),
+            _ => false,
+        };
+        self.pushed(fits, "a date")
+    }
+
+    /// A time of day, for TIME.
+    pub(super) fn push_time(&mut self, value: i64, unit: TimeUnit) -> Result<(), Misfit> {
+        let nanos = value * (1_000_000_000 / per_second(unit));
+        let fits = match &mut self.values {
+            Values::Time32(values, unit) => push_ok(values, to_unit(nanos, *unit).try_into()),
+            Values::Time64(values, unit) => push_ok::<_, ()>(values, Ok(to_unit(nanos, *unit))),
+            _ => false,
+        };
+        self.pushed(fits, "a time")
+    }
+
+    /// A time since the epoch, for timestamps; what is finer than the column's unit is cut off.
+    pub(super) fn push_timestamp(&mut self, value: i64, unit: TimeUnit) -> Result<(), Misfit> {
+        let fits = match &mut self.values {
+            Values::Timestamp(values, to, _) => {
+                let wide = i128::from(value) * i128::from(per_second(*to));
+                push_ok(values, wide.div_euclid(per_second(unit).into()).try_into())
+            }
+            _ => false,
+        };
+        self.pushed(fits, "a timestamp")
+    }
+
+    /// A decimal of the column's scale, without the point.
+    pub(super) fn push_unscaled(&mut self, value: i128) -> Result<(), Misfit> {
+        let fits = match &mut self.values {
+            Values::Decimal(values, precision, _) => {
+                let limit = 10_u128.pow(u32::from(*precision));
+                push_ok(values, (value.unsigned_abs() < limit).then_some(value).ok_or(()))
+            }
+            _ => false,
+        };
+        self.pushed(fits, "a decimal")
+    }
+
     /// Bytes as they are: for BYTES and, where they are UTF-8, STRING.
     pub fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Misfit> {
         match &mut self.values {

@@ -1,5 +1,8 @@
 //! Formats: messages to columns and rows to messages. One file a format.
 
+mod avro;
+mod avro_confluent;
+mod avro_value;
 mod canal_json;
 mod cells;
 mod changelog_json;
@@ -11,8 +14,11 @@ mod json_encode;
 mod maxwell_json;
 mod raw;
 mod rows;
+mod schema_registry;
 mod text;
 
+#[cfg(test)]
+mod avro_tests;
 #[cfg(test)]
 mod changelog_tests;
 #[cfg(test)]
@@ -22,6 +28,8 @@ use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
 use nowcast_engine::{ChangelogMode, Error, Result};
 
+pub use self::avro::AvroOptions;
+pub use self::avro_confluent::ConfluentOptions;
 pub use self::cells::Cells;
 pub use self::changelog_json::ChangelogOptions;
 pub use self::column::{Column, Misfit};
@@ -48,6 +56,11 @@ pub trait Decoder: Send {
 
 /// Turns rows into messages.
 pub trait Encoder: Send + Sync {
+    /// Asks the outside for what encoding needs, before the first row. It blocks.
+    fn connect(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// One message a row; the columns come in the order of the fields. Of a format that is a
     /// changelog, a row of negative weight is a delete; others are never given one.
     fn encode(&self, columns: &[ArrayRef], weights: Option<&Int64Array>) -> Result<Encoded>;
@@ -75,13 +88,16 @@ impl Encoded {
 }
 
 /// The names of [`Format`]s.
-const FORMATS: [&str; 6] = ["json", "csv", "raw", "debezium-json", "canal-json", "maxwell-json"];
+const FORMATS: [&str; 8] =
+    ["json", "csv", "raw", "debezium-json", "canal-json", "maxwell-json", "avro", "avro-confluent"];
 
 /// A format with its options.
 #[derive(Debug, Clone)]
 pub enum Format {
     Json(JsonOptions),
     Changelog(ChangelogOptions),
+    Avro(AvroOptions),
+    AvroConfluent(ConfluentOptions),
     Csv(CsvOptions),
     Raw(RawOptions),
 }
@@ -95,6 +111,11 @@ impl Format {
             "debezium-json" | "canal-json" | "maxwell-json" => {
                 Ok(Self::Changelog(ChangelogOptions::read(options, name, prefix)?))
             }
+            "avro" => Ok(Self::Avro(AvroOptions::read(options, &format!("{prefix}avro."))?)),
+            "avro-confluent" => {
+                let prefix = format!("{prefix}avro-confluent.");
+                Ok(Self::AvroConfluent(ConfluentOptions::read(options, &prefix)?))
+            }
             "csv" => Ok(Self::Csv(CsvOptions::read(options, prefix)?)),
             "raw" => Ok(Self::Raw(RawOptions::read(options, prefix)?)),
             other => Err(options.refuse(key, other, &format!("one of {}", FORMATS.join(", ")))),
@@ -105,7 +126,7 @@ impl Format {
     pub fn changelog_mode(&self) -> ChangelogMode {
         match self {
             Self::Changelog(_) => ChangelogMode::Retract,
-            Self::Json(_) | Self::Csv(_) | Self::Raw(_) => ChangelogMode::Append,
+            _ => ChangelogMode::Append,
         }
     }
 
@@ -114,6 +135,10 @@ impl Format {
             Self::Json(options) => Box::new(json_decode::JsonDecoder::new(fields, options)?),
             Self::Changelog(options) => {
                 Box::new(changelog_json::ChangelogDecoder::new(fields, options)?)
+            }
+            Self::Avro(options) => Box::new(avro::AvroDecoder::new(fields, options)?),
+            Self::AvroConfluent(options) => {
+                Box::new(avro_confluent::ConfluentDecoder::new(fields, options)?)
             }
             Self::Csv(options) => Box::new(csv::CsvDecoder::new(fields, options)?),
             Self::Raw(options) => Box::new(raw::RawDecoder::new(fields, options)?),
@@ -125,6 +150,10 @@ impl Format {
             Self::Json(options) => Box::new(json_encode::JsonEncoder::new(fields, options)),
             Self::Changelog(options) => {
                 Box::new(changelog_json::ChangelogEncoder::new(fields, options)?)
+            }
+            Self::Avro(options) => Box::new(avro::AvroEncoder::new(fields, options)?),
+            Self::AvroConfluent(options) => {
+                Box::new(avro_confluent::ConfluentEncoder::new(fields, options)?)
             }
             Self::Csv(options) => Box::new(csv::CsvEncoder::new(fields, options)),
             Self::Raw(options) => Box::new(raw::RawEncoder::new(fields, options)?),

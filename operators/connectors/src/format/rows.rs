@@ -2,7 +2,7 @@
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
-use nowcast_engine::Result;
+use nowcast_engine::{Error, Result};
 
 use super::column::{Column, Misfit};
 
@@ -13,6 +13,8 @@ pub struct DecodedRows {
     pub(super) len: usize,
     /// As many as rows where the format is a changelog, else none.
     weights: Vec<i64>,
+    /// Why decoding cannot go on: nothing may be handed over any more.
+    fault: Option<Error>,
 }
 
 impl DecodedRows {
@@ -20,11 +22,17 @@ impl DecodedRows {
     /// For a field of a type that no format carries.
     pub fn new(fields: &[FieldRef]) -> Result<Self> {
         let columns = fields.iter().map(Column::new).collect::<Result<_>>()?;
-        Ok(Self { columns, len: 0, weights: vec![] })
+        Ok(Self { columns, len: 0, weights: vec![], fault: None })
     }
 
     pub fn num_rows(&self) -> usize {
         self.len
+    }
+
+    /// Ends decoding: no message is at fault, but what is needed to read it is not there. The next
+    /// [`DecodedRows::finish`] fails, so that the messages are read again later.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.fault.get_or_insert(error);
     }
 
     /// Gives the rows that have none yet their weight.
@@ -63,7 +71,13 @@ impl DecodedRows {
 
     /// What was decoded, with the weight of each row where the format is a changelog; nothing is
     /// left.
+    ///
+    /// # Errors
+    /// Where what decoding needs could not be reached.
     pub fn finish(&mut self) -> Result<(Vec<ArrayRef>, Option<Int64Array>)> {
+        if let Some(error) = self.fault.take() {
+            return Err(error);
+        }
         let weights = std::mem::take(&mut self.weights);
         let weights = (!weights.is_empty()).then(|| Int64Array::from(weights));
         self.len = 0;

@@ -16,7 +16,7 @@ pub fn field(name: &str, ty: DataType) -> FieldRef {
     Arc::new(Field::new(name, ty, true))
 }
 
-fn required(name: &str, ty: DataType) -> FieldRef {
+pub fn required(name: &str, ty: DataType) -> FieldRef {
     Arc::new(Field::new(name, ty, false))
 }
 
@@ -41,15 +41,15 @@ fn json() -> Format {
     format(&[("format", "json")])
 }
 
-fn list(item: DataType) -> DataType {
+pub fn list(item: DataType) -> DataType {
     DataType::List(field("item", item))
 }
 
-fn row(fields: &[FieldRef]) -> DataType {
+pub fn row(fields: &[FieldRef]) -> DataType {
     DataType::Struct(fields.iter().cloned().collect::<Fields>())
 }
 
-fn map(value: DataType) -> DataType {
+pub fn map(value: DataType) -> DataType {
     let pair = row(&[required("key", DataType::Utf8), field("value", value)]);
     DataType::Map(required("entries", pair), false)
 }

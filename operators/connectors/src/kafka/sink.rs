@@ -97,22 +97,28 @@ impl SinkFactory for KafkaSinkFactory {
             ],
         );
         let options = Arc::clone(&self.options);
+        let key = options.key.as_ref();
+        let mut key = key.map(|key| encoder(&self.table, key)).transpose()?;
+        let mut value = encoder(&self.table, &options.value)?;
         let connected = tokio::task::spawn_blocking(move || {
+            let failed = |error: Error| error.context(format!("table \"{}\"", options.table));
+            for encoder in key.iter_mut().chain([&mut value]) {
+                encoder.connect().map_err(failed)?;
+            }
             let producer: ThreadedProducer<Watch> = config
                 .create_with_context(Watch::default())
                 .map_err(|error| refused(&options, error))?;
             // The producer's own thread serves it.
             let partitions = partitions(producer.client(), &options, &|| {})?;
-            Ok::<_, Error>((producer, partitions))
+            Ok::<_, Error>((producer, partitions, key, value))
         });
         let connected = connected.await;
-        let (producer, mut partitions) =
+        let (producer, mut partitions, key, value) =
             connected.map_err(|error| Error::bug(format!("a task died: {error}")))??;
         let (_, partitions) = partitions.pop().ok_or_else(|| Error::bug("no topic"))?;
-        let key = self.options.key.as_ref();
         Ok(Box::new(KafkaSink {
-            value: encoder(&self.table, &self.options.value)?,
-            key: key.map(|key| encoder(&self.table, key)).transpose()?,
+            value,
+            key,
             table: self.table.clone(),
             options: Arc::clone(&self.options),
             writable: self.writable,

@@ -1,0 +1,155 @@
+//! `avro-confluent`: a zero byte, the id of the writer's schema in a registry, and an Avro record.
+
+use std::sync::Arc;
+
+use apache_avro::Schema;
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::FieldRef;
+use nowcast_engine::{Error, Result};
+
+use super::avro::{decode, encode, schema_of};
+use super::schema_registry::{Auth, SchemaRegistry};
+use super::{DecodedRows, Decoder, Encoded, Encoder, Misfit};
+use crate::options::Options;
+
+/// `avro-confluent.*`, as in Flink, without TLS.
+#[derive(Debug, Clone)]
+pub struct ConfluentOptions {
+    url: String,
+    subject: Option<String>,
+    schema: Option<Schema>,
+    legacy_timestamps: bool,
+    auth: Option<Auth>,
+    subject_key: String,
+}
+
+impl ConfluentOptions {
+    /// Under `prefix` (`value.avro-confluent.`).
+    pub fn read(options: &Options<'_>, prefix: &str) -> Result<Self> {
+        let key = |name: &str| format!("{prefix}{name}");
+        let url = options.required(&key("url"))?;
+        if !url.starts_with("http://") {
+            return Err(options.refuse(&key("url"), url, "http://host:port"));
+        }
+        let schema = match options.text(&key("schema")) {
+            Some(text) => Some(Schema::parse_str(text).map_err(|error| {
+                options.refuse(&key("schema"), text, &format!("an avro schema ({error})"))
+            })?),
+            None => None,
+        };
+        Ok(Self {
+            url: url.to_owned(),
+            subject: options.text(&key("subject")).map(str::to_owned),
+            schema,
+            legacy_timestamps: options.flag(&key("timestamp_mapping.legacy"), true)?,
+            auth: auth(options, prefix)?,
+            subject_key: key("subject"),
+        })
+    }
+
+    fn registry(&self) -> SchemaRegistry {
+        SchemaRegistry::new(&self.url, self.auth.as_ref())
+    }
+
+    fn schema(&self, fields: &[FieldRef]) -> Result<Schema> {
+        match &self.schema {
+            Some(schema) => Ok(schema.clone()),
+            None => schema_of(fields, self.legacy_timestamps),
+        }
+    }
+}
+
+fn auth(options: &Options<'_>, prefix: &str) -> Result<Option<Auth>> {
+    let key = |name: &str| format!("{prefix}{name}");
+    options.choice(&key("basic-auth.credentials-source"), &[("USER_INFO", ())])?;
+    options.choice(&key("bearer-auth.credentials-source"), &[("STATIC_TOKEN", ())])?;
+    let (user, token) = (key("basic-auth.user-info"), key("bearer-auth.token"));
+    match (options.text(&user), options.text(&token)) {
+        (Some(pair), None) if pair.contains(':') => Ok(Some(Auth::Basic(pair.to_owned()))),
+        (Some(_), None) => Err(options.refuse(&user, "…", "user:password")),
+        (None, Some(token)) => Ok(Some(Auth::Bearer(token.to_owned()))),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(options.refuse(&token, "…", "given without basic-auth")),
+    }
+}
+
+/// Asks for each writer's schema once; fields are matched by name, as Avro resolves them.
+pub struct ConfluentDecoder {
+    registry: SchemaRegistry,
+    /// The table's schema.
+    reader: Schema,
+    last: Option<(u32, Arc<Schema>)>,
+    rows: DecodedRows,
+}
+
+impl ConfluentDecoder {
+    pub fn new(fields: &[FieldRef], options: &ConfluentOptions) -> Result<Self> {
+        let reader = options.schema(fields)?;
+        let rows = DecodedRows::new(fields)?;
+        Ok(Self { registry: options.registry(), reader, last: None, rows })
+    }
+}
+
+impl Decoder for ConfluentDecoder {
+    fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit> {
+        let Some((0, rest)) = message.split_first().map(|(magic, rest)| (*magic, rest)) else {
+            return Err("no zero byte in front: not in Confluent's format".into());
+        };
+        let Some((id, record)) = rest.split_first_chunk::<4>() else {
+            return Err("shorter than a schema's id".into());
+        };
+        let id = u32::from_be_bytes(*id);
+        let writer = match &self.last {
+            Some((last, schema)) if *last == id => Arc::clone(schema),
+            _ => match self.registry.schema(id) {
+                Ok(Some(schema)) => schema,
+                Ok(None) => return Err(format!("the registry has no schema {id}")),
+                Err(error) => {
+                    self.rows.fail(error);
+                    return Ok(0);
+                }
+            },
+        };
+        decode(record, &writer, &self.reader, &mut self.rows)?;
+        self.last = Some((id, writer));
+        Ok(1)
+    }
+
+    fn rows(&mut self) -> &mut DecodedRows {
+        &mut self.rows
+    }
+}
+
+/// Registers the table's schema under the subject before the first row.
+pub struct ConfluentEncoder {
+    registry: SchemaRegistry,
+    subject: String,
+    schema: Schema,
+    /// The zero byte and the schema's id, once it is registered.
+    head: Option<[u8; 5]>,
+}
+
+impl ConfluentEncoder {
+    pub fn new(fields: &[FieldRef], options: &ConfluentOptions) -> Result<Self> {
+        let subject = options.subject.clone();
+        let subject = subject.ok_or_else(|| {
+            Error::user(format!("option \"{}\" is missing: a sink needs it", options.subject_key))
+        })?;
+        let schema = options.schema(fields)?;
+        Ok(Self { registry: options.registry(), subject, schema, head: None })
+    }
+}
+
+impl Encoder for ConfluentEncoder {
+    fn connect(&mut self) -> Result<()> {
+        let text = serde_json::to_string(&self.schema).map_err(Error::bug)?;
+        let [a, b, c, d] = self.registry.register(&self.subject, &text)?.to_be_bytes();
+        self.head = Some([0, a, b, c, d]);
+        Ok(())
+    }
+
+    fn encode(&self, columns: &[ArrayRef], _: Option<&Int64Array>) -> Result<Encoded> {
+        let head = self.head.ok_or_else(|| Error::bug("rows came before the schema's id"))?;
+        encode(&self.schema, &head, columns)
+    }
+}

@@ -1,0 +1,237 @@
+//! Rows as Avro and back, alone and with a registry that speaks Confluent's REST paths.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use apache_avro::Schema;
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+
+use super::avro::schema_of;
+use super::tests::{field, format, list, map, required, row};
+use super::*;
+
+fn every_type() -> Vec<FieldRef> {
+    vec![
+        required("id", DataType::Int64),
+        field("flag", DataType::Boolean),
+        field("tiny", DataType::Int8),
+        field("small", DataType::Int16),
+        field("int", DataType::Int32),
+        field("float", DataType::Float32),
+        field("double", DataType::Float64),
+        field("price", DataType::Decimal128(10, 2)),
+        field("text", DataType::Utf8),
+        field("bytes", DataType::Binary),
+        field("day", DataType::Date32),
+        field("time", DataType::Time32(TimeUnit::Millisecond)),
+        field("at", DataType::Timestamp(TimeUnit::Millisecond, None)),
+        field("list", list(DataType::Int32)),
+        field("map", map(DataType::Float64)),
+        field("row", row(&[field("a", DataType::Int64), field("b", DataType::Utf8)])),
+    ]
+}
+
+fn columns() -> Vec<ArrayRef> {
+    let mut json = format(&[("format", "json")]).decoder(&every_type()).unwrap();
+    for message in [
+        r#"{"id":1,"flag":true,"tiny":-1,"small":2,"int":3,"float":1.5,"double":-2.5,"price":-12.34,"text":"ä","bytes":"AQI=","day":"1969-12-31","time":"01:02:03.004","at":"2024-01-31 00:00:00.123","list":[1,null],"map":{"k":1.5},"row":{"a":7,"b":null}}"#,
+        r#"{"id":2}"#,
+    ] {
+        json.decode(message.as_bytes()).unwrap();
+    }
+    json.rows().finish().unwrap().0
+}
+
+fn schema(fields: &[FieldRef], legacy: bool) -> serde_json::Value {
+    serde_json::to_value(schema_of(fields, legacy).unwrap()).unwrap()
+}
+
+#[test]
+fn rows_survive_avro_and_its_own_crate_reads_them() {
+    let avro = format(&[("format", "avro")]);
+    let (fields, columns) = (every_type(), columns());
+    let encoded = avro.encoder(&fields).unwrap().encode(&columns, None).unwrap();
+    let mut decoder = avro.decoder(&fields).unwrap();
+    for message in encoded.rows() {
+        assert_eq!(decoder.decode(message).unwrap(), 1);
+    }
+    let cut = decoder.decode(&encoded.rows().next().unwrap()[..2]).unwrap_err();
+    assert!(cut.starts_with("malformed avro: "), "{cut}");
+    let error = decoder.decode(&[encoded.rows().next().unwrap(), &[0]].concat()).unwrap_err();
+    assert_eq!(error, "malformed avro: 1 bytes behind the record");
+    assert_eq!(decoder.rows().finish().unwrap().0, columns);
+    // long 1; the union's second branch, true; -1; …
+    assert_eq!(encoded.rows().next().unwrap()[..5], [2, 2, 1, 2, 1]);
+}
+
+/// As Flink's `AvroSchemaConverter` derives it.
+#[test]
+fn the_derived_schema_is_flinks() {
+    let nested =
+        [field("r", row(&[required("n", DataType::Int32)])), required("t", DataType::Utf8)];
+    let read = schema(&nested, true);
+    assert_eq!(read["name"], "record");
+    assert_eq!(read["namespace"], "org.apache.flink.avro.generated");
+    assert_eq!(read["fields"][0]["type"][0], "null");
+    assert_eq!(read["fields"][0]["default"], serde_json::Value::Null);
+    assert_eq!(read["fields"][0]["type"][1]["name"], "record_r");
+    assert_eq!(read["fields"][1]["type"], "string");
+    let micros = |zone: Option<&str>| {
+        [required("t", DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into)))]
+    };
+    assert!(schema_of(&micros(None), true).unwrap_err().to_string().contains("TIMESTAMP(6)"));
+    assert!(schema_of(&micros(Some("UTC")), true).is_err());
+    let logical = |read: serde_json::Value| read["fields"][0]["type"]["logicalType"].clone();
+    assert_eq!(logical(schema(&micros(None), false)), "local-timestamp-micros");
+    assert_eq!(logical(schema(&micros(Some("UTC")), false)), "timestamp-micros");
+}
+
+/// A registry of the paths that a client needs, and what it was asked.
+struct Registry {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Registry {
+    /// Answers `GET /schemas/ids/7` with `schema` and any registration with the id 7.
+    fn start(schema: &str, authorization: Option<&'static str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(vec![]));
+        let (log, schema) = (Arc::clone(&asked), schema.to_owned());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                serve(stream.unwrap(), &schema, authorization, &log);
+            }
+        });
+        Self { address, asked }
+    }
+}
+
+fn serve(
+    mut stream: TcpStream,
+    schema: &str,
+    authorization: Option<&str>,
+    log: &Mutex<Vec<String>>,
+) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut head, mut length, mut authorized) = (String::new(), 0, authorization.is_none());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 {
+            return;
+        }
+        if head.is_empty() {
+            head.clone_from(&line);
+        }
+        let (name, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap(),
+            "authorization" => authorized = authorization == Some(value),
+            "" => break,
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let asked = format!("{} {}", head.trim(), String::from_utf8(body).unwrap());
+    log.lock().unwrap().push(asked.trim().to_owned());
+    let (status, body) = match head.trim() {
+        _ if !authorized => {
+            ("401 Unauthorized", r#"{"error_code":401,"message":"who?"}"#.to_owned())
+        }
+        "GET /schemas/ids/7 HTTP/1.1" => {
+            ("200 OK", serde_json::json!({"schema": schema}).to_string())
+        }
+        "POST /subjects/clicks-value/versions HTTP/1.1" => ("200 OK", r#"{"id":7}"#.to_owned()),
+        _ => ("404 Not Found", r#"{"error_code":40403,"message":"Schema not found"}"#.to_owned()),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+}
+
+fn confluent(url: &str, more: &[(&str, &str)]) -> Format {
+    let options = [("format", "avro-confluent"), ("avro-confluent.url", url)];
+    format(&[&options, more].concat())
+}
+
+#[test]
+fn messages_name_the_schema_that_they_were_written_with() {
+    // Another order, another width, and a field that the table does not have.
+    let writer = r#"{"type":"record","name":"Click","fields":[
+        {"name":"extra","type":"string"},{"name":"name","type":["null","string"]},
+        {"name":"id","type":"int"}]}"#;
+    let registry = Registry::start(writer, None);
+    let fields =
+        [field("id", DataType::Int64), field("name", DataType::Utf8), field("new", DataType::Utf8)];
+    let mut decoder = confluent(&registry.address, &[]).decoder(&fields).unwrap();
+    let message = |id: i32, name: &str| {
+        let record = Value::Record(vec![
+            ("extra".into(), Value::String("x".into())),
+            ("name".into(), Value::Union(1, Box::new(Value::String(name.into())))),
+            ("id".into(), Value::Int(id)),
+        ]);
+        let schema = Schema::parse_str(writer).unwrap();
+        let datum = GenericDatumWriter::builder(&schema).build().unwrap();
+        let datum = datum.write_value_to_vec(record).unwrap();
+        [&[0, 0, 0, 0, 7], datum.as_slice()].concat()
+    };
+    for id in 0..3 {
+        assert_eq!(decoder.decode(&message(id, "a")).unwrap(), 1);
+    }
+    assert_eq!(decoder.decode(&[0, 0, 0, 0, 8, 1]).unwrap_err(), "the registry has no schema 8");
+    assert!(decoder.decode(&[1, 0, 0, 0, 7]).unwrap_err().contains("Confluent"));
+    assert!(decoder.decode(&[0, 0]).unwrap_err().contains("shorter"));
+    assert!(decoder.decode(b"").is_err());
+    let columns = decoder.rows().finish().unwrap().0;
+    assert_eq!(columns[0].as_primitive::<Int64Type>().values(), &[0, 1, 2]);
+    assert_eq!(columns[1].as_string::<i32>().value(2), "a");
+    assert_eq!(columns[2].null_count(), 3);
+    // Each schema is asked for once; ids that are unknown may come to be.
+    let asked = registry.asked.lock().unwrap();
+    assert_eq!(*asked, ["GET /schemas/ids/7 HTTP/1.1", "GET /schemas/ids/8 HTTP/1.1"]);
+}
+
+#[test]
+fn a_sink_registers_its_schema_under_the_subject() {
+    let registry = Registry::start("\"null\"", Some("Basic dTpw"));
+    let fields = [required("id", DataType::Int64)];
+    let columns: [ArrayRef; 1] = [Arc::new(Int64Array::from(vec![3]))];
+    let subject = ("avro-confluent.subject", "clicks-value");
+    let user = ("avro-confluent.basic-auth.user-info", "u:p");
+    let mut encoder = confluent(&registry.address, &[subject, user]).encoder(&fields).unwrap();
+    encoder.connect().unwrap();
+    let encoded = encoder.encode(&columns, None).unwrap();
+    assert_eq!(encoded.rows().next().unwrap(), [0, 0, 0, 0, 7, 6]);
+    let asked = registry.asked.lock().unwrap()[0].clone();
+    let (head, body) = asked.split_once("HTTP/1.1 ").unwrap();
+    assert_eq!(head, "POST /subjects/clicks-value/versions ");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let sent: serde_json::Value = serde_json::from_str(body["schema"].as_str().unwrap()).unwrap();
+    assert_eq!(sent["fields"][0]["type"], "long");
+
+    let mut stranger = confluent(&registry.address, &[subject]).encoder(&fields).unwrap();
+    let error = stranger.connect().unwrap_err();
+    assert!(error.to_string().contains("401 Unauthorized who?"), "{error}");
+    assert_eq!(error.kind(), nowcast_engine::ErrorKind::User);
+    let error = confluent(&registry.address, &[]).encoder(&fields).err().unwrap().to_string();
+    assert_eq!(error, "option \"avro-confluent.subject\" is missing: a sink needs it");
+}
+
+#[test]
+fn a_registry_that_is_away_fails_the_read_and_not_the_message() {
+    let mut decoder =
+        confluent("http://127.0.0.1:1", &[]).decoder(&[field("id", DataType::Int64)]).unwrap();
+    assert_eq!(decoder.decode(&[0, 0, 0, 0, 7, 2, 2]).unwrap(), 0);
+    let error = decoder.rows().finish().unwrap_err();
+    assert_eq!(error.kind(), nowcast_engine::ErrorKind::Outside);
+    assert!(error.to_string().starts_with("schema registry http://127.0.0.1:1/schemas/ids/7: "));
+}
