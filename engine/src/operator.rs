@@ -7,7 +7,7 @@ use crate::aside::{DeadLetter, LateRows};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::evaluate::rejected_rows;
-use crate::time::Time;
+use crate::time::{Millis, Time};
 
 /// Number of a checkpoint, counting from 1.
 pub type Epoch = u64;
@@ -78,6 +78,7 @@ pub struct Output {
     pub(crate) late: Vec<LateRows>,
     pub(crate) rejected: Vec<DeadLetter>,
     pub(crate) requests: Vec<Request>,
+    pub(crate) watermark: Option<Millis>,
 }
 
 impl Output {
@@ -112,6 +113,12 @@ impl Output {
     /// Asks the outside; the answer comes as [`Operator::on_reply`].
     pub fn request(&mut self, request: Request) {
         self.requests.push(request);
+    }
+
+    /// What follows sees event time come to `watermark`: in [`Operator::on_time`] in place of the
+    /// time at hand, for an operator that holds rows back which must not be late then.
+    pub fn advance_to(&mut self, watermark: Millis) {
+        self.watermark = Some(watermark);
     }
 
     /// What was emitted so far, taken out: for tests and for operators inside operators.

@@ -30,7 +30,7 @@ use crate::sink_task::{OpenSink, SinkCommand};
 use crate::source::{Position, Source, SourceEvent};
 use crate::stage::{Inputs, Step};
 use crate::stats::{JobStats, add};
-use crate::time::{TIME_MAX, TIME_MIN, Time};
+use crate::time::{Millis, TIME_MAX, TIME_MIN, Time};
 use crate::watermark::{Progress, Watermarks};
 use crate::world::World;
 
@@ -403,8 +403,8 @@ impl Worker {
 
     fn advance(&mut self, node: NodeId, watermark: i64) -> Result<()> {
         self.wiring.stats.stages[node].set_watermark(self.wiring.index, watermark);
-        self.run(node, |operator, out| operator.on_time(Time::Event(watermark), out))?;
-        self.send(node, Element::Watermark(watermark))
+        let told = self.called(node, |operator, out| operator.on_time(Time::Event(watermark), out));
+        self.send(node, Element::Watermark(told?.unwrap_or(watermark)))
     }
 
     /// Calls an operator and sends on what it emitted; nothing for sources and sinks.
@@ -413,11 +413,23 @@ impl Worker {
         node: NodeId,
         call: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<()>,
     ) -> Result<()> {
-        let Runner::Operator(operator) = &mut self.runners[node] else { return Ok(()) };
+        match self.called(node, call)? {
+            Some(watermark) => self.send(node, Element::Watermark(watermark)),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Worker::run`]; what the operator says of event time is returned.
+    fn called(
+        &mut self,
+        node: NodeId,
+        call: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<()>,
+    ) -> Result<Option<Millis>> {
+        let Runner::Operator(operator) = &mut self.runners[node] else { return Ok(None) };
         let mut out = Output::default();
         let called = call(operator.as_mut(), &mut out);
         called.map_err(|error| error.context(format_args!("operator `{}`", self.names[node])))?;
-        let Output { batches, late, rejected, requests } = out;
+        let Output { batches, late, rejected, requests, watermark } = out;
         self.set_aside(node, rejected);
         for rows in late {
             add(&self.wiring.stats.stages[node].late, rows.rows.num_rows());
@@ -436,7 +448,7 @@ impl Worker {
             add(&self.wiring.stats.stages[node].rows_out, batch.num_rows());
             self.send(node, Element::Rows(batch))?;
         }
-        Ok(())
+        Ok(watermark)
     }
 
     /// Sends an element to all nodes downstream of `node`: rows to their owner, all else to every

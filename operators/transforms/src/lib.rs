@@ -21,7 +21,9 @@ mod window_top_n;
 pub use aggregate::{AggregateCall, AggregateFunction};
 pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
 pub use calc::Calc;
-pub use join::{Join, JoinKind, JoinSpec};
+pub use join::{
+    IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, WindowJoin, WindowJoinSpec,
+};
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use score::{Score, ScoreSpec};
 pub use union::Union;

@@ -1,7 +1,11 @@
 //! Joins: rows of two inputs that belong together.
 
+mod interval;
 mod pairs;
 mod regular;
 mod side;
+mod window;
 
+pub use interval::{IntervalJoin, IntervalJoinSpec, JoinClock};
 pub use regular::{Join, JoinKind, JoinSpec};
+pub use window::{WindowJoin, WindowJoinSpec};

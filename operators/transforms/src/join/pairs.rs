@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatchOptions;
@@ -156,6 +156,10 @@ impl Made {
 }
 
 fn own_columns(batch: &RecordBatch, rows: &[Option<u32>]) -> Result<Vec<ArrayRef>> {
+    if batch.num_rows() == 0 {
+        let nulls = batch.columns().iter();
+        return Ok(nulls.map(|column| new_null_array(column.data_type(), rows.len())).collect());
+    }
     let rows = UInt32Array::from(rows.to_vec());
     batch.columns().iter().map(|column| Ok(take(column, &rows, None)?)).collect()
 }
@@ -165,6 +169,10 @@ fn other_columns(side: &Side, numbers: &[Option<u32>]) -> Result<Vec<ArrayRef>> 
     let columns = side.columns(&held)?;
     if held.len() == numbers.len() {
         return Ok(columns);
+    }
+    if held.is_empty() {
+        let nulls = columns.iter();
+        return Ok(nulls.map(|column| new_null_array(column.data_type(), numbers.len())).collect());
     }
     let mut next = 0;
     let positions = numbers.iter().map(|number| {

@@ -76,6 +76,10 @@ impl Side {
         })
     }
 
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// The key columns of a batch.
     pub fn key_columns(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
         self.keys.iter().map(|key| rows.column(*key).clone()).collect()
@@ -109,6 +113,10 @@ impl Side {
 
     pub fn count(&self, number: u32) -> i64 {
         self.counts[number as usize]
+    }
+
+    pub fn matches(&self, number: u32) -> i64 {
+        self.matches[number as usize]
     }
 
     /// Adds to the matches of a row; those before and after.
@@ -209,9 +217,17 @@ impl Side {
         self.rows.columns(numbers)
     }
 
+    /// The numbers of all rows.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.by_key.iter().flatten().copied()
+    }
+
+    /// Where the columns of the rows begin in [`Side::save`].
+    pub const FIRST_COLUMN: usize = 4;
+
     /// All rows with their counts, matches and times of writing.
     pub fn save(&self, name: &str, join_keys: &Keys) -> Result<Option<StateTable>> {
-        let numbers: Vec<u32> = self.by_key.iter().flatten().copied().collect();
+        let numbers: Vec<u32> = self.numbers().collect();
         let of: Vec<u32> = numbers.iter().map(|number| self.key_of(*number)).collect();
         let side = |values: &[i64]| -> ArrayRef {
             let of_row = numbers.iter().map(|number| values[*number as usize]);
@@ -242,7 +258,7 @@ impl Side {
             arrow::array::RecordBatchOptions::new().with_row_count(Some(table.rows.num_rows()));
         let rows = RecordBatch::try_new_with_options(
             Arc::clone(&self.schema),
-            table.rows.columns()[4..].to_vec(),
+            table.rows.columns()[Self::FIRST_COLUMN..].to_vec(),
             &options,
         )?;
         let keys = join_keys.intern(&self.key_columns(&rows), rows.num_rows())?;

@@ -11,6 +11,8 @@ use nowcast_engine::Route;
 use nowcast_engine::evaluate::{ColumnAt, Projection};
 use nowcast_transforms::{Calc, JoinKind, JoinSpec};
 
+use super::interval_join::take_interval;
+use super::window_join::window_ends;
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
 use crate::error::SqlResult;
@@ -40,8 +42,14 @@ impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join) -> SqlResult<Lowered> {
         let left = self.lower(&join.left)?;
         let right = self.lower(&join.right)?;
-        let parts = self.parts(join, left, right)?;
-        self.regular_join(join, parts)
+        let mut parts = self.parts(join, left, right)?;
+        if let Some(window_ends) = window_ends(&parts) {
+            return self.window_join(join, parts, window_ends);
+        }
+        match take_interval(&mut parts) {
+            Some(interval) => self.interval_join(join, parts, interval),
+            None => self.regular_join(join, parts),
+        }
     }
 
     fn kind(&self, join: &Join) -> SqlResult<JoinKind> {

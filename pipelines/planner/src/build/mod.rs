@@ -3,11 +3,13 @@
 mod aggregate;
 mod columns;
 mod graph;
+mod interval_join;
 mod join;
 mod over;
 mod source;
 mod state;
 mod top_n;
+mod window_join;
 
 use std::sync::Arc;
 
