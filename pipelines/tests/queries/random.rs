@@ -187,7 +187,8 @@ impl Writer {
                 0 => format!(" FILTER (WHERE {})", self.condition(input, "q.")),
                 _ => String::new(),
             };
-            exprs.push(format!("{call}{filter}"));
+            // A sum of DuckDB's is wider.
+            exprs.push(format!("CAST({call}{filter} AS {})", kind.sql()));
             kinds.push(kind);
         }
         let named = exprs.iter().enumerate().map(|(number, expr)| format!("{expr} AS c{number}"));
@@ -220,7 +221,7 @@ impl Writer {
                 match self.one_of(3) {
                     0 => (format!("MIN(q.c{column})"), Kind::Number),
                     1 => (format!("MAX(q.c{column})"), Kind::Number),
-                    _ => (format!("CAST(SUM({distinct}q.c{column}) AS BIGINT)"), Kind::Number),
+                    _ => (format!("SUM({distinct}q.c{column})"), Kind::Number),
                 }
             }
             _ => ("COUNT(*)".to_owned(), Kind::Number),
