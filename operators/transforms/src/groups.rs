@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::{Batch, Error, Output, Result};
 
-use crate::aggregate::{Accumulator, AggregateCall, as_type};
+use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
 use crate::saved::{self, Columns};
 use crate::window::{Span, time_column};
 
@@ -76,7 +76,8 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub fn new(plan: &GroupPlan) -> Result<Self> {
-        let accumulators = plan.calls.iter().map(|call| call.accumulator(&plan.input_types));
+        let accumulators =
+            plan.calls.iter().map(|call| call.accumulator(&plan.input_types, Rows::Inserted));
         Ok(Self {
             keys: Keys::new(&plan.key_types())?,
             accumulators: accumulators.collect::<Result<_>>()?,

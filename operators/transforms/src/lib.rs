@@ -7,6 +7,9 @@ mod admission;
 pub mod aggregate;
 mod attached_window_aggregate;
 mod calc;
+mod changes;
+mod expiry;
+mod group_aggregate;
 mod groups;
 mod join;
 mod over;
@@ -18,9 +21,10 @@ mod window_aggregate;
 mod window_assign;
 mod window_top_n;
 
-pub use aggregate::{AggregateCall, AggregateFunction};
+pub use aggregate::{AggregateCall, AggregateFunction, Spread};
 pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
 pub use calc::Calc;
+pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
     IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, WindowJoin, WindowJoinSpec,
 };

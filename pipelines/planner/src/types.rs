@@ -62,7 +62,7 @@ fn time_unit(precision: u8) -> TimeUnit {
     }
 }
 
-fn map_type(key: DataType, value: DataType) -> DataType {
+pub fn map_type(key: DataType, value: DataType) -> DataType {
     let entry = DataType::Struct(Fields::from(vec![
         Field::new("key", key, false),
         Field::new("value", value, true),

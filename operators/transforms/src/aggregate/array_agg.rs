@@ -79,6 +79,11 @@ impl Accumulator for ArrayAgg {
         Ok(Arc::new(ListArray::try_new(self.item.clone(), offsets, items, Some(nulls))?))
     }
 
+    fn clear(&mut self, slot: u32) {
+        let emptied = std::mem::take(&mut self.lists[slot as usize]);
+        self.live -= emptied.len();
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.evaluate(slots)?])
     }

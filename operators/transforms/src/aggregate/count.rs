@@ -49,6 +49,10 @@ impl Accumulator for Count {
         as_type(&self.column(slots), &self.output)
     }
 
+    fn clear(&mut self, slot: u32) {
+        self.counts[slot as usize] = 0;
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)])
     }

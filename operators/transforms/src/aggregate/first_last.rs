@@ -99,6 +99,10 @@ impl Accumulator for FirstLast {
         as_type(&self.column(slots)?, &self.output)
     }
 
+    fn clear(&mut self, slot: u32) {
+        self.places[slot as usize] = Place::NONE;
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)?])
     }

@@ -69,6 +69,10 @@ impl Accumulator for ListAgg {
         as_type(&self.column(slots), &self.output)
     }
 
+    fn clear(&mut self, slot: u32) {
+        self.joined[slot as usize] = None;
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)])
     }

@@ -112,6 +112,10 @@ impl<T: ArrowPrimitiveType> Accumulator for Numbers<T> {
         as_type(&best, &self.types.output)
     }
 
+    fn clear(&mut self, slot: u32) {
+        self.best[slot as usize] = None;
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)])
     }
@@ -175,6 +179,10 @@ impl Accumulator for Texts {
     fn evaluate(&self, slots: &[u32]) -> Result<ArrayRef> {
         let best = as_type(&self.column(slots), &self.types.argument)?;
         as_type(&best, &self.types.output)
+    }
+
+    fn clear(&mut self, slot: u32) {
+        self.best[slot as usize] = None;
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {

@@ -1,15 +1,20 @@
 //! Aggregate functions: state for many groups at once, in vectors by dense slot.
 
 mod array_agg;
+mod arrivals;
 mod avg;
+mod collect;
 mod count;
 mod distinct;
+mod extremes;
 mod first_last;
 mod list_agg;
 mod min_max;
+mod multisets;
 mod sum;
 mod total;
 mod values;
+mod variance;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::NullBuffer;
@@ -18,6 +23,7 @@ use arrow::datatypes::DataType;
 use nowcast_engine::{Error, Result};
 
 pub(crate) use values::{Place, Values};
+pub use variance::Spread;
 
 /// One aggregate of a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +61,10 @@ pub enum AggregateFunction {
     },
     /// Keeps nulls; null where there are no rows.
     ArrayAgg,
+    /// Standard deviation or variance. Of whole numbers cut to whole numbers, as Flink does.
+    Spread(Spread),
+    /// A map from each value to how often it is there; nulls are left out.
+    Collect,
 }
 
 /// State of one aggregate for all groups. A group is a slot, given out by `Keys`; its values live
@@ -76,6 +86,9 @@ pub trait Accumulator: Send {
 
     /// The value of each slot, of the call's output type.
     fn evaluate(&self, slots: &[u32]) -> Result<ArrayRef>;
+
+    /// Empties a slot, for another group.
+    fn clear(&mut self, slot: u32);
 
     /// The state of each slot, one row a slot: what [`Accumulator::merge`] takes. It changes
     /// nothing.
@@ -101,10 +114,23 @@ pub trait Accumulator: Send {
     }
 }
 
+/// What an accumulator must be able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Rows are added alone.
+    Inserted,
+    /// Rows are taken back as well: [`Accumulator::retract`] works.
+    Changing,
+}
+
 impl AggregateCall {
     /// # Errors
     /// Of the user, for arguments the function does not take.
-    pub(crate) fn accumulator(&self, input: &[DataType]) -> Result<Box<dyn Accumulator>> {
+    pub(crate) fn accumulator(
+        &self,
+        input: &[DataType],
+        rows: Rows,
+    ) -> Result<Box<dyn Accumulator>> {
         let types = self.args.iter().map(|arg| {
             let ty = input.get(*arg).cloned();
             ty.ok_or_else(|| Error::bug(format!("{}: no input column {arg}", self.name())))
@@ -115,14 +141,26 @@ impl AggregateCall {
         {
             return Err(Error::user(format!("{}: FILTER is not a boolean", self.name())));
         }
-        let plain = self.plain(&types)?;
-        Ok(match self.distinct && !self.ignores_repeats() {
-            true => Box::new(distinct::Distinct::new(plain, &types)?),
-            false => plain,
-        })
+        let plain = self.plain(&types, rows)?;
+        if !self.distinct || self.ignores_repeats(rows) {
+            return Ok(plain);
+        }
+        let nulls = match self.function {
+            AggregateFunction::ArrayAgg => distinct::Nulls::Kept,
+            _ => distinct::Nulls::LeftOut,
+        };
+        Ok(Box::new(distinct::Distinct::new(plain, &types, nulls)?))
     }
 
-    fn plain(&self, types: &[DataType]) -> Result<Box<dyn Accumulator>> {
+    /// Whether the result depends on which of two changes of a group comes first.
+    pub(crate) fn depends_on_order(&self) -> bool {
+        use AggregateFunction::{ArrayAgg, FirstValue, LastValue, ListAgg};
+        let ordered = matches!(self.function, FirstValue | LastValue | ArrayAgg | ListAgg { .. });
+        self.distinct && ordered
+    }
+
+    fn plain(&self, types: &[DataType], rows: Rows) -> Result<Box<dyn Accumulator>> {
+        use arrivals::Gives;
         let output = &self.output;
         if self.function == AggregateFunction::Count {
             return Ok(Box::new(count::Count::new(output)));
@@ -134,28 +172,44 @@ impl AggregateCall {
                 types.len()
             )));
         };
+        let changing = rows == Rows::Changing;
+        let ordered = |gives| arrivals::arrivals(ty, output, gives);
+        let min_max = |extreme| match changing {
+            true => extremes::extremes(ty, output, extreme),
+            false => Ok(min_max::min_max(ty, output, extreme)),
+        };
+        let first_last = |end| match changing {
+            true => ordered(Gives::One(end)),
+            false => Ok(first_last::first_last(ty, output, end)),
+        };
         let accumulator = match &self.function {
             AggregateFunction::Count => None,
             AggregateFunction::Sum => sum::sum(ty, output),
             AggregateFunction::Avg => avg::avg(ty, output),
-            AggregateFunction::Min => min_max::min_max(ty, output, min_max::Extreme::Min),
-            AggregateFunction::Max => min_max::min_max(ty, output, min_max::Extreme::Max),
-            AggregateFunction::FirstValue => {
-                first_last::first_last(ty, output, first_last::End::First)
-            }
-            AggregateFunction::LastValue => {
-                first_last::first_last(ty, output, first_last::End::Last)
+            AggregateFunction::Min => min_max(min_max::Extreme::Min)?,
+            AggregateFunction::Max => min_max(min_max::Extreme::Max)?,
+            AggregateFunction::FirstValue => first_last(first_last::End::First)?,
+            AggregateFunction::LastValue => first_last(first_last::End::Last)?,
+            AggregateFunction::ListAgg { separator } if changing => {
+                ordered(Gives::Joined(separator.clone()))?
             }
             AggregateFunction::ListAgg { separator } => list_agg::list_agg(ty, output, separator),
+            AggregateFunction::ArrayAgg if changing => ordered(Gives::List)?,
             AggregateFunction::ArrayAgg => array_agg::array_agg(ty, output),
+            AggregateFunction::Spread(spread) => variance::variance(ty, output, *spread),
+            AggregateFunction::Collect => collect::collect(ty, output)?,
         };
         accumulator.ok_or_else(|| Error::user(format!("{} cannot take {ty}", self.name())))
     }
 
     /// Whether a repeated value changes nothing anyway.
-    fn ignores_repeats(&self) -> bool {
+    fn ignores_repeats(&self, rows: Rows) -> bool {
         use AggregateFunction::{FirstValue, Max, Min};
-        matches!(self.function, Min | Max | FirstValue)
+        match self.function {
+            Min | Max => true,
+            FirstValue => rows == Rows::Inserted,
+            _ => false,
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -169,6 +223,11 @@ impl AggregateCall {
             AggregateFunction::LastValue => "LAST_VALUE",
             AggregateFunction::ListAgg { .. } => "LISTAGG",
             AggregateFunction::ArrayAgg => "ARRAY_AGG",
+            AggregateFunction::Spread(Spread { sample: false, root: true }) => "STDDEV_POP",
+            AggregateFunction::Spread(Spread { sample: true, root: true }) => "STDDEV_SAMP",
+            AggregateFunction::Spread(Spread { sample: false, root: false }) => "VAR_POP",
+            AggregateFunction::Spread(Spread { sample: true, root: false }) => "VAR_SAMP",
+            AggregateFunction::Collect => "COLLECT",
         }
     }
 }

@@ -128,6 +128,11 @@ impl<T: Summand> Accumulator for Total<T> {
         (self.finish)(&sums, &counts, &self.types)
     }
 
+    fn clear(&mut self, slot: u32) {
+        self.sums[slot as usize] = T::Native::default();
+        self.counts[slot as usize] = 0;
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         let (sums, counts) = self.gather(slots);
         let sums = PrimitiveArray::<T>::from_iter_values(sums);

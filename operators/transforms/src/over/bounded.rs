@@ -10,7 +10,7 @@ use nowcast_engine::{Error, Millis, Result};
 
 use super::running::{Inputs, of_round, update};
 use super::{Frame, Functions, Ordered};
-use crate::aggregate::{Accumulator, AggregateCall, Place, Values};
+use crate::aggregate::{Accumulator, AggregateCall, Place, Rows, Values};
 
 /// Keeps the rows in the frame of each slot. An aggregate that can take a row out again does so;
 /// the others are computed anew from the frame.
@@ -77,7 +77,7 @@ impl Bounded {
             of.extend(frame.iter().map(|_| nth as u32));
             places.extend(frame.iter().map(|(_, place)| *place));
         }
-        let mut accumulator = call.accumulator(&self.inputs.types)?;
+        let mut accumulator = call.accumulator(&self.inputs.types, Rows::Inserted)?;
         accumulator.resize(slots.len());
         update(call, accumulator.as_mut(), &of, &self.values.gather_all(&places)?)?;
         let all: Vec<u32> = (0..slots.len() as u32).collect();

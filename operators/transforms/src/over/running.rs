@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use nowcast_engine::Result;
 
 use super::{Functions, Ordered};
-use crate::aggregate::{Accumulator, AggregateCall};
+use crate::aggregate::{Accumulator, AggregateCall, Rows};
 
 pub struct Running {
     inputs: Inputs,
@@ -40,7 +40,7 @@ impl Inputs {
     }
 
     pub fn accumulators(&self) -> Result<Vec<Box<dyn Accumulator>>> {
-        self.calls.iter().map(|call| call.accumulator(&self.types)).collect()
+        self.calls.iter().map(|call| call.accumulator(&self.types, Rows::Inserted)).collect()
     }
 
     /// The columns read, of all rows.

@@ -11,7 +11,7 @@ use nowcast_engine::evaluate::{ColumnAt, Projection};
 use nowcast_engine::{Evaluate, Route};
 use nowcast_transforms::{
     AggregateCall, AggregateFunction, AttachedWindowAggregate, AttachedWindowAggregateSpec, Calc,
-    WindowAggregate, WindowAggregateSpec,
+    Spread, WindowAggregate, WindowAggregateSpec,
 };
 
 use super::{Lowered, Lowering, boxed, by};
@@ -140,7 +140,7 @@ impl Lowering<'_> {
         self.ordered(windowed, order, aggregate)
     }
 
-    /// GROUP BY window columns that the rows carry already.
+    /// GROUP BY window columns that the rows carry already, or without any.
     fn attached(&mut self, aggregate: &Aggregate) -> SqlResult<Lowered> {
         let input = self.lower(&aggregate.input)?;
         let below = aggregate.input.schema();
@@ -151,15 +151,12 @@ impl Lowering<'_> {
         let prepared = self.arguments(input, below, None, &wanted)?;
         let role =
             |wanted: Role| places.iter().copied().find(|place| prepared.roles[*place] == wanted);
-        self.inserts_only(&prepared, &["GROUP"], "GROUP BY over a window")?;
         let (Some(window_start), Some(window_end)) =
             (role(Role::WindowStart), role(Role::WindowEnd))
         else {
-            let message = "GROUP BY without a window is not supported yet";
-            return Err(self.extent.error_at(&["GROUP", "COUNT", "SUM"], message).hint(
-                "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY …, window_start, window_end",
-            ));
+            return self.group_aggregate(aggregate, prepared, &places, calls);
         };
+        self.inserts_only(&prepared, &["GROUP"], "GROUP BY over a window")?;
         let is_window = |place: &usize| *place == window_start || *place == window_end;
         let keys: Vec<usize> = places.iter().copied().filter(|place| !is_window(place)).collect();
         let mut fields: Vec<_> =
@@ -208,7 +205,7 @@ impl Lowering<'_> {
     }
 
     /// Columns in the order and with the names of the logical plan.
-    fn ordered(
+    pub(super) fn ordered(
         &mut self,
         windowed: Lowered,
         order: Vec<(usize, Role)>,
@@ -315,6 +312,7 @@ impl Lowering<'_> {
         name: &str,
         mut args: Vec<Expr>,
     ) -> SqlResult<(AggregateFunction, Vec<Expr>)> {
+        let spread = |sample, root| AggregateFunction::Spread(Spread { sample, root });
         let function = match name {
             "count" => {
                 // COUNT(*) counts a constant.
@@ -328,6 +326,11 @@ impl Lowering<'_> {
             "first_value" => AggregateFunction::FirstValue,
             "last_value" => AggregateFunction::LastValue,
             "array_agg" => AggregateFunction::ArrayAgg,
+            "collect" => AggregateFunction::Collect,
+            "stddev_pop" => spread(false, true),
+            "stddev_samp" | "stddev" => spread(true, true),
+            "var_pop" => spread(false, false),
+            "var_samp" | "variance" => spread(true, false),
             "listagg" => {
                 let separator = match args.get(1) {
                     None => ",".to_owned(),

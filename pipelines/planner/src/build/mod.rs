@@ -3,6 +3,7 @@
 mod aggregate;
 mod columns;
 mod graph;
+mod group_aggregate;
 mod interval_join;
 mod join;
 mod over;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_common::DFSchema;
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Distinct, Expr, LogicalPlan};
 use nowcast_engine::evaluate::Projection;
 use nowcast_engine::graph::{OperatorContext, OperatorFactory};
 use nowcast_engine::{
@@ -101,6 +102,7 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.over(window),
             LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             LogicalPlan::Union(union) => self.union(&union.inputs),
             other => Err(self.unsupported(other)),
         }
@@ -316,11 +318,6 @@ impl<'a> Lowering<'a> {
                 &["LIMIT", "FETCH", "OFFSET"],
                 "LIMIT on a stream is not supported yet",
                 "ROW_NUMBER() over a window gives its first rows",
-            ),
-            LogicalPlan::Distinct(_) => (
-                &["DISTINCT"],
-                "SELECT DISTINCT is not supported yet",
-                "GROUP BY the columns, window_start and window_end of a window",
             ),
             LogicalPlan::Values(_) => (
                 &["VALUES"],

@@ -8,7 +8,7 @@ use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
 use super::scalar::{Kind, Takes, coerce};
-use crate::types::{list_of, timestamp_ltz};
+use crate::types::{list_of, map_type, timestamp_ltz};
 
 /// Aggregates that are there besides those of a window's rows.
 pub const FORECAST: &str = "ml_forecast";
@@ -36,6 +36,13 @@ pub fn aggregate_functions() -> Vec<AggregateUDF> {
         Aggregate { name: "last_value", takes: ONE, gives: first },
         Aggregate { name: "listagg", takes: LIST_AGG, gives: first },
         Aggregate { name: "array_agg", takes: ONE, gives: list },
+        Aggregate { name: "collect", takes: ONE, gives: multiset },
+        Aggregate { name: "stddev", takes: NUMBER, gives: average },
+        Aggregate { name: "stddev_pop", takes: NUMBER, gives: average },
+        Aggregate { name: "stddev_samp", takes: NUMBER, gives: average },
+        Aggregate { name: "var_pop", takes: NUMBER, gives: average },
+        Aggregate { name: "var_samp", takes: NUMBER, gives: average },
+        Aggregate { name: "variance", takes: NUMBER, gives: average },
         Aggregate {
             name: FORECAST,
             takes: Takes::Many { kind: Kind::Any, least: 2 },
@@ -81,6 +88,11 @@ fn average(given: &[DataType]) -> DataType {
 
 fn list(given: &[DataType]) -> DataType {
     list_of(given[0].clone())
+}
+
+/// A MULTISET is a map from the element to its count.
+fn multiset(given: &[DataType]) -> DataType {
+    map_type(given[0].clone(), DataType::Int32)
 }
 
 fn forecasts(_: &[DataType]) -> DataType {

@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{
     Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, OrderBy,
-    OrderByKind, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
-    TableVersion, TableWithJoins, visit_expressions,
+    OrderByKind, Query, Select, SetExpr, SetOperator, Spanned, TableFactor, TableVersion,
+    TableWithJoins, visit_expressions,
 };
 use sqlparser::tokenizer::Location;
 
@@ -63,10 +63,7 @@ impl Check<'_> {
         match body {
             SetExpr::Select(select) => self.select(select),
             SetExpr::Query(query) => self.query(query),
-            SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } => {
-                if *set_quantifier != SetQuantifier::All {
-                    return Err(self.at_word("UNION", "UNION without ALL", "UNION ALL is"));
-                }
+            SetExpr::SetOperation { op: SetOperator::Union, left, right, .. } => {
                 self.set_expr(left)?;
                 self.set_expr(right)
             }
@@ -92,12 +89,12 @@ impl Check<'_> {
                 "OPTIONS after a table is",
             ));
         }
-        match &select.distinct {
-            None | Some(Distinct::All) => {}
-            Some(_) => {
-                let instead = "GROUP BY window_start, window_end and the columns is";
-                return Err(refused(at, "SELECT DISTINCT", instead));
-            }
+        if let Some(Distinct::On(_)) = &select.distinct {
+            return Err(refused(
+                at,
+                "SELECT DISTINCT ON",
+                "ROW_NUMBER() … WHERE row_number = 1 is",
+            ));
         }
         let others = [
             (select.top.is_some(), "TOP"),
