@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The one test command: formatting, lints and all tests, against a real Apache Kafka, a real Redis and
-# ONNX Runtime. Run it from any directory, as often as you like.
+# The one test command: formatting, lints and all tests, against a real Apache Kafka, a real Redis, a
+# real PostgreSQL and ONNX Runtime. Run it from any directory, as often as you like.
 #
-# By hand it takes rustup, a C compiler and make. What else tests need it installs: Redis, Java, Maven
-# and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
+# By hand it takes rustup, a C compiler and make. What else tests need it installs: Redis,
+# PostgreSQL, Java, Maven and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
 # requirements-test.txt with pip. All of it but the apt packages lies in ${NOWCAST_CACHE:-~/.cache/nowcast}.
 #
 #   CARGO_TARGET_DIR       where cargo builds (~/.cache/nowcast-target)
@@ -38,6 +38,8 @@ need make "install make (Debian: apt-get install make)"
 
 missing_packages() {
     command -v redis-server >/dev/null && command -v redis-cli >/dev/null || echo redis-server
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+        echo postgresql
     command -v java >/dev/null || echo default-jre-headless
     command -v mvn >/dev/null || echo maven
     command -v python3 >/dev/null || echo python3
@@ -111,15 +113,16 @@ wait_for_installer() {
 start_servers() {
     NOWCAST_KAFKA=$(deploy/kafka-up.sh "$WORK/kafka") || return 1
     NOWCAST_REDIS=$(deploy/redis-up.sh "$WORK/redis") || return 1
+    NOWCAST_POSTGRES=$(deploy/postgres-up.sh "$WORK/postgres") || return 1
     NOWCAST_PYTHON=$(python_env)/bin/python
     NOWCAST_ORT_LIB=$(compgen -G "$(python_env)/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*") ||
         { echo "no libonnxruntime in $(python_env)" >&2; return 1; }
-    export NOWCAST_KAFKA NOWCAST_REDIS NOWCAST_PYTHON NOWCAST_ORT_LIB
+    export NOWCAST_KAFKA NOWCAST_REDIS NOWCAST_POSTGRES NOWCAST_PYTHON NOWCAST_ORT_LIB
     if [[ -z ${NOWCAST_DATA-} && -d $ROOT/../shared/data ]]; then
         NOWCAST_DATA=$(cd "$ROOT/../shared/data" && pwd)
     fi
     [[ -z ${NOWCAST_DATA-} ]] || export NOWCAST_DATA
-    echo "kafka $NOWCAST_KAFKA, $NOWCAST_REDIS, data: ${NOWCAST_DATA:-none}"
+    echo "kafka $NOWCAST_KAFKA, $NOWCAST_REDIS, $NOWCAST_POSTGRES, data: ${NOWCAST_DATA:-none}"
 }
 
 # All tests; on the screen the closing line of each runner, and failures in full.
@@ -182,7 +185,7 @@ step "format" cargo fmt --all --check
 step "clippy" lint
 step "build tests" build_tests
 step "install" wait_for_installer
-step "start kafka and redis" start_servers
+step "start servers" start_servers
 step "tests" run_tests
 
 echo

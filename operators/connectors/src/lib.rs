@@ -6,6 +6,7 @@ mod datagen;
 mod filesystem;
 pub mod format;
 mod handover;
+mod jdbc;
 mod kafka;
 mod nearest;
 pub mod nexmark;

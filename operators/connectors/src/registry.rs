@@ -12,7 +12,7 @@ use nowcast_engine::{
 use crate::nearest::did_you_mean;
 use crate::redis::RedisTable;
 use crate::store::{EmbeddedStore, Store};
-use crate::{blackhole, datagen, filesystem, kafka, nexmark, print};
+use crate::{blackhole, datagen, filesystem, jdbc, kafka, nexmark, print};
 
 /// What connectors find around them in the process.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ struct Connector {
 
 type Make<T> = fn(&TableDefinition, &Environment) -> Result<Arc<T>>;
 
-const CONNECTORS: [Connector; 8] = [
+const CONNECTORS: [Connector; 9] = [
     Connector { name: "blackhole", source: None, sink: Some(blackhole::sink) },
     Connector { name: "datagen", source: Some(datagen::source), sink: None },
     Connector {
@@ -67,6 +67,7 @@ const CONNECTORS: [Connector; 8] = [
         source: Some(filesystem::source),
         sink: Some(filesystem::sink),
     },
+    Connector { name: "jdbc", source: Some(jdbc::source), sink: Some(jdbc::sink) },
     Connector { name: "kafka", source: Some(kafka::source), sink: Some(kafka::sink) },
     Connector { name: "nexmark", source: Some(nexmark::source), sink: None },
     Connector { name: "print", source: None, sink: Some(print::sink) },

@@ -1,5 +1,7 @@
 //! `avro`: rows as Avro binary records, by the schema that Flink derives from the columns.
 
+use std::io::{self, Read};
+
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
@@ -105,19 +107,32 @@ fn type_of(ty: &DataType, name: &str, legacy: bool) -> Result<serde_json::Value>
     })
 }
 
+/// Its end is an error: the crate takes an ordinary end for a null.
+struct Whole<'a>(&'a [u8]);
+
+impl Read for Whole<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.is_empty() && !buffer.is_empty() {
+            true => Err(io::Error::other("the message ends early")),
+            false => self.0.read(buffer),
+        }
+    }
+}
+
 /// Reads records that were written by `writer` as rows of `reader`.
 pub fn decode(
-    mut message: &[u8],
+    message: &[u8],
     writer: &Schema,
     reader: &Schema,
     rows: &mut DecodedRows,
 ) -> Result<(), Misfit> {
+    let mut message = Whole(message);
     let malformed = |error: apache_avro::Error| format!("malformed avro: {error}");
     let resolve = (writer != reader).then_some(reader);
     let reader = GenericDatumReader::builder(writer).maybe_reader_schema(resolve).build();
     let record = reader.and_then(|reader| reader.read_value(&mut message)).map_err(malformed)?;
-    if !message.is_empty() {
-        return Err(format!("malformed avro: {} bytes behind the record", message.len()));
+    if !message.0.is_empty() {
+        return Err(format!("malformed avro: {} bytes behind the record", message.0.len()));
     }
     let Value::Record(mut members) = record else { return Err("is no avro record".into()) };
     let before = rows.num_rows();

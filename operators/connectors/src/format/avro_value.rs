@@ -171,7 +171,7 @@ pub(super) fn value(cells: &Cells<'_>, row: usize, schema: &Schema) -> Result<Va
             });
             Value::Map(entries.collect::<Result<_>>()?)
         }
-        Kind::Struct(fields) => record(fields.iter().map(|(_, cells)| cells), row, schema)?,
+        Kind::Struct(_, fields) => record(fields.iter().map(|(_, cells)| cells), row, schema)?,
         Kind::Text(_) | Kind::LargeText(_) | Kind::TextView(_) => {
             let text = cells.text(row);
             match schema {

@@ -6,7 +6,7 @@ use std::io::Write;
 use arrow::array::{Array, ArrayRef, AsArray, GenericByteArray, StringViewArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{
-    BinaryType, DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type,
+    BinaryType, DataType, Date32Type, Decimal128Type, Fields, Float32Type, Float64Type, Int8Type,
     Int16Type, Int32Type, Int64Type, LargeUtf8Type, Time32MillisecondType, Time32SecondType,
     Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
@@ -48,8 +48,8 @@ pub(super) enum Kind<'a> {
     Time64(&'a [i64], TimeUnit),
     Timestamp(&'a [i64], TimeUnit, bool),
     List(&'a OffsetBuffer<i32>, Box<Cells<'a>>),
-    /// With the names as [`json_name`] makes them.
-    Struct(Vec<(String, Cells<'a>)>),
+    /// With the names as they are, and as [`json_name`] makes them.
+    Struct(&'a Fields, Vec<(String, Cells<'a>)>),
     Map(&'a OffsetBuffer<i32>, Box<Cells<'a>>, Box<Cells<'a>>),
 }
 
@@ -112,7 +112,7 @@ impl<'a> Cells<'a> {
                     .iter()
                     .zip(columns)
                     .map(|(field, column)| Ok((json_name(field.name()), Cells::new(column)?)));
-                Kind::Struct(cells.collect::<Result<_>>()?)
+                Kind::Struct(fields, cells.collect::<Result<_>>()?)
             }
             DataType::Map(..) => {
                 let map = array.as_map();
@@ -159,7 +159,7 @@ impl<'a> Cells<'a> {
                 }
                 out.push(b']');
             }
-            Kind::Struct(fields) => write_object(fields, row, options, out),
+            Kind::Struct(_, fields) => write_object(fields, row, options, out),
             Kind::Map(offsets, keys, values) => {
                 out.push(b'{');
                 for entry in range(offsets, row) {
@@ -186,7 +186,7 @@ impl<'a> Cells<'a> {
             Kind::Text(_) | Kind::LargeText(_) | Kind::TextView(_) => {
                 out.extend_from_slice(self.text(row).as_bytes());
             }
-            Kind::List(..) | Kind::Struct(_) | Kind::Map(..) => {
+            Kind::List(..) | Kind::Struct(..) | Kind::Map(..) => {
                 self.write_json(row, options, out);
             }
             _ => self.write_scalar(row, options, out),
@@ -212,7 +212,7 @@ impl<'a> Cells<'a> {
             Kind::List(offsets, items) => {
                 range(offsets, row).enumerate().for_each(|(at, item)| join(at, items, item))
             }
-            Kind::Struct(fields) => {
+            Kind::Struct(_, fields) => {
                 fields.iter().enumerate().for_each(|(at, (_, cells))| join(at, cells, row))
             }
             _ => self.write_text(row, options, out),
@@ -296,7 +296,7 @@ impl<'a> Cells<'a> {
             | Kind::LargeText(_)
             | Kind::TextView(_)
             | Kind::List(..)
-            | Kind::Struct(_)
+            | Kind::Struct(..)
             | Kind::Map(..) => Ok(()),
         };
         written.expect("a Vec takes all bytes");

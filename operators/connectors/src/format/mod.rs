@@ -12,6 +12,7 @@ mod debezium_json;
 mod json_decode;
 mod json_encode;
 mod maxwell_json;
+mod protobuf;
 mod raw;
 mod rows;
 mod schema_registry;
@@ -21,6 +22,8 @@ mod text;
 mod avro_tests;
 #[cfg(test)]
 mod changelog_tests;
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +37,8 @@ pub use self::cells::Cells;
 pub use self::changelog_json::ChangelogOptions;
 pub use self::column::{Column, Misfit};
 pub use self::csv::{CsvDecoder, CsvEncoder, CsvOptions};
-pub use self::json_decode::JsonOptions;
+pub use self::json_decode::{JsonDecoder, JsonOptions};
+pub use self::protobuf::ProtobufOptions;
 pub use self::raw::RawOptions;
 pub use self::rows::DecodedRows;
 pub use self::text::TimestampStandard;
@@ -88,8 +92,17 @@ impl Encoded {
 }
 
 /// The names of [`Format`]s.
-const FORMATS: [&str; 8] =
-    ["json", "csv", "raw", "debezium-json", "canal-json", "maxwell-json", "avro", "avro-confluent"];
+const FORMATS: [&str; 9] = [
+    "json",
+    "csv",
+    "raw",
+    "debezium-json",
+    "canal-json",
+    "maxwell-json",
+    "avro",
+    "avro-confluent",
+    "protobuf",
+];
 
 /// A format with its options.
 #[derive(Debug, Clone)]
@@ -98,6 +111,7 @@ pub enum Format {
     Changelog(ChangelogOptions),
     Avro(AvroOptions),
     AvroConfluent(ConfluentOptions),
+    Protobuf(ProtobufOptions),
     Csv(CsvOptions),
     Raw(RawOptions),
 }
@@ -115,6 +129,10 @@ impl Format {
             "avro-confluent" => {
                 let prefix = format!("{prefix}avro-confluent.");
                 Ok(Self::AvroConfluent(ConfluentOptions::read(options, &prefix)?))
+            }
+            "protobuf" => {
+                let prefix = format!("{prefix}protobuf.");
+                Ok(Self::Protobuf(ProtobufOptions::read(options, &prefix)?))
             }
             "csv" => Ok(Self::Csv(CsvOptions::read(options, prefix)?)),
             "raw" => Ok(Self::Raw(RawOptions::read(options, prefix)?)),
@@ -140,6 +158,7 @@ impl Format {
             Self::AvroConfluent(options) => {
                 Box::new(avro_confluent::ConfluentDecoder::new(fields, options)?)
             }
+            Self::Protobuf(options) => Box::new(protobuf::ProtobufDecoder::new(fields, options)?),
             Self::Csv(options) => Box::new(csv::CsvDecoder::new(fields, options)?),
             Self::Raw(options) => Box::new(raw::RawDecoder::new(fields, options)?),
         })
@@ -155,6 +174,7 @@ impl Format {
             Self::AvroConfluent(options) => {
                 Box::new(avro_confluent::ConfluentEncoder::new(fields, options)?)
             }
+            Self::Protobuf(options) => Box::new(protobuf::ProtobufEncoder::new(fields, options)?),
             Self::Csv(options) => Box::new(csv::CsvEncoder::new(fields, options)),
             Self::Raw(options) => Box::new(raw::RawEncoder::new(fields, options)?),
         })

@@ -68,7 +68,7 @@ fn error(format: &Format, fields: &[FieldRef], message: &str) -> String {
     errors.pop().unwrap_or_else(|| panic!("{message} was taken"))
 }
 
-fn encode(format: &Format, rows: &RecordBatch) -> Vec<String> {
+pub fn encode(format: &Format, rows: &RecordBatch) -> Vec<String> {
     encode_weighted(format, rows, None)
 }
 

@@ -1,0 +1,26 @@
+//! The `jdbc` connector, for PostgreSQL: tables read whole, and written by their keys.
+
+mod client;
+mod options;
+mod sink;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
+
+use self::options::JdbcTable;
+use crate::registry::Environment;
+
+pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SourceFactory>> {
+    Ok(Arc::new(source::JdbcSourceFactory(Arc::new(JdbcTable::read(table)?))))
+}
+
+pub fn sink(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SinkFactory>> {
+    let table = JdbcTable::read(table)?;
+    sink::check(&table)?;
+    Ok(Arc::new(sink::JdbcSinkFactory(Arc::new(table))))
+}
