@@ -59,7 +59,7 @@ struct Connector {
 
 type Make<T> = fn(&TableDefinition, &Environment) -> Result<Arc<T>>;
 
-const CONNECTORS: [Connector; 9] = [
+const CONNECTORS: &[Connector] = &[
     Connector { name: "blackhole", source: None, sink: Some(blackhole::sink) },
     Connector { name: "datagen", source: Some(datagen::source), sink: None },
     Connector {

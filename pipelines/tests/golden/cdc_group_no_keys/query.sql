@@ -1,0 +1,19 @@
+-- One group of all.
+CREATE TABLE people (
+  id INT,
+  name STRING,
+  city STRING,
+  n BIGINT,
+  ts TIMESTAMP(3),
+  PRIMARY KEY (id) NOT ENFORCED
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/changes.json', 'format' = 'debezium-json');
+
+CREATE TABLE answer (
+  people BIGINT,
+  s BIGINT,
+  av BIGINT,
+  cities BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT COUNT(*), SUM(n), AVG(n), COUNT(DISTINCT city) FROM people;

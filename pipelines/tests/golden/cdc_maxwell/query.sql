@@ -1,0 +1,19 @@
+-- Changes out of Maxwell.
+CREATE TABLE people (
+  id INT,
+  name STRING,
+  city STRING,
+  n BIGINT,
+  ts TIMESTAMP(3)
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/changes.json', 'format' = 'maxwell-json');
+
+CREATE TABLE answer (
+  id INT,
+  name STRING,
+  city STRING,
+  n BIGINT,
+  ts TIMESTAMP(3)
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT * FROM people;

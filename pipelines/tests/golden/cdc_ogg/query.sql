@@ -1,0 +1,21 @@
+-- Changes out of Oracle GoldenGate.
+CREATE TABLE people (
+  id INT,
+  name STRING,
+  city STRING,
+  n BIGINT,
+  ts TIMESTAMP(3),
+  PRIMARY KEY (id) NOT ENFORCED
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/changes.json', 'format' = 'ogg-json');
+
+CREATE TABLE answer (
+  id INT,
+  name STRING,
+  city STRING,
+  n BIGINT,
+  ts TIMESTAMP(3),
+  PRIMARY KEY (id) NOT ENFORCED
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT * FROM people;

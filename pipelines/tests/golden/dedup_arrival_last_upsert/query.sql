@@ -1,0 +1,21 @@
+-- The same into a keyed table.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  v BIGINT,
+  proc AS PROCTIME()
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  id INT,
+  v BIGINT,
+  PRIMARY KEY (k) NOT ENFORCED
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, id, v
+FROM (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY proc DESC) AS n FROM ev
+)
+WHERE n = 1;
