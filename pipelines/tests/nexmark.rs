@@ -20,10 +20,25 @@ use std::process::Command;
 const EVENTS: &str = "20000";
 const EVENTS_PER_S: &str = "500";
 
+fn read(name: &str) -> String {
+    let nexmark = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/nexmark");
+    std::fs::read_to_string(nexmark.join(name)).unwrap()
+}
+
+#[tokio::test]
+async fn the_connector_makes_the_events_of_the_file() {
+    let table = read("table_from_generator.sql")
+        .replace("'next-event.rate' = '10000'", &format!("'next-event.rate' = '{EVENTS_PER_S}'"))
+        .replace("'events.num' = '1000000'", &format!("'events.num' = '{EVENTS}'"));
+    let sql = table + &read("views.sql") + &read("q0.sql");
+    let digests = digest::digests(&sql, 2).await.unwrap();
+    let expected = read("expected");
+    let expected = expected.lines().next().unwrap().strip_prefix("q0 nexmark_q0 ").unwrap();
+    assert_eq!(digests["nexmark_q0"], expected);
+}
+
 #[tokio::test]
 async fn queries_equal_flink() {
-    let nexmark = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/nexmark");
-    let read = |name: &str| std::fs::read_to_string(nexmark.join(name)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);

@@ -34,7 +34,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            seed: 0,
+            seed: 1,
             start_ms: START_MS,
             events_per_s: 10_000,
             people: 1,
