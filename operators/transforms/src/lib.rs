@@ -16,6 +16,7 @@ mod over;
 mod saved;
 mod score;
 mod union;
+mod unnest;
 mod window;
 mod window_aggregate;
 mod window_assign;
@@ -26,11 +27,13 @@ pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggre
 pub use calc::Calc;
 pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
-    IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, WindowJoin, WindowJoinSpec,
+    IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, TemporalJoin,
+    TemporalJoinSpec, WindowJoin, WindowJoinSpec,
 };
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use score::{Score, ScoreSpec};
 pub use union::Union;
+pub use unnest::{Unnest, UnnestSpec};
 pub use window::{Span, Window, WindowKind};
 pub use window_aggregate::{WindowAggregate, WindowAggregateSpec};
 pub use window_assign::{WindowAssign, WindowAssignSpec};

@@ -25,11 +25,13 @@ use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext, OptimizerRule}
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, Query, Statement};
 
+use crate::as_of;
 use crate::catalog::Catalog;
 use crate::error::SqlError;
 use crate::expressions::FlinkExprPlanner;
 use crate::functions;
 use crate::functions::{Body, cast};
+use crate::lateral;
 use crate::relation::FlinkRelationPlanner;
 use crate::types::plain_to_arrow;
 use crate::typing::{flink_casts, in_plan, typed};
@@ -104,7 +106,7 @@ impl Context {
         let options = ParserOptions::from(&self.options.sql_parser);
         let planner = SqlToRel::new_with_options(self, options);
         let plan = planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?;
-        self.analysed(in_plan(plan, typed)?)
+        self.analysed(in_plan(lateral::joined(plan)?, typed)?)
     }
 
     /// The plan with all casts in place.
@@ -185,6 +187,9 @@ impl ContextProvider for Context {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if name == as_of::AS_OF {
+            return Some(Arc::clone(&as_of::FUNCTION));
+        }
         let name = name.to_lowercase();
         if let Some(cast) = cast::named::function(&name) {
             return Some(cast);

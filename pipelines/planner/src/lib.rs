@@ -1,5 +1,6 @@
 //! Flink SQL to a graph for the engine.
 
+mod as_of;
 mod build;
 mod catalog;
 mod context;
@@ -9,6 +10,7 @@ mod explain;
 mod expressions;
 mod functions;
 mod insert;
+mod lateral;
 mod models;
 mod node;
 mod parse;
@@ -18,6 +20,7 @@ mod tables;
 mod translate;
 mod types;
 mod typing;
+mod values;
 mod variables;
 
 pub use build::NodeNote;

@@ -8,11 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err};
-use datafusion_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion_expr::{Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use nowcast_transforms::{Window, WindowKind};
 
+use crate::lateral::element_fields;
 use crate::types::WINDOW_BOUND;
 
 /// A window table-valued function.
@@ -34,10 +35,25 @@ pub struct Predict {
     pub aliases: Option<(String, String)>,
 }
 
+/// `UNNEST`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unnest {
+    /// The array or map, over the input.
+    pub of: Expr,
+    /// The columns of an element, and of its position.
+    pub output: Vec<(Option<TableReference>, FieldRef)>,
+    pub ordinality: bool,
+    /// Whether a row without elements stays.
+    pub outer: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FlinkOp {
     Window(WindowFunction),
     Predict(Predict),
+    Unnest(Unnest),
+    /// The right side of a join with `FOR SYSTEM_TIME AS OF`: nothing moves across it.
+    AsOf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,6 +112,21 @@ fn output_schema(op: &FlinkOp, input: &DFSchema) -> Result<DFSchemaRef> {
             let outputs = predict.output.iter();
             outputs.map(|(name, ty)| Field::new(name, ty.clone(), true)).collect()
         }
+        FlinkOp::Unnest(unnest) => {
+            // The type of the array may have become another since the columns were named.
+            let elements = element_fields(&unnest.of.get_type(input)?).unwrap_or_default();
+            let types = elements.iter().map(|field| field.data_type().clone());
+            let mut types = types.chain(unnest.ordinality.then_some(DataType::Int32));
+            let typed = |(table, field): &(Option<TableReference>, FieldRef)| {
+                let ty = types.next().unwrap_or_else(|| field.data_type().clone());
+                (table.clone(), Arc::new(field.as_ref().clone().with_data_type(ty)))
+            };
+            let output: Vec<_> = unnest.output.iter().map(typed).collect();
+            let kept = input.iter().map(|(table, field)| (table.cloned(), Arc::clone(field)));
+            let fields = kept.chain(output).collect();
+            return Ok(Arc::new(DFSchema::new_with_metadata(fields, HashMap::new())?));
+        }
+        FlinkOp::AsOf => vec![],
     };
     let kept = input.iter().map(|(qualifier, field)| {
         (input_alias.clone().or_else(|| qualifier.cloned()), Arc::clone(field))
@@ -117,6 +148,8 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         match &self.op {
             FlinkOp::Window(_) => "Window",
             FlinkOp::Predict(_) => "Predict",
+            FlinkOp::Unnest(_) => "Unnest",
+            FlinkOp::AsOf => "AsOf",
         }
     }
 
@@ -132,15 +165,26 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         let columns = match &self.op {
             FlinkOp::Window(window) => std::slice::from_ref(&window.time),
             FlinkOp::Predict(predict) => &predict.features,
+            FlinkOp::Unnest(unnest) => return vec![unnest.of.clone()],
+            FlinkOp::AsOf => return vec![],
         };
         columns.iter().map(|column| Expr::Column(column.clone())).collect()
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let mut op = self.op.clone();
+        let mut exprs = exprs;
         let columns = match &mut op {
             FlinkOp::Window(window) => std::slice::from_mut(&mut window.time),
             FlinkOp::Predict(predict) => &mut predict.features,
+            FlinkOp::Unnest(unnest) => {
+                unnest.of = match exprs.pop() {
+                    Some(of) => of,
+                    None => return internal_err!("an optimizer rule dropped an expression"),
+                };
+                &mut []
+            }
+            FlinkOp::AsOf => &mut [],
         };
         if columns.len() != exprs.len() {
             return internal_err!("an optimizer rule dropped an expression");
@@ -159,13 +203,18 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
 
     /// Only what the node adds blocks a filter; where its output is renamed, everything does.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        let renamed = matches!(&self.op, FlinkOp::Predict(Predict { aliases: Some(_), .. }));
+        let renamed =
+            matches!(&self.op, FlinkOp::Predict(Predict { aliases: Some(_), .. }) | FlinkOp::AsOf);
         let first = if renamed { 0 } else { self.input.schema().fields().len() };
         self.schema.fields()[first..].iter().map(|field| field.name().clone()).collect()
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let inputs = self.input.schema().fields().len();
+        // The time of the versions is read by the join above.
+        if matches!(self.op, FlinkOp::AsOf) {
+            return Some(vec![(0..inputs).collect()]);
+        }
         Some(vec![output_columns.iter().copied().filter(|column| *column < inputs).collect()])
     }
 
@@ -173,6 +222,8 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         match &self.op {
             FlinkOp::Window(window) => write!(f, "{:?} on {}", window.window, window.time),
             FlinkOp::Predict(predict) => write!(f, "Predict {}", predict.model),
+            FlinkOp::Unnest(unnest) => write!(f, "Unnest {}", unnest.of),
+            FlinkOp::AsOf => write!(f, "AsOf"),
         }
     }
 }

@@ -8,6 +8,7 @@ use datafusion_expr::LogicalPlan;
 use nowcast_engine::{Connectors, Graph, ModelProvider, TableDefinition};
 use sqlparser::ast::Query;
 
+use crate::as_of;
 use crate::build::{GraphBuilder, Lowering, NodeNote, state_ttl_ms};
 use crate::catalog::{Catalog, Relation, View};
 use crate::context::Context;
@@ -172,6 +173,7 @@ impl Planner {
 
     fn query(&self, mut query: Query, extent: &Extent) -> SqlResult<LogicalPlan> {
         rewrite_query(&mut query)?;
+        as_of::mark(&mut query, &self.catalog)?;
         parse::check_query(&query, extent.places, extent.start, extent.end)?;
         Context::new(&self.catalog).query(query).map_err(|error| extent.translate(error))
     }

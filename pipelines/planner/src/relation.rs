@@ -17,6 +17,7 @@ use sqlparser::tokenizer::Location;
 
 use crate::catalog::{Catalog, Relation, Scanned, Table};
 use crate::error::SqlError;
+use crate::lateral::unnest;
 use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction};
 use crate::parse::dialect::{MODEL_ARGUMENT, TABLE_ARGUMENT};
 use crate::parse::rewrite::{LATERAL_INPUT, LATERAL_OUTPUT};
@@ -36,6 +37,8 @@ impl RelationPlanner for FlinkRelationPlanner {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
         let planned: Option<(LogicalPlan, Option<TableAlias>)> = match &relation {
+            // JOIN t FOR SYSTEM_TIME AS OF …
+            TableFactor::Table { version: Some(_), .. } => Some(as_of(&relation, context)?),
             // FROM TABLE(TUMBLE(…))
             TableFactor::TableFunction { expr: ast::Expr::Function(function), alias } => {
                 Some((self.table_function(function, context)?, alias.clone()))
@@ -47,6 +50,9 @@ impl RelationPlanner for FlinkRelationPlanner {
             TableFactor::Table { name, args: Some(args), alias, .. } => {
                 let function = Call { name: name.clone(), arguments: args.args.clone() };
                 Some((self.table_function(&function.into(), context)?, alias.clone()))
+            }
+            TableFactor::UNNEST { array_exprs, alias, with_ordinality, .. } => {
+                Some((unnest(array_exprs, *with_ordinality, context)?, alias.clone()))
             }
             TableFactor::Table { name, alias, with_hints, .. } if !with_hints.is_empty() => {
                 Some((self.with_options(name, with_hints)?, alias.clone()))
@@ -153,6 +159,31 @@ impl FlinkRelationPlanner {
             .alias(TableReference::bare(name))?
             .build()
     }
+}
+
+/// A table whose versions a join reads: nothing of the join moves into it.
+fn as_of(
+    relation: &TableFactor,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<(LogicalPlan, Option<TableAlias>)> {
+    let mut table = relation.clone();
+    let mut known = None;
+    if let TableFactor::Table { name, version, alias, .. } = &mut table {
+        *version = None;
+        let own = || TableAlias {
+            explicit: true,
+            name: name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .cloned()
+                .unwrap_or_else(|| Ident::new(name.to_string())),
+            columns: vec![],
+            at: None,
+        };
+        known = Some(alias.take().unwrap_or_else(own));
+    }
+    Ok((FlinkNode::plan(FlinkOp::AsOf, context.plan(table)?)?, known))
 }
 
 /// The same table with other options.

@@ -6,7 +6,9 @@ use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
+use datafusion_expr::{
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit,
+};
 
 use crate::context::scalar;
 use crate::functions::cast::{self as casts, Failure, How};
@@ -91,9 +93,24 @@ pub fn in_plan(
                 false => Transformed::yes(name.restore(made)),
             })
         })?
-        .map_data(|plan| plan.recompute_schema())
+        .map_data(with_schema)
     })
     .data()
+}
+
+/// A plan whose expressions have changed.
+fn with_schema(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let LogicalPlan::Values(values) = plan else { return plan.recompute_schema() };
+    // Nulls have the type of the other rows, which may be another one now.
+    let untyped = |expr: Expr| match expr {
+        Expr::Literal(value, _) if value.is_null() => lit(ScalarValue::Null),
+        Expr::Cast(cast) if matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null()) => {
+            *cast.expr
+        }
+        other => other,
+    };
+    let rows = values.values.into_iter().map(|row| row.into_iter().map(untyped).collect());
+    LogicalPlanBuilder::values(rows.collect())?.build()
 }
 
 /// An integer literal is INT where it fits; the zero of `0.908` counts as a digit.

@@ -4,8 +4,10 @@ mod interval;
 mod pairs;
 mod regular;
 mod side;
+mod temporal;
 mod window;
 
 pub use interval::{IntervalJoin, IntervalJoinSpec, JoinClock};
 pub use regular::{Join, JoinKind, JoinSpec};
+pub use temporal::{TemporalJoin, TemporalJoinSpec};
 pub use window::{WindowJoin, WindowJoinSpec};

@@ -11,6 +11,7 @@ use nowcast_engine::Route;
 use nowcast_engine::evaluate::{ColumnAt, Projection};
 use nowcast_transforms::{Calc, JoinKind, JoinSpec};
 
+use super::as_of_join::take_as_of;
 use super::interval_join::take_interval;
 use super::window_join::window_ends;
 use super::{Lowered, Lowering, boxed, by};
@@ -38,11 +39,35 @@ pub(super) struct Input {
     pub columns: usize,
 }
 
+/// What a join's condition says, all of which must be true.
+pub(super) struct Conditions {
+    pub all: Vec<Expr>,
+    /// Whether the first one is the equality of NOT IN.
+    not_in: bool,
+}
+
+fn conditions(join: &Join) -> Conditions {
+    let both = join.null_equality == NullEquality::NullEqualsNull;
+    let operator = if both { Operator::IsNotDistinctFrom } else { Operator::Eq };
+    let on = join.on.iter().map(|(left, right)| {
+        Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), operator, Box::new(right.clone())))
+    });
+    let mut all: Vec<Expr> = on.collect();
+    all.extend(join.filter.clone().into_iter().flat_map(split_conjunction_owned));
+    Conditions { all, not_in: join.null_aware }
+}
+
 impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join) -> SqlResult<Lowered> {
+        let mut conditions = conditions(join);
+        if let Some(time) = take_as_of(&mut conditions) {
+            return self.as_of_join(join, conditions, &time);
+        }
         let left = self.lower(&join.left)?;
         let right = self.lower(&join.right)?;
-        let mut parts = self.parts(join, left, right)?;
+        let (left, right) =
+            ((left, join.left.schema().as_ref()), (right, join.right.schema().as_ref()));
+        let mut parts = self.parts(join, conditions, left, right)?;
         if let Some(window_ends) = window_ends(&parts) {
             return self.window_join(join, parts, window_ends);
         }
@@ -71,24 +96,18 @@ impl Lowering<'_> {
     }
 
     /// The parts of a join whose inputs are lowered.
-    pub(super) fn parts(&mut self, join: &Join, left: Lowered, right: Lowered) -> SqlResult<Parts> {
+    pub(super) fn parts(
+        &mut self,
+        join: &Join,
+        all: Conditions,
+        (left, left_schema): (Lowered, &DFSchema),
+        (right, right_schema): (Lowered, &DFSchema),
+    ) -> SqlResult<Parts> {
         let kind = self.kind(join)?;
-        let (left_schema, right_schema) = (join.left.schema(), join.right.schema());
-        let both = join.null_equality == NullEquality::NullEqualsNull;
-        let operator = if both { Operator::IsNotDistinctFrom } else { Operator::Eq };
-        let on = join.on.iter().map(|(left, right)| {
-            Expr::BinaryExpr(BinaryExpr::new(
-                Box::new(left.clone()),
-                operator,
-                Box::new(right.clone()),
-            ))
-        });
-        let mut all: Vec<Expr> = on.collect();
-        all.extend(join.filter.clone().into_iter().flat_map(split_conjunction_owned));
         let (mut left_keys, mut right_keys, mut null_safe) = (vec![], vec![], vec![]);
         let mut conditions = vec![];
-        let mut not_in = join.null_aware;
-        for expr in all {
+        let mut not_in = all.not_in;
+        for expr in all.all {
             // NOT IN is the first equality: unknown, where one side is null, excludes as true does.
             if std::mem::take(&mut not_in) {
                 conditions.push(Expr::IsNotFalse(Box::new(expr)));

@@ -1,6 +1,7 @@
 //! Logical plans to the engine's graph: one file for each kind of node that is more than a line.
 
 mod aggregate;
+mod as_of_join;
 mod columns;
 mod graph;
 mod group_aggregate;
@@ -10,6 +11,7 @@ mod over;
 mod source;
 mod state;
 mod top_n;
+mod unnest;
 mod window_join;
 
 use std::sync::Arc;
@@ -81,6 +83,11 @@ impl<'a> Lowering<'a> {
             return match &node.op {
                 FlinkOp::Window(window) => self.assign_window(window, node),
                 FlinkOp::Predict(predict) => self.predict(predict, node),
+                FlinkOp::Unnest(unnest) => self.unnest(unnest, node),
+                FlinkOp::AsOf => Err(self.extent.error_at(
+                    &["SYSTEM_TIME"],
+                    "FOR SYSTEM_TIME AS OF stands on the right side of JOIN or LEFT JOIN",
+                )),
             };
         }
         match plan {
@@ -103,6 +110,10 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Window(window) => self.over(window),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
+            LogicalPlan::Values(values) => self.values(values),
+            LogicalPlan::EmptyRelation(empty) if empty.schema.fields().is_empty() => {
+                self.no_table(usize::from(empty.produce_one_row))
+            }
             LogicalPlan::Union(union) => self.union(&union.inputs),
             other => Err(self.unsupported(other)),
         }
@@ -319,19 +330,6 @@ impl<'a> Lowering<'a> {
                 "LIMIT on a stream is not supported yet",
                 "ROW_NUMBER() over a window gives its first rows",
             ),
-            LogicalPlan::Values(_) => (
-                &["VALUES"],
-                "VALUES is not supported yet",
-                "a filesystem or datagen table gives rows",
-            ),
-            LogicalPlan::EmptyRelation(_) => (
-                &[],
-                "a query without FROM is not supported yet",
-                "a filesystem or datagen table gives rows",
-            ),
-            LogicalPlan::Unnest(_) => {
-                (&["UNNEST"], "UNNEST is not supported yet", "array[1] gives single elements")
-            }
             LogicalPlan::Subquery(_) => (
                 &[],
                 "subqueries in expressions are not supported yet",

@@ -71,11 +71,7 @@ impl Check<'_> {
                 let word = op.to_string();
                 Err(self.at_word(&word, &word, "UNION ALL is"))
             }
-            SetExpr::Values(_) => Err(self.at_word(
-                "VALUES",
-                "VALUES",
-                "a table with connector datagen or filesystem is",
-            )),
+            SetExpr::Values(_) => Ok(()),
             other => Err(SqlError::nowhere(format!("{other} is not supported here"))),
         }
     }
@@ -119,7 +115,7 @@ impl Check<'_> {
             }
         }
         self.group_by(&select.group_by)?;
-        self.from(&select.from, at)?;
+        self.from(&select.from)?;
         self.subqueries(select)
     }
 
@@ -152,10 +148,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn from(&self, from: &[TableWithJoins], select: Location) -> SqlResult<()> {
-        if from.is_empty() {
-            return Err(refused(select, "SELECT without FROM", "read from a table"));
-        }
+    fn from(&self, from: &[TableWithJoins]) -> SqlResult<()> {
         for table in from {
             self.table(&table.relation)?;
             for join in &table.joins {
@@ -178,12 +171,10 @@ impl Check<'_> {
                 ..
             } => {
                 let at = name.span().start;
-                if let Some(version) = version {
-                    let what = match version {
-                        TableVersion::ForSystemTimeAsOf(_) => "FOR SYSTEM_TIME AS OF",
-                        _ => "a table version",
-                    };
-                    return Err(refused(at, what, "reading the table without it is"));
+                if let Some(version) = version
+                    && !matches!(version, TableVersion::ForSystemTimeAsOf(_))
+                {
+                    return Err(refused(at, "a table version", "FOR SYSTEM_TIME AS OF is"));
                 }
                 let extra = *with_ordinality
                     || !partitions.is_empty()
@@ -202,9 +193,7 @@ impl Check<'_> {
                 Err(self.at_word("LATERAL", "LATERAL", "a plain subquery is"))
             }
             TableFactor::TableFunction { .. } => Ok(()),
-            TableFactor::UNNEST { .. } => {
-                Err(self.at_word("UNNEST", "UNNEST", "indexing the array, as in a[1], is"))
-            }
+            TableFactor::UNNEST { .. } => Ok(()),
             TableFactor::MatchRecognize { .. } => {
                 let instead = "LAG(…) OVER (PARTITION BY … ORDER BY …) is";
                 Err(self.at_word("MATCH_RECOGNIZE", "MATCH_RECOGNIZE", instead))

@@ -1,0 +1,304 @@
+//! Temporal joins: each row meets the version of a table that held at the row's own time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatchOptions;
+use nowcast_engine::keys::Keys;
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+
+use super::pairs::{Condition, Made, Port};
+use super::regular::{JoinKind, JoinSpec, STATES};
+use super::side::Side;
+use crate::admission::inserts_only;
+use crate::groups::EMIT_ROWS_MAX;
+use crate::saved::{self, Columns};
+
+/// A join of rows (left) with the versions of a table (right), by the table's key.
+#[derive(Clone)]
+pub struct TemporalJoinSpec {
+    /// Of kind inner or left.
+    pub join: JoinSpec,
+    /// The time columns: of the row, and from when the version holds.
+    pub times: [usize; 2],
+    /// Whether a version that is older than the newest one of its key is passed over.
+    pub newest: bool,
+}
+
+/// Takes new rows on the left and a changelog by key on the right; gives new rows. A row waits until
+/// the watermark has reached its time, then meets the last version at or before it. Of the versions
+/// behind the watermark the last one of each key is kept.
+///
+/// On the right an insert is a version from its time on, also as the second half of an update; a
+/// delete alone ends the versions of its key from its time on.
+pub struct TemporalJoin {
+    spec: TemporalJoinSpec,
+    condition: Condition,
+    keys: Keys,
+    left: Side,
+    right: Side,
+    /// Rows that wait, by their time.
+    waiting: BTreeMap<Millis, Vec<u32>>,
+    /// By slot of the key: from when each version holds; `None` where there is none from then on.
+    versions: Vec<BTreeMap<Millis, Option<u32>>>,
+    /// Keys of which some versions may be let go.
+    several: BTreeSet<u32>,
+}
+
+const DELETED: &str = "deleted";
+
+impl TemporalJoin {
+    pub fn new(spec: TemporalJoinSpec) -> Result<Self> {
+        spec.join.check()?;
+        if !matches!(spec.join.kind, JoinKind::Inner | JoinKind::Left) {
+            return Err(Error::bug("temporal join: it is inner or left"));
+        }
+        let [left, right] = spec.join.sides(false)?;
+        Ok(Self {
+            condition: spec.join.condition(),
+            keys: spec.join.keys()?,
+            left,
+            right,
+            spec,
+            waiting: BTreeMap::new(),
+            versions: vec![],
+            several: BTreeSet::new(),
+        })
+    }
+
+    fn wait(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
+        inserts_only(batch, "temporal join")?;
+        let rows = batch.rows();
+        let times = to_millis(rows.column(self.spec.times[0]))?;
+        let keys = self.keys.intern(&self.left.key_columns(rows), rows.num_rows())?;
+        let encoded = self.left.encode(rows)?;
+        let mut rejected = vec![];
+        for (row, key) in keys.iter().enumerate() {
+            if times.is_null(row) {
+                rejected.push((row, "the time of the row is null".to_owned()));
+                continue;
+            }
+            if let Some(number) = self.left.add(encoded.row(row), *key, 1, 0, TIME_MIN)
+                && self.left.count(number) == 1
+            {
+                self.waiting.entry(times.value(row)).or_default().push(number);
+            }
+        }
+        out.reject(rows, rejected)?;
+        self.release(keys);
+        Ok(())
+    }
+
+    fn change(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
+        let rows = batch.rows();
+        let times = to_millis(rows.column(self.spec.times[1]))?;
+        let keys = self.keys.intern(&self.right.key_columns(rows), rows.num_rows())?;
+        let joinable = self.right.joinable(rows);
+        let encoded = self.right.encode(rows)?;
+        let weight = |row: usize| batch.weights().map_or(1, |weights| weights.value(row));
+        let mut rejected = vec![];
+        for (row, key) in keys.iter().enumerate() {
+            if times.is_null(row) {
+                rejected.push((row, "the time of the version is null".to_owned()));
+                continue;
+            }
+            // The old row of an update says nothing that the new one does not.
+            let updated = row + 1 < keys.len() && keys[row + 1] == *key && weight(row + 1) > 0;
+            if !joinable[row] || (weight(row) < 0 && updated) {
+                continue;
+            }
+            let time = times.value(row);
+            match weight(row) > 0 {
+                true => self.version(*key, time, Some(encoded.row(row))),
+                false => self.version(*key, time, None),
+            }
+        }
+        out.reject(rows, rejected)?;
+        self.release(keys);
+        Ok(())
+    }
+
+    fn version(&mut self, key: u32, time: Millis, row: Option<&[u8]>) {
+        if self.versions.len() <= key as usize {
+            self.versions.resize_with(key as usize + 1, BTreeMap::new);
+        }
+        let versions = &mut self.versions[key as usize];
+        let newest = versions.last_key_value().map(|(time, _)| *time);
+        if self.spec.newest && newest.is_some_and(|newest| time < newest) {
+            return;
+        }
+        let number = row.and_then(|row| self.right.add(row, key, 1, 0, TIME_MIN));
+        let replaced = versions.insert(time, number).flatten();
+        if let Some(replaced) = replaced
+            && Some(replaced) != number
+        {
+            self.right.remove(replaced);
+        }
+        if versions.len() > 1 || number.is_none() {
+            self.several.insert(key);
+        }
+    }
+
+    /// Joins the rows at or before the watermark, in order of their time.
+    fn join(&mut self, watermark: Millis, out: &mut Output) -> Result<()> {
+        let mut due = vec![];
+        while let Some(first) = self.waiting.first_entry()
+            && *first.key() <= watermark
+        {
+            let (time, numbers) = first.remove_entry();
+            due.extend(numbers.into_iter().map(|number| (time, number)));
+        }
+        let kind = self.spec.join.kind;
+        for due in due.chunks(EMIT_ROWS_MAX) {
+            let numbers: Vec<u32> = due.iter().map(|(_, number)| *number).collect();
+            let options = RecordBatchOptions::new().with_row_count(Some(due.len()));
+            let columns = self.left.columns(&numbers)?;
+            let schema = self.left.schema().clone();
+            let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+            let joinable = self.left.joinable(&batch);
+            let version = |time: Millis, number: u32| {
+                let versions = self.versions.get(self.left.key_of(number) as usize)?;
+                versions.range(..=time).next_back().and_then(|(_, version)| *version)
+            };
+            let (mut rows, mut partners) = (vec![], vec![]);
+            for (row, (time, number)) in due.iter().enumerate() {
+                if let Some(version) = version(*time, *number).filter(|_| joinable[row]) {
+                    rows.push(row as u32);
+                    partners.push(version);
+                }
+            }
+            let left = (&batch, &rows[..]);
+            let matching = self.condition.of(Port::Left, left, (&self.right, &partners), out)?;
+            let mut made = Made::new(Port::Left, false);
+            let mut pair = 0;
+            for (row, number) in numbers.iter().enumerate() {
+                let count = self.left.count(*number);
+                let met = rows.get(pair).is_some_and(|of| *of as usize == row);
+                match met && matching.has(pair) {
+                    true => made.push(Some(row as u32), Some(partners[pair]), count),
+                    false if kind.keeps(Port::Left) => made.push(Some(row as u32), None, count),
+                    false => {}
+                }
+                pair += usize::from(met);
+            }
+            made.emit(&self.spec.join.schema, &batch, &self.right, out)?;
+        }
+        let mut keys = vec![];
+        for (_, number) in due {
+            keys.push(self.left.key_of(number));
+            self.left.remove(number);
+        }
+        keys.extend(self.forget(watermark));
+        self.release(keys);
+        Ok(())
+    }
+
+    /// Lets go of the versions that no row after the watermark can meet; their keys.
+    fn forget(&mut self, watermark: Millis) -> Vec<u32> {
+        let mut keys = vec![];
+        for key in std::mem::take(&mut self.several) {
+            let versions = &mut self.versions[key as usize];
+            let Some(last) = versions.range(..=watermark).next_back().map(|(time, _)| *time) else {
+                self.several.insert(key);
+                continue;
+            };
+            let mut kept = versions.split_off(&last);
+            // Without a version there is nothing to keep, but a later one may be passed over by it.
+            if kept[&last].is_none() && !self.spec.newest {
+                kept.remove(&last);
+            }
+            let gone = std::mem::replace(versions, kept);
+            gone.into_values().flatten().for_each(|number| self.right.remove(number));
+            if self.versions[key as usize].len() > 1 {
+                self.several.insert(key);
+            }
+            keys.push(key);
+        }
+        keys
+    }
+
+    fn release(&mut self, mut keys: Vec<u32>) {
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            let versions = self.versions.get(key as usize);
+            if self.left.of_key(key).is_empty() && versions.is_none_or(BTreeMap::is_empty) {
+                self.keys.remove(key);
+            }
+        }
+    }
+}
+
+impl Operator for TemporalJoin {
+    fn on_batch(&mut self, port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        match Port::of(port)? {
+            Port::Left => self.wait(&batch, out),
+            Port::Right => self.change(&batch, out),
+        }
+    }
+
+    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
+        match time {
+            Time::Event(watermark) => self.join(watermark, out),
+            Time::Processing(_) => Ok(()),
+        }
+    }
+
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        let mut tables = vec![];
+        tables.extend(self.left.save(STATES[0], &self.keys)?);
+        tables.extend(self.right.save(STATES[1], &self.keys)?);
+        let (mut keys, mut times) = (vec![], vec![]);
+        for (key, versions) in self.versions.iter().enumerate() {
+            for (time, _) in versions.iter().filter(|(_, version)| version.is_none()) {
+                keys.push(key as u32);
+                times.push(*time);
+            }
+        }
+        let count = self.spec.join.right_keys.len();
+        let mut columns: Columns = vec![
+            saved::key_groups(&self.keys, count, &keys),
+            ("time".to_owned(), Arc::new(Int64Array::from(times))),
+        ];
+        columns.extend(saved::named("key_", self.keys.columns(&keys)?));
+        tables.extend(saved::table(DELETED, &[saved::rows(columns)?])?);
+        Ok(tables)
+    }
+
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        for table in tables {
+            match table.name.as_str() {
+                "left" => self.left.load(&table, &mut self.keys)?,
+                "right" => self.right.load(&table, &mut self.keys)?,
+                DELETED => {
+                    let keys =
+                        self.keys.intern(&table.rows.columns()[2..], table.rows.num_rows())?;
+                    let times = table.rows.column(1).as_primitive::<Int64Type>();
+                    for (key, time) in keys.into_iter().zip(times.values()) {
+                        self.version(key, *time, None);
+                    }
+                }
+                _ => return Err(saved::changed(&table.name)),
+            }
+        }
+        let lefts: Vec<u32> = self.left.numbers().collect();
+        let times = to_millis(&self.left.columns(&lefts)?[self.spec.times[0]])?;
+        for (number, time) in lefts.iter().zip(times.values()) {
+            self.waiting.entry(*time).or_default().push(*number);
+        }
+        let rights: Vec<u32> = self.right.numbers().collect();
+        let times = to_millis(&self.right.columns(&rights)?[self.spec.times[1]])?;
+        for (number, time) in rights.iter().zip(times.values()) {
+            let key = self.right.key_of(*number);
+            if self.versions.len() <= key as usize {
+                self.versions.resize_with(key as usize + 1, BTreeMap::new);
+            }
+            self.versions[key as usize].insert(*time, Some(*number));
+            self.several.insert(key);
+        }
+        Ok(())
+    }
+}
