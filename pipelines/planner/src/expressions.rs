@@ -3,11 +3,12 @@
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::{DFSchema, Result, TableReference};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, GetFieldAccess, Operator, lit};
 use datafusion_functions::core::planner::CoreFunctionPlanner;
 use sqlparser::ast::BinaryOperator;
 
 use crate::context::scalar;
+use crate::functions::decimal_arithmetic;
 
 #[derive(Debug)]
 pub struct FlinkExprPlanner;
@@ -34,6 +35,9 @@ impl ExprPlanner for FlinkExprPlanner {
         binary: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
+        if let Some(planned) = wide_decimals(&binary, schema)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
         if binary.op != BinaryOperator::Multiply {
             return Ok(PlannerResult::Original(binary));
         }
@@ -72,6 +76,27 @@ impl ExprPlanner for FlinkExprPlanner {
     ) -> Result<PlannerResult<Vec<Expr>>> {
         Ok(PlannerResult::Planned(scalar("array").call(items)))
     }
+}
+
+/// Arithmetic of decimals for which DataFusion has no type. Other arithmetic waits until the types
+/// of its operands are known better.
+fn wide_decimals(binary: &RawBinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let op = match binary.op {
+        BinaryOperator::Plus => Operator::Plus,
+        BinaryOperator::Minus => Operator::Minus,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::Modulo => Operator::Modulo,
+        _ => return Ok(None),
+    };
+    let (left, right) = (&binary.left, &binary.right);
+    let (l, r) = (left.get_type(schema)?, right.get_type(schema)?);
+    let is_decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..));
+    let stock = BinaryExpr::new(Box::new(left.clone()), op, Box::new(right.clone()));
+    if !is_decimal(&l) || !is_decimal(&r) || Expr::BinaryExpr(stock).get_type(schema).is_ok() {
+        return Ok(None);
+    }
+    Ok(decimal_arithmetic::call(left, &l, op, right, &r))
 }
 
 fn has_elements(expr: &Expr, schema: &DFSchema) -> bool {

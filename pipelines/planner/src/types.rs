@@ -216,8 +216,7 @@ pub fn sql_name(ty: &DataType) -> String {
 /// Whether Flink converts `from` to `to` without a CAST where rows are inserted.
 pub fn converts_silently(from: &DataType, to: &DataType) -> bool {
     use DataType::{
-        Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Null, Struct,
-        Timestamp,
+        Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Null, Struct, Timestamp,
     };
     match (from, to) {
         (from, to) if from == to => true,
@@ -225,7 +224,7 @@ pub fn converts_silently(from: &DataType, to: &DataType) -> bool {
         (Int8, Int16 | Int32 | Int64) | (Int16, Int32 | Int64) | (Int32, Int64) => true,
         (Int8 | Int16 | Int32 | Int64, Float32 | Float64 | Decimal128(..)) => true,
         (Float32, Float64) | (Decimal128(..), Float32 | Float64 | Decimal128(..)) => true,
-        (Timestamp(..), Timestamp(..)) | (Date32, Timestamp(..)) => true,
+        (Timestamp(..), Timestamp(..)) => true,
         (List(from), List(to)) => converts_silently(from.data_type(), to.data_type()),
         (Struct(from), Struct(to)) => {
             from.len() == to.len()

@@ -259,9 +259,9 @@ fn position(columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     let compare = comparator(&pool)?;
     let made = (0..rows).map(|row| {
         let mut places = range(&lists, row)?;
-        // An array without elements has no place, one for null is asked for in vain.
-        if pool.is_null(first + row) && !places.clone().any(|at| pool.is_null(at)) {
-            return Some(0);
+        // Null is nowhere.
+        if pool.is_null(first + row) {
+            return None;
         }
         Some(places.position(|at| compare(at, first + row).is_eq()).map_or(0, |at| at as i32 + 1))
     });

@@ -65,10 +65,10 @@ fn hex(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
 fn unhex(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
     let made = texts(&columns[0]).iter().map(|text| {
         let digits = text?.chars().map(|digit| digit.to_digit(16)).collect::<Option<Vec<_>>>()?;
-        // The first digit of an odd number of them stands alone.
+        // The first digit of an odd number of them is lost to a zero, as in Flink.
         let (alone, pairs) = digits.split_at(digits.len() % 2);
         let bytes = pairs.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8);
-        Some(alone.iter().map(|digit| *digit as u8).chain(bytes).collect::<Vec<_>>())
+        Some(alone.iter().map(|_| 0).chain(bytes).collect::<Vec<_>>())
     });
     Ok(Arc::new(made.collect::<BinaryArray>()))
 }

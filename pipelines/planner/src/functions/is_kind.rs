@@ -25,9 +25,11 @@ pub fn functions() -> [Function; 3] {
         }),
         test("is_decimal", "IS_DECIMAL(s)", "whether the text is a number", |columns, _| {
             whether(columns, |text| {
+                let digit = |c: char| if c.is_numeric() && !c.is_ascii() { '1' } else { c };
+                let text: String = text.trim().chars().map(digit).collect();
                 let digits = text.trim_start_matches(['-', '+']);
                 digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-                    && text.trim().parse::<f64>().is_ok()
+                    && text.parse::<f64>().is_ok()
             })
         }),
     ]

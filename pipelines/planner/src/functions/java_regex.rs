@@ -1,6 +1,6 @@
 //! Java's regular expressions, with look-around and back references.
 
-use fancy_regex::{Captures, Regex};
+use fancy_regex::Regex;
 
 /// Keeps the last expression: it is a literal in practice.
 #[derive(Default)]
@@ -47,71 +47,14 @@ fn translated(java: &str) -> String {
     made
 }
 
-/// `String.replaceAll`: none where the replacement names a group that there is not.
-pub fn replace_all(regex: &Regex, text: &str, replacement: &str) -> Option<String> {
-    let mut made = String::with_capacity(text.len());
-    let mut copied = 0;
-    for found in regex.captures_iter(text) {
-        let found = found.ok()?;
-        let whole = found.get(0)?;
-        made.push_str(&text[copied..whole.start()]);
-        expand(&found, replacement, &mut made)?;
-        copied = whole.end();
-    }
-    made.push_str(&text[copied..]);
-    Some(made)
-}
-
-/// `$1`, `${name}` and `\$` of a replacement. A group has as many digits as there are groups for.
-fn expand(found: &Captures<str>, replacement: &str, made: &mut String) -> Option<()> {
-    let mut rest = replacement;
-    while let Some(letter) = rest.chars().next() {
-        rest = &rest[letter.len_utf8()..];
-        match letter {
-            '\\' => {
-                let escaped = rest.chars().next()?;
-                made.push(escaped);
-                rest = &rest[escaped.len_utf8()..];
-            }
-            '$' if rest.starts_with('{') => {
-                let (name, after) = rest[1..].split_once('}')?;
-                made.push_str(found.name(name).map_or("", |group| group.as_str()));
-                rest = after;
-            }
-            '$' => {
-                let first = rest.chars().next()?.to_digit(10)? as usize;
-                if first >= found.len() {
-                    return None;
-                }
-                rest = &rest[1..];
-                let mut group = first;
-                while let Some(digit) = rest.chars().next().and_then(|next| next.to_digit(10)) {
-                    let longer = group * 10 + digit as usize;
-                    if longer >= found.len() {
-                        break;
-                    }
-                    group = longer;
-                    rest = &rest[1..];
-                }
-                made.push_str(found.get(group).map_or("", |group| group.as_str()));
-            }
-            other => made.push(other),
-        }
-    }
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn replacements_name_groups_as_in_java() {
-        let regex = Regex::new(&translated(r"(\w)X(\w)")).unwrap();
-        assert_eq!(replace_all(&regex, "aXb", "$2-$1").unwrap(), "b-a");
-        assert_eq!(replace_all(&regex, "aXb", "$12").unwrap(), "a2");
-        assert_eq!(replace_all(&regex, "aXb", r"\$1").unwrap(), "$1");
-        assert_eq!(replace_all(&regex, "aXb", "$3"), None);
+    fn classes_are_of_ascii_and_quotes_are_taken_as_they_are() {
         assert_eq!(translated(r"\Qa.b\E\d"), r"a\.b[0-9]");
+        assert!(Regexes::default().get("(?<=a)b\\w").is_some());
+        assert!(Regexes::default().get("[").is_none());
     }
 }

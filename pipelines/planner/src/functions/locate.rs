@@ -39,6 +39,9 @@ fn placed(columns: &[ArrayRef], rows: usize, text: usize, part: usize) -> Result
         let Some(skipped) = usize::try_from(from).ok().and_then(|from| from.checked_sub(1)) else {
             return Some(0);
         };
+        if part.is_empty() {
+            return Some(1);
+        }
         let start = text.char_indices().map(|(byte, _)| byte).chain([text.len()]).nth(skipped);
         let found = start.and_then(|start| Some(start + text[start..].find(part)?));
         Some(found.map_or(0, |byte| text[..byte].chars().count() as i32 + 1))

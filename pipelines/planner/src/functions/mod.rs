@@ -212,6 +212,7 @@ fn operators() -> Vec<Function> {
         int_division::modulo(),
         interval_times::function(),
         similar_to::function(),
+        similar_to::like(),
     ];
     functions.extend(decimal_arithmetic::functions());
     functions

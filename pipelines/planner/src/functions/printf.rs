@@ -81,8 +81,9 @@ fn formatted<'a>(
                 field(letter, flags, precision, ty, value)?
             }
         };
+        let is_null = shown.eq_ignore_ascii_case("null");
         let missing = width.saturating_sub(shown.chars().count());
-        match (flags.contains('-'), flags.contains('0') && letter != 's') {
+        match (flags.contains('-'), flags.contains('0') && letter != 's' && !is_null) {
             (true, _) => made.push_str(&format!("{shown}{}", " ".repeat(missing))),
             (false, false) => made.push_str(&format!("{}{shown}", " ".repeat(missing))),
             (false, true) => {
@@ -104,7 +105,8 @@ fn field(
     value: Option<&str>,
 ) -> Option<String> {
     let Some(value) = value else {
-        return Some("null".chars().take(precision.unwrap_or(4)).collect());
+        let null = if letter.is_ascii_uppercase() { "NULL" } else { "null" };
+        return Some(null.chars().take(precision.unwrap_or(4)).collect());
     };
     let signed = |text: String| match flags.contains('+') && !text.starts_with('-') {
         true => format!("+{text}"),

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int32Array, ListBuilder, StringArray,
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-use super::java_regex::{Regexes, replace_all};
+use super::java_regex::Regexes;
 use super::scalar::{
     Body, Function, Kind, Takes, all, boolean, int, long_at, optional_text, some, text,
 };
@@ -61,7 +61,7 @@ pub fn functions() -> Vec<Function> {
         function(
             "regexp_replace",
             "REGEXP_REPLACE(s, pattern, replacement)",
-            "with all parts that match replaced; $1 is the first group",
+            "with all parts that match replaced",
             all(&[Kind::Text, Kind::Text, Kind::Text]),
             text,
             replace,
@@ -154,7 +154,10 @@ fn replace(columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     let mut regexes = Regexes::default();
     let made = (0..rows).map(|row| {
         let (text, pattern) = pair(columns, row)?;
-        replace_all(regexes.get(pattern)?, text, optional_text(columns, 2, row)?)
+        let replacement = optional_text(columns, 2, row)?;
+        // As in Flink, a $ in the replacement is no group.
+        let made = regexes.get(pattern)?.replace_all(text, fancy_regex::NoExpand(replacement));
+        Some(made.into_owned())
     });
     Ok(Arc::new(made.collect::<StringArray>()))
 }

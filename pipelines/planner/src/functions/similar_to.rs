@@ -19,33 +19,75 @@ pub fn function() -> Function {
     }
 }
 
+pub fn like() -> Function {
+    Function {
+        name: "like",
+        form: "s [NOT] LIKE pattern [ESCAPE e]",
+        about: "whether a text is of a pattern with % and _",
+        body: Body::Plain(|columns, rows| {
+            tested(columns, rows, |letter| match letter {
+                '%' => Some("(?s:.*)"),
+                '_' => Some("."),
+                _ => None,
+            })
+        }),
+        ..function()
+    }
+}
+
 fn similar_to(columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    tested(columns, rows, |letter| match letter {
+        '%' => Some("(?s:.*)"),
+        '_' => Some("."),
+        '.' => Some("."),
+        '|' => Some("|"),
+        '*' => Some("*"),
+        '+' => Some("+"),
+        '?' => Some("?"),
+        '-' => Some("-"),
+        '^' => Some("^"),
+        ',' => Some(","),
+        '(' => Some("("),
+        ')' => Some(")"),
+        '[' => Some("["),
+        ']' => Some("]"),
+        '{' => Some("{"),
+        '}' => Some("}"),
+        _ => None,
+    })
+}
+
+/// Tests texts against patterns, in which some letters are parts of a regular expression.
+fn tested(
+    columns: &[ArrayRef],
+    rows: usize,
+    part: fn(char) -> Option<&'static str>,
+) -> Result<ArrayRef> {
     let mut regexes = Regexes::default();
     let made = (0..rows).map(|row| {
         let texts = optional_text(columns, 0, row).zip(optional_text(columns, 1, row));
         let Some((text, pattern)) = texts else { return Ok(None) };
         let escape = optional_text(columns, 2, row).and_then(|escape| escape.chars().next());
-        let regex = regexes.get(&to_regex(pattern, escape));
+        let regex = regexes.get(&to_regex(pattern, escape, part));
         let regex = regex.ok_or_else(|| failed(format!("'{pattern}' is no pattern")))?;
         Ok(Some(regex.is_match(text).unwrap_or(false)))
     });
     Ok(Arc::new(made.collect::<Result<BooleanArray>>()?))
 }
 
-fn to_regex(pattern: &str, escape: Option<char>) -> String {
-    let mut made = String::from(r"(?s)\A(?:");
+fn to_regex(pattern: &str, escape: Option<char>, part: fn(char) -> Option<&'static str>) -> String {
+    let mut made = String::from(r"\A(?:");
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
-        match letter {
-            letter if Some(letter) == escape => {
-                let escaped = letters.next().unwrap_or(letter);
-                made.push_str(&fancy_regex::escape(escaped.encode_utf8(&mut [0; 4])));
+        let literal = match (Some(letter) == escape, part(letter)) {
+            (true, _) => letters.next().unwrap_or(letter),
+            (false, Some(part)) => {
+                made.push_str(part);
+                continue;
             }
-            '%' => made.push_str(".*"),
-            '_' => made.push('.'),
-            '^' | '$' | '\\' => made.extend(['\\', letter]),
-            letter => made.push(letter),
-        }
+            (false, None) => letter,
+        };
+        made.push_str(&fancy_regex::escape(literal.encode_utf8(&mut [0; 4])));
     }
     made.push_str(r")\z");
     made

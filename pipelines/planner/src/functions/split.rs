@@ -24,7 +24,7 @@ fn split(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
     let mut made = ListBuilder::new(StringBuilder::new());
     for (text, separator) in texts(&columns[0]).iter().zip(texts(&columns[1])) {
         match (text, separator) {
-            (Some(""), Some("")) => made.append_value([Some("")]),
+            (Some(""), Some(_)) => made.append_value(std::iter::empty::<Option<&str>>()),
             (Some(text), Some("")) => {
                 let letters = text.char_indices();
                 let letters = letters.map(|(at, letter)| Some(&text[at..at + letter.len_utf8()]));

@@ -23,9 +23,10 @@ fn split_index(columns: &[ArrayRef], _rows: usize) -> Result<ArrayRef> {
     let values = texts(&columns[0]).iter().zip(texts(&columns[1])).zip(longs(&columns[2]));
     let made = values.map(|((value, separator), index)| {
         let index = usize::try_from(index?).ok()?;
-        // An empty text has no parts, and an empty separator stands between letters.
+        // An empty text has no parts, and an empty separator stands for white space.
         match (value?, separator?) {
             ("", _) => None,
+            (value, "") => value.split(char::is_whitespace).nth(index),
             (value, separator) => value.split(separator).nth(index),
         }
     });

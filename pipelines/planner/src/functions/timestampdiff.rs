@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array};
+use arrow::datatypes::DataType;
 use chrono_tz::Tz;
 use datafusion_common::Result;
 
@@ -22,6 +23,10 @@ pub fn function() -> Function {
 }
 
 fn timestampdiff(columns: &[ArrayRef], _rows: usize, zone: Tz) -> Result<ArrayRef> {
+    // Between two instants no clock changes.
+    let is_instant =
+        |column: &ArrayRef| matches!(column.data_type(), DataType::Timestamp(_, Some(_)));
+    let zone = if columns[1..].iter().all(is_instant) { Tz::UTC } else { zone };
     let (from, to) = (times(&columns[1], zone)?, times(&columns[2], zone)?);
     let values = texts(&columns[0]).iter().zip(&from).zip(&to);
     let made = values.map(|((unit, from), to)| match (unit, from, to) {

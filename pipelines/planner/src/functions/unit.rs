@@ -1,9 +1,12 @@
 //! Units of time: parts of a timestamp, its floor, and steps from one to another.
 
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
 use datafusion_common::Result;
 
-use super::scalar::failed;
+use super::scalar::{failed, texts, time_column, times};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -85,10 +88,10 @@ pub fn floor(unit: &str, time_ms: i64) -> Result<i64> {
 
 /// `CEIL(time TO unit)`.
 pub fn ceil(unit: &str, time_ms: i64) -> Result<i64> {
-    // By the calendar, the time of the first day is not looked at.
+    // From weeks on, the time of the first day is not looked at.
     let reached = match length(unit)? {
-        Length::Millis(_) => time_ms,
-        Length::Months(_) => time_ms / DAY_MS * DAY_MS,
+        Length::Millis(length) if length < WEEK_MS => time_ms,
+        Length::Millis(_) | Length::Months(_) => time_ms / DAY_MS * DAY_MS,
     };
     match floor(unit, time_ms)? {
         floor if floor == reached => Ok(floor),
@@ -146,6 +149,28 @@ fn months_between(from: i64, to: i64) -> Result<i64> {
     let months = index(&end) - index(&start);
     let reached = add("MONTH", months, from * DAY_MS)?;
     Ok(if reached > to * DAY_MS { months - 1 } else { months })
+}
+
+/// Times floored or ceiled to the unit of a second column. The offset of an instant holds for the
+/// result too, as in Flink, even where the clock changes between them.
+pub fn rounded(
+    columns: &[ArrayRef],
+    zone: Tz,
+    round: fn(&str, i64) -> Result<i64>,
+) -> Result<ArrayRef> {
+    let ty = columns[0].data_type();
+    let (local, instants) = (times(&columns[0], zone)?, times(&columns[0], Tz::UTC)?);
+    let values = local.iter().zip(&instants).zip(texts(&columns[1]));
+    let is_instant = matches!(ty, DataType::Timestamp(_, Some(_)));
+    let made = values.map(|((local, instant), unit)| {
+        let (Some(local), Some(instant), Some(unit)) = (local, instant, unit) else {
+            return Ok(None);
+        };
+        let offset = if is_instant { local - instant } else { 0 };
+        Ok(Some(round(unit, local)? - offset))
+    });
+    let made = made.collect::<Result<Vec<_>>>()?;
+    time_column(made.into_iter(), ty, Tz::UTC)
 }
 
 #[cfg(test)]

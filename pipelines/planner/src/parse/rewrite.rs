@@ -87,6 +87,19 @@ fn rewritten(expr: &Expr, clocks: Clocks) -> SqlResult<Option<Expr>> {
         {
             Some(call("__cast", vec![text(digits.clone()), text("DOUBLE")]))
         }
+        // Without ESCAPE no letter escapes, which DataFusion sees otherwise.
+        Expr::Like { negated, any: false, expr, pattern, escape_char }
+            if escape_char.is_some() || pattern.to_string().contains('\\') =>
+        {
+            let escape = escape_char.as_ref().map(|escape| Expr::Value(escape.clone()));
+            let mut arguments = vec![*expr.clone(), *pattern.clone()];
+            arguments.extend(escape);
+            let test = call("like", arguments);
+            Some(match negated {
+                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(test) },
+                false => test,
+            })
+        }
         Expr::SimilarTo { negated, expr, pattern, escape_char } => {
             let escape = escape_char.as_ref().map(|escape| Expr::Value(escape.clone()));
             let mut arguments = vec![*expr.clone(), *pattern.clone()];
@@ -228,7 +241,8 @@ fn overlaps(left: &Expr, right: &Expr) -> Option<Expr> {
     };
     let (b, d) = (end(a, b), end(c, d));
     let span = |from: &Expr, to: &Expr| {
-        ["least", "greatest"].map(|name| call(name, vec![from.clone(), to.clone()]))
+        let ordered = binary(from.clone(), BinaryOperator::LtEq, to.clone());
+        [case(ordered.clone(), from.clone(), to.clone()), case(ordered, to.clone(), from.clone())]
     };
     let ([first, last], [from, to]) = (span(a, &b), span(c, &d));
     Some(Expr::Nested(Box::new(binary(

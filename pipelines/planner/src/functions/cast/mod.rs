@@ -21,6 +21,7 @@ use datafusion_expr::{
     Volatility,
 };
 
+use self::times::Cut;
 use super::scalar::failed;
 use crate::error::SqlError;
 use crate::types::sql_name;
@@ -135,7 +136,11 @@ pub fn convert(column: &ArrayRef, target: &Field, how: How) -> Result<ArrayRef> 
         }
         (from, to) => return Err(failed(format!("{from} is not {to}"))),
     };
-    fit(made, target)
+    let cut = match column.data_type() {
+        Utf8 => Cut::Down,
+        _ => Cut::Towards1970,
+    };
+    fit(made, target, cut)
 }
 
 /// In the metadata of a cast's field: the length of a CHAR, VARCHAR, BINARY or VARBINARY.
@@ -146,10 +151,10 @@ pub const FILLS: &str = "fills";
 pub const PRECISION: &str = "precision";
 
 /// Cuts values to the declared length or precision, and fills up a CHAR or BINARY.
-fn fit(column: ArrayRef, target: &Field) -> Result<ArrayRef> {
+fn fit(column: ArrayRef, target: &Field, cut: Cut) -> Result<ArrayRef> {
     let number = |key: &str| target.metadata().get(key).and_then(|text| text.parse().ok());
     if let (Some(digits), DataType::Timestamp(..)) = (number(PRECISION), target.data_type()) {
-        return times::cut(&column, digits);
+        return times::cut(&column, digits, cut);
     }
     if let (Some(digits), DataType::Time32(_)) = (number(PRECISION), target.data_type()) {
         return Ok(times::cut_time(&column, digits));

@@ -36,9 +36,12 @@ pub fn convert(texts: &StringArray, to: &DataType, how: How) -> Result<ArrayRef>
             let made = each(texts, how, |text| {
                 let text = text.trim();
                 // Flink overlooks one last character that is no digit.
-                let digits = text.strip_suffix(|c: char| !c.is_ascii_digit()).unwrap_or(text);
+                let digits = text.strip_suffix(|c: char| !c.is_ascii_digit() && !"+-".contains(c));
+                let digits = digits.unwrap_or(text);
                 let digits = if digits.is_empty() && !text.is_empty() { "0" } else { digits };
-                decimal::parse(digits, *precision, *scale)
+                let made = decimal::parse(digits, *precision, *scale)?;
+                // A number has null here, a text is refused.
+                made.map(Some).ok_or_else(|| bad(text, &crate::types::sql_name(to)))
             })?;
             let made = PrimitiveArray::<Decimal128Type>::from(made);
             Arc::new(made.with_precision_and_scale(*precision, *scale)?)
@@ -178,14 +181,14 @@ pub fn date(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year as i32, month, day)
 }
 
-/// `12:30:00.5`; without minutes or seconds these are 1, as in Flink.
+/// `12:30:00.5`, or without seconds or minutes.
 pub fn time(text: &str) -> Option<NaiveTime> {
     let mut parts = text.splitn(3, ':');
     let number = |part: &str| part.trim().parse::<u32>().ok();
     let hour = number(parts.next()?)?;
-    let minute = parts.next().map_or(Some(1), number)?;
+    let minute = parts.next().map_or(Some(0), number)?;
     let (second, nanos) = match parts.next() {
-        None => (1, 0),
+        None => (0, 0),
         Some(rest) => {
             let (second, fraction) = rest.split_once('.').unwrap_or((rest, ""));
             (number(second)?, nanos(fraction.trim())?)

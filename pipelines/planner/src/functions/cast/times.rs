@@ -90,16 +90,24 @@ pub fn local_millis(column: &ArrayRef, how: How) -> Result<PrimitiveArray<Int64T
     })
 }
 
-/// Timestamps cut to so many fractional digits: those of milliseconds towards 1970, as in Flink.
-pub fn cut(column: &ArrayRef, digits: i64) -> Result<ArrayRef> {
+/// Where the digits go that a timestamp has no place for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    Down,
+    /// Flink's way with tenths and hundredths of a second, but for text.
+    Towards1970,
+}
+
+/// Timestamps cut to so many fractional digits.
+pub fn cut(column: &ArrayRef, digits: i64, cut: Cut) -> Result<ArrayRef> {
     let DataType::Timestamp(unit, zone) = column.data_type() else { return Ok(column.clone()) };
     let dropped = (per_second(*unit).ilog10() as i64 - digits).max(0);
     let step = 10_i64.pow(dropped as u32);
     let units = compute::cast(column, &DataType::Int64)?;
     let units = units.as_primitive::<Int64Type>();
-    let made = units.unary(|time| match digits {
-        ..3 => time / step * step,
-        _ => time - time.rem_euclid(step),
+    let made = units.unary(|time| match cut == Cut::Towards1970 && digits < 3 {
+        true => time / step * step,
+        false => time - time.rem_euclid(step),
     });
     Ok(timestamps(made, *unit, zone.clone()))
 }

@@ -77,19 +77,29 @@ impl Path {
     /// What the path leads to: one value, or an array where it can lead to several. None where
     /// there is nothing.
     pub fn find(&self, json: &Json) -> Option<Json> {
-        let several = self.steps.iter().any(|step| match step {
-            Step::Members(names) => names.len() > 1,
-            Step::Elements(places) => places.len() > 1,
-            Step::Slice(..) | Step::All | Step::Deep => true,
-        });
         let mut found = vec![json];
+        let mut is_one = true;
         for step in &self.steps {
+            let is_first = is_one;
+            is_one &= !leads_to_several(step);
             found = found.into_iter().flat_map(|value| taken(value, step)).collect();
+            // A single place that is not there is nothing; of several, none may be.
+            if found.is_empty() && is_first && is_one {
+                return None;
+            }
         }
-        match several {
-            true => Some(Json::Array(found.into_iter().cloned().collect())),
-            false => found.first().map(|value| (*value).clone()),
+        match is_one {
+            false => Some(Json::Array(found.into_iter().cloned().collect())),
+            true => found.first().map(|value| (*value).clone()),
         }
+    }
+}
+
+fn leads_to_several(step: &Step) -> bool {
+    match step {
+        Step::Members(names) => names.len() > 1,
+        Step::Elements(places) => places.len() > 1,
+        Step::Slice(..) | Step::All | Step::Deep => true,
     }
 }
 

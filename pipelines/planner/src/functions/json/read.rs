@@ -74,7 +74,10 @@ fn find(paths: &mut Paths, json: &str, path: &str) -> (Mode, Found) {
         Err(error) => return (Mode::Strict, Found::Failed(error.strip_backtrace())),
     };
     let found = match Json::parse(json) {
+        // In lax mode a text that is no JSON holds nothing, while null alone is an error.
+        None if path.mode == Mode::Lax => Found::Empty,
         None => Found::Failed(format!("'{json}' is no JSON")),
+        Some(Json::Null) => Found::Failed("JSON null has no paths".to_owned()),
         Some(json) => match (path.find(&json), path.mode) {
             (Some(Json::Null), _) | (None, Mode::Lax) => Found::Empty,
             (Some(value), _) => Found::Value(value),

@@ -1,5 +1,4 @@
-//! JSON with its numbers as they are written and its members in their order, which serde_json's
-//! own value loses without features that would slow every other reader in the tree.
+//! JSON with its numbers as they are written, which serde_json's own value loses without features that would slow every other reader in the tree.
 
 use std::fmt::Write;
 
@@ -57,8 +56,11 @@ impl Json {
                 made.push(']');
             }
             Self::Object(members) => {
+                // By name, as Flink writes them.
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by(|one, other| one.0.cmp(&other.0));
                 made.push('{');
-                for (place, (name, value)) in members.iter().enumerate() {
+                for (place, (name, value)) in members.into_iter().enumerate() {
                     if place > 0 {
                         made.push(',');
                     }
@@ -295,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_again() {
-        for text in [r#"{"b":[1,-2.50,"x\ty"],"a":{}}"#, "[]", "null", r#""ü\"""#] {
+        for text in [r#"{"a":{},"b":[1,-2.50,"x\ty"]}"#, "[]", "null", r#""ü\"""#] {
             assert_eq!(Json::parse(text).unwrap().to_text(), text);
         }
         assert_eq!(Json::parse("[1e3, 0.00000001]").unwrap().to_text(), "[1E+3,1E-8]");

@@ -1,5 +1,6 @@
 //! `JSON_OBJECT`, `JSON_ARRAY`, `JSON_STRING`, `JSON_QUOTE` and `JSON_UNQUOTE`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
@@ -123,17 +124,22 @@ impl Argument {
 fn object(columns: &[ArrayRef], rows: usize, zone: Tz) -> Result<ArrayRef> {
     let (absent, all) = arguments(columns, zone)?;
     let object = |row: usize| {
-        let mut made = String::from("{");
+        // By name, as Flink writes them; the last value of a name holds.
+        let mut members = BTreeMap::new();
         for pair in all.chunks_exact(2) {
             let [key, value] = pair else { continue };
             if absent && value.column.is_null(row) {
                 continue;
             }
+            let key = std::slice::from_ref(&key.column);
+            members.insert(optional_text(key, 0, row).unwrap_or_default().to_owned(), value);
+        }
+        let mut made = String::from("{");
+        for (name, value) in members {
             if made.len() > 1 {
                 made.push(',');
             }
-            let key = std::slice::from_ref(&key.column);
-            quote(optional_text(key, 0, row).unwrap_or_default(), &mut made);
+            quote(&name, &mut made);
             made.push(':');
             value.write(row, &mut made);
         }
