@@ -60,5 +60,9 @@ OPEN=()
 for package in lang lang.reflect math net io nio text time util util.concurrent; do
     OPEN+=("--add-opens=java.base/java.$package=ALL-UNNAMED")
 done
-exec java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC \
+# Flink leaves its libraries and spill files behind.
+SCRATCH=$(mktemp -d)
+trap 'rm -rf "$SCRATCH"' EXIT
+java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" "-Djava.io.tmpdir=$SCRATCH" \
+    -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC \
     -cp "$CLASSES:$PEER/resources:$JARS/*" Oracle "${ARGUMENTS[@]}"
