@@ -8,6 +8,12 @@ use nowcast_engine::{Error, Result, TableDefinition};
 
 use crate::nearest::did_you_mean;
 
+#[cfg(test)]
+thread_local! {
+    /// All keys that were asked for on this thread.
+    pub static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
 /// The options of one table. A key that was asked for is known; [`Options::finish`] refuses the
 /// others. So both ends of a connector read all of its options, also those of the other end.
 pub struct Options<'a> {
@@ -27,6 +33,8 @@ impl<'a> Options<'a> {
     }
 
     pub fn text(&self, key: &str) -> Option<&'a str> {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.insert(key.to_owned()));
         self.known.borrow_mut().insert(key.to_owned());
         self.given.get(key).map(String::as_str)
     }

@@ -153,9 +153,71 @@ pub fn rejected(table: &str, batch: &Batch, row: usize, error: String) -> DeadLe
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::Schema;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
+    use crate::format;
+
+    /// docs/connectors.md names each connector, each format and each option that one of them reads.
+    #[test]
+    fn all_options_are_in_the_docs() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/connectors.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let descriptor = tempfile::NamedTempFile::new().unwrap();
+        // Enough that every reader of options gets to its end.
+        let given = [
+            ("topic", "t"),
+            ("properties.bootstrap.servers", "h:1"),
+            ("scan.startup.mode", "earliest-offset"),
+            ("path", "p"),
+            ("url", "jdbc:postgresql://h/d"),
+            ("table-name", "t"),
+            ("username", "u"),
+            ("avro-confluent.url", "http://h"),
+            ("value.avro-confluent.url", "http://h"),
+            ("protobuf.descriptor-file", descriptor.path().to_str().unwrap()),
+            ("protobuf.message-class-name", "m"),
+        ];
+        let mut wanted = BTreeSet::new();
+        for connector in CONNECTORS {
+            wanted.insert(connector.name.to_owned());
+            for format in format::FORMATS {
+                wanted.insert(format.to_owned());
+                let mut all = given.to_vec();
+                all.push(("connector", connector.name));
+                match connector.name {
+                    "upsert-kafka" => {
+                        all.extend([("key.format", format), ("value.format", format)])
+                    }
+                    _ => all.push(("format", format)),
+                }
+                let table = TableDefinition {
+                    name: "t".into(),
+                    schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)])),
+                    metadata: vec![],
+                    primary_key: vec![0],
+                    options: all.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+                };
+                // An error of another end or of the unknown options comes after they were asked for.
+                let registry = Registry::new(Environment::default());
+                let _ = registry.source(&table);
+                let _ = registry.sink(&table);
+            }
+        }
+        wanted.extend(crate::options::ASKED.take().into_iter().map(|key| {
+            let of_part = key.split_once('.').filter(|(part, rest)| {
+                matches!(*part, "key" | "value")
+                    && format::FORMATS.iter().any(|name| rest.starts_with(&format!("{name}.")))
+            });
+            of_part.map_or(key.clone(), |(_, rest)| rest.to_owned())
+        }));
+        assert!(wanted.len() > 100, "{wanted:?}");
+        wanted.retain(|name| !docs.contains(&format!("`{name}`")));
+        assert!(wanted.is_empty(), "docs/connectors.md lacks {wanted:#?}");
+    }
 
     #[test]
     fn connectors_are_found_by_name_and_direction() {

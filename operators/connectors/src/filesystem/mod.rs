@@ -59,8 +59,7 @@ impl FileTable {
             "json" => FileFormat::Lines(Format::read(&options, "format", "json", "")?, "json"),
             "raw" => FileFormat::Lines(Format::read(&options, "format", "raw", "")?, "txt"),
             name => {
-                let names =
-                    "one of json, csv, parquet, raw, debezium-json, canal-json, maxwell-json";
+                let names = "one of json, csv, parquet, raw, debezium-json, canal-json, maxwell-json, ogg-json";
                 if !name.ends_with("-json") {
                     return Err(options.refuse("format", name, names));
                 }

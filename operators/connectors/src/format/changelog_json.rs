@@ -14,6 +14,7 @@ use super::cells::{Cells, json_name, write_object};
 use super::json_decode::{JsonDecoder, JsonOptions};
 use super::{
     DecodedRows, Decoder, Encoded, Encoder, Misfit, canal_json, debezium_json, maxwell_json,
+    ogg_json,
 };
 use crate::options::Options;
 
@@ -34,6 +35,7 @@ enum Dialect {
         table: Option<Regex>,
     },
     Maxwell,
+    Ogg,
 }
 
 impl ChangelogOptions {
@@ -55,6 +57,7 @@ impl ChangelogOptions {
                 table: pattern("table.include")?,
             },
             "maxwell-json" => Dialect::Maxwell,
+            "ogg-json" => Dialect::Ogg,
             other => return Err(Error::bug(format!("{other} is no dialect of changes"))),
         };
         Ok(Self { dialect, json: JsonOptions::read_shared(options, &prefix)? })
@@ -72,11 +75,9 @@ pub struct ChangelogDecoder {
 
 impl ChangelogDecoder {
     pub fn new(fields: &[FieldRef], options: &ChangelogOptions) -> Result<Self> {
-        // A bad row spoils its message: an update without its other half is no update.
-        let strict = JsonOptions { ignore_parse_errors: false, ..options.json.clone() };
         Ok(Self {
             dialect: options.dialect.clone(),
-            json: JsonDecoder::new(fields, &strict)?,
+            json: JsonDecoder::new(fields, &options.json)?,
             ignore_parse_errors: options.json.ignore_parse_errors,
         })
     }
@@ -89,6 +90,7 @@ impl ChangelogDecoder {
                 canal_json::changes(text, database.as_ref(), table.as_ref())?
             }
             Dialect::Maxwell => maxwell_json::changes(text)?,
+            Dialect::Ogg => ogg_json::changes(text)?,
         };
         for (row, weight) in changes {
             self.json.decode(row.as_bytes())?;
@@ -192,6 +194,7 @@ impl ChangelogEncoder {
             Dialect::Debezium(false) => debezium_json::envelopes(options.json.ignore_null_fields),
             Dialect::Canal { .. } => canal_json::ENVELOPES,
             Dialect::Maxwell => maxwell_json::ENVELOPES,
+            Dialect::Ogg => ogg_json::envelopes(options.json.ignore_null_fields),
         };
         Ok(Self { names, options: options.json.clone(), insert, delete })
     }

@@ -170,6 +170,13 @@ fn inserts_and_deletes_are_written_in_the_envelope_of_the_dialect() {
             ],
         ),
         (
+            &[("format", "ogg-json")],
+            [
+                r#"{"before":null,"after":{"id":1,"name":"a"},"op_type":"I"}"#,
+                r#"{"before":{"id":2,"name":null},"after":null,"op_type":"D"}"#,
+            ],
+        ),
+        (
             &[("format", "maxwell-json")],
             [
                 r#"{"data":{"id":1,"name":"a"},"type":"insert"}"#,

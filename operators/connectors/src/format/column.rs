@@ -261,7 +261,7 @@ impl Column {
         }
     }
 
-    /// A number with a fraction: not an integer, as in Flink, even where the fraction is zero.
+    /// A number with a fraction: not an integer, even where the fraction is zero.
     pub fn push_f64(&mut self, value: f64) -> Result<(), Misfit> {
         let fits = match &mut self.values {
             Values::F32(values) => push_ok::<_, ()>(values, Ok(value as f32)),

@@ -141,7 +141,9 @@ impl CsvDecoder {
 }
 
 fn push(column: &mut Column, text: &str, options: &CsvOptions) -> Result<(), Misfit> {
-    let null = options.null_literal.as_deref() == Some(text)
+    // As Jackson reads it, an array of the null literal is an array of one NULL.
+    let is_list = matches!(column.values, Values::List(..));
+    let null = (options.null_literal.as_deref() == Some(text) && !is_list)
         || (text.trim().is_empty() && !matches!(column.values, Values::Text(_)));
     if null {
         return column.push_null();

@@ -64,8 +64,8 @@ impl JsonOptions {
 /// Fields are found by name and may come in any order; those that are not declared are skipped; of
 /// a name that is there twice the last value counts.
 ///
-/// Coercions are Flink's: a string of digits fits a number, any value fits STRING as its text, a
-/// number with a fraction does not fit an integer. Two are stricter: a string other than true and
+/// Coercions are Flink's: a string of digits fits a number, any value fits STRING as its text, the
+/// fraction of a number is cut off for INT and BIGINT, and fits no smaller integer. Two are stricter: a string other than true and
 /// false is no BOOLEAN, and a number too large for its DECIMAL is an error, not NULL.
 pub struct JsonDecoder {
     fields: Vec<FieldRef>,
@@ -303,7 +303,13 @@ impl<'de> de::Visitor<'de> for Value<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.pushed(|column| column.push_f64(value))
+        self.pushed(|column| match column.values {
+            // As Jackson's `getIntValue` and `getLongValue`; beyond their range nothing fits.
+            Values::I32(_) | Values::I64(_) if value.abs() < 9.2e18 => {
+                column.push_i64(value as i64)
+            }
+            _ => column.push_f64(value),
+        })
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {

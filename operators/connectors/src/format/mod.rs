@@ -12,6 +12,7 @@ mod debezium_json;
 mod json_decode;
 mod json_encode;
 mod maxwell_json;
+mod ogg_json;
 mod protobuf;
 mod raw;
 mod rows;
@@ -92,13 +93,14 @@ impl Encoded {
 }
 
 /// The names of [`Format`]s.
-const FORMATS: [&str; 9] = [
+pub const FORMATS: [&str; 10] = [
     "json",
     "csv",
     "raw",
     "debezium-json",
     "canal-json",
     "maxwell-json",
+    "ogg-json",
     "avro",
     "avro-confluent",
     "protobuf",
@@ -122,7 +124,7 @@ impl Format {
     pub fn read(options: &Options<'_>, key: &str, name: &str, prefix: &str) -> Result<Self> {
         match name {
             "json" => Ok(Self::Json(JsonOptions::read(options, prefix)?)),
-            "debezium-json" | "canal-json" | "maxwell-json" => {
+            "debezium-json" | "canal-json" | "maxwell-json" | "ogg-json" => {
                 Ok(Self::Changelog(ChangelogOptions::read(options, name, prefix)?))
             }
             "avro" => Ok(Self::Avro(AvroOptions::read(options, &format!("{prefix}avro."))?)),

@@ -160,6 +160,8 @@ fn json_coercions_are_flinks() {
     };
     takes(DataType::Int64, r#"" 12 ""#, "12");
     takes(DataType::Float64, r#""1e3""#, "1000.0");
+    takes(DataType::Int32, "-1.9", "-1");
+    takes(DataType::Int64, "1e3", "1000");
     takes(DataType::Float64, "7", "7.0");
     takes(DataType::Float64, r#""NaN""#, r#""NaN""#);
     takes(DataType::Boolean, r#""TRUE""#, "true");
@@ -177,8 +179,8 @@ fn json_coercions_are_flinks() {
     takes(DataType::Decimal128(20, 2), "1e2", "100.00");
 
     for (ty_, given, message) in [
-        (DataType::Int64, "1.5", r#"field "f": 1.5 is no BIGINT"#),
-        (DataType::Int64, "1.0", r#"field "f": 1 is no BIGINT"#),
+        (DataType::Int64, "1e19", r#"field "f": 10000000000000000000 is no BIGINT"#),
+        (DataType::Int16, "1.5", r#"field "f": 1.5 is no SMALLINT"#),
         (DataType::Int64, "\"abc\"", r#"field "f": "abc" is no BIGINT"#),
         (DataType::Int64, "true", r#"field "f": true is no BIGINT"#),
         (DataType::Int64, "[1]", r#"field "f": an array is no BIGINT"#),

@@ -38,7 +38,7 @@ pub fn per_second(unit: TimeUnit) -> i64 {
 
 /// `yyyy-MM-dd` as days since the epoch.
 pub fn parse_date(text: &str) -> Option<i32> {
-    let (date, rest) = date(text.as_bytes())?;
+    let (date, rest) = date(text.as_bytes(), false)?;
     rest.is_empty().then_some(date)
 }
 
@@ -49,14 +49,15 @@ pub fn parse_time(text: &str) -> Option<i64> {
 }
 
 /// A timestamp in `unit`; digits finer than the unit are cut off. `zoned` timestamps end in `Z`,
-/// others must not.
+/// others must not. In [`TimestampStandard::Sql`] a day up to 31 that its month does not have is the
+/// month's last, as Java's formatter of that standard has it.
 pub fn parse_timestamp(
     text: &str,
     standard: TimestampStandard,
     zoned: bool,
     unit: TimeUnit,
 ) -> Option<i64> {
-    let (days, rest) = date(text.as_bytes())?;
+    let (days, rest) = date(text.as_bytes(), standard == TimestampStandard::Sql)?;
     let (separator, rest) = rest.split_first()?;
     let (nanos, rest) = time(rest)?;
     let end: &[u8] = if zoned { b"Z" } else { b"" };
@@ -77,7 +78,7 @@ fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     Some((value, rest))
 }
 
-fn date(text: &[u8]) -> Option<(i32, &[u8])> {
+fn date(text: &[u8], clamp: bool) -> Option<(i32, &[u8])> {
     let (year, rest) = number(text, 4)?;
     let (month, rest) = number(rest.strip_prefix(b"-")?, 2)?;
     let (day, rest) = number(rest.strip_prefix(b"-")?, 2)?;
@@ -89,6 +90,7 @@ fn date(text: &[u8]) -> Option<(i32, &[u8])> {
         1..=12 => 31,
         _ => return None,
     };
+    let day = if clamp && day <= 31 { day.min(length) } else { day };
     (1..=length).contains(&day).then(|| (days_from_civil(year, month, day) as i32, rest))
 }
 
@@ -291,12 +293,14 @@ mod tests {
         assert_eq!(ms("1970-01-01T00:00:01.123456789Z", Iso8601, true), Some(1_123));
         assert_eq!(ms("1969-12-31T23:59:59.999", Iso8601, false), Some(-1));
         assert_eq!(ms("2000-02-29 00:00", Sql, false), Some(951_782_400_000));
+        assert_eq!(ms("1970-02-30 00:00:00", Sql, false), ms("1970-02-28 00:00:00", Sql, false));
+        assert_eq!(ms("1970-02-30T00:00:00", Iso8601, false), None);
+        assert_eq!(parse_date("1900-02-29"), None);
         for wrong in [
             "1970-01-01T00:00:00",
             "1970-01-01 00:00:00Z",
             "1970-1-1 00:00:00",
-            "1970-02-30 00:00:00",
-            "1900-02-29 00:00:00",
+            "1970-02-32 00:00:00",
             "1970-01-01 24:00:00",
             "1970-01-01 00:00:00.1234567890",
             "1970-01-01",

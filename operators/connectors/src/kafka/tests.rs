@@ -687,7 +687,7 @@ async fn what_cannot_work_is_said_before_it_starts() {
         (vec![start, ("formt", "json")], "unknown option \"formt\"; did you mean \"format\"?"),
         (
             vec![start, ("format", "jsn")],
-            "option \"format\" is one of json, csv, raw, debezium-json, canal-json, maxwell-json, avro, avro-confluent, protobuf, not \"jsn\"",
+            "option \"format\" is one of json, csv, raw, debezium-json, canal-json, maxwell-json, ogg-json, avro, avro-confluent, protobuf, not \"jsn\"",
         ),
         (vec![start, ("json.ignore", "x")], "unknown option \"json.ignore\""),
         (vec![("scan.startup.mode", "begin")], "option \"scan.startup.mode\" is one of"),
