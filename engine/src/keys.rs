@@ -75,6 +75,11 @@ impl Keys {
         })
     }
 
+    /// The bytes of each row's key.
+    pub fn encode(&self, columns: &[ArrayRef]) -> Result<Rows> {
+        self.codec.encode(columns)
+    }
+
     /// The slot of each row's key; new keys get one. `rows` counts where there are no key columns.
     pub fn intern(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         if self.global {
@@ -111,6 +116,12 @@ impl Keys {
             key_hash(keys[*slot as usize].as_deref().expect("a slot in the table has its key"))
         });
         slot
+    }
+
+    /// The slot of an encoded key, where it has one.
+    pub fn find(&self, key: &[u8]) -> Option<u32> {
+        let held = |slot: &u32| self.keys[*slot as usize].as_deref() == Some(key);
+        self.slots.find(key_hash(key), held).copied()
     }
 
     pub fn remove(&mut self, slot: u32) {

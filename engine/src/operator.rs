@@ -126,6 +126,11 @@ impl Output {
         std::mem::take(&mut self.batches)
     }
 
+    /// The requests so far, taken out.
+    pub fn take_requests(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.requests)
+    }
+
     /// The late rows so far, taken out.
     pub fn take_late(&mut self) -> Vec<LateRows> {
         std::mem::take(&mut self.late)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::lookup::Lookup;
 use crate::sink::SinkFactory;
 use crate::source::SourceFactory;
 
@@ -41,4 +42,11 @@ pub trait Connectors: Send + Sync {
 
     /// As [`Connectors::source`], for writing.
     fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>>;
+
+    /// As [`Connectors::source`], for asking by the columns at `keys`.
+    fn lookup(&self, table: &TableDefinition, keys: &[usize]) -> Result<Arc<dyn Lookup>> {
+        let _ = keys;
+        let name = &table.name;
+        Err(Error::user(format!("table \"{name}\": its connector takes no look-ups")))
+    }
 }

@@ -167,6 +167,8 @@ pub struct Worker {
     triggered: Epoch,
     committed: Epoch,
     requests: usize,
+    /// The open requests of each node.
+    asking: Vec<usize>,
     turn: usize,
     tick: Option<tokio::time::Interval>,
 }
@@ -276,7 +278,12 @@ impl Worker {
             }
             Control::Replied { node, reply } => {
                 self.requests -= 1;
-                self.run(node, |operator, out| operator.on_reply(reply, out))
+                self.asking[node] -= 1;
+                self.run(node, |operator, out| operator.on_reply(reply, out))?;
+                match self.asking[node] == 0 && self.inputs[node].ended() {
+                    true => self.end(node),
+                    false => Ok(()),
+                }
             }
             Control::Failed(error) => Err(error),
             Control::Stop => Ok(()),
@@ -387,16 +394,21 @@ impl Worker {
             Step::Advance(watermark) => self.advance(node, watermark),
             Step::Idle => self.send(node, Element::Idle),
             Step::Aligned(epoch) => self.save(node, epoch),
-            Step::Ended => {
-                self.send(node, Element::End)?;
-                match &mut self.runners[node] {
-                    // It leaves when its task has flushed.
-                    Runner::Sink(outbox) => outbox.push(SinkCommand::End),
-                    _ => {
-                        self.leave(node);
-                        Ok(())
-                    }
-                }
+            // What waits for an answer comes before the end.
+            Step::Ended if self.asking[node] > 0 => Ok(()),
+            Step::Ended => self.end(node),
+        }
+    }
+
+    /// All input of a node has ended and nothing more follows from it.
+    fn end(&mut self, node: NodeId) -> Result<()> {
+        self.send(node, Element::End)?;
+        match &mut self.runners[node] {
+            // It leaves when its task has flushed.
+            Runner::Sink(outbox) => outbox.push(SinkCommand::End),
+            _ => {
+                self.leave(node);
+                Ok(())
             }
         }
     }
@@ -437,6 +449,7 @@ impl Worker {
         }
         for request in requests {
             self.requests += 1;
+            self.asking[node] += 1;
             let control = self.wiring.control_sender.clone();
             self.wiring.doors.spawn(async move {
                 let reply = Reply { id: request.id, answer: request.answer.await };

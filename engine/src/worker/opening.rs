@@ -39,6 +39,7 @@ impl Worker {
             triggered: 0,
             committed: restored.map_or(0, |restored| restored.manifest.epoch),
             requests: 0,
+            asking: vec![0; graph.nodes.len()],
             turn: 0,
             tick: None,
             wiring,

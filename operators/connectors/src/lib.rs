@@ -8,6 +8,7 @@ pub mod format;
 mod handover;
 mod jdbc;
 mod kafka;
+mod lookup;
 mod nearest;
 pub mod nexmark;
 mod options;

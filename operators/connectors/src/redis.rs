@@ -1,14 +1,18 @@
 //! The `redis` sink: the latest row of each PRIMARY KEY as a hash, in Redis or in the embedded store.
 
+mod lookup;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use nowcast_engine::{
-    Batch, ChangelogMode, DeadLetter, Error, Result, Sink, SinkContext, SinkFactory,
+    Batch, ChangelogMode, DeadLetter, Error, LookupOptions, Result, Sink, SinkContext, SinkFactory,
     TableDefinition,
 };
+
+pub use lookup::lookup;
 
 use crate::format::{Cells, JsonOptions};
 use crate::options::Options;
@@ -27,6 +31,7 @@ pub struct RedisTable {
     pub key_prefix: String,
     ttl: Option<Duration>,
     buffer_rows: usize,
+    lookup: LookupOptions,
 }
 
 #[derive(Clone)]
@@ -53,6 +58,7 @@ impl RedisTable {
             key_prefix: options.text("key-prefix").unwrap_or(&table.name).to_owned(),
             ttl: options.duration("ttl")?,
             buffer_rows: buffer_rows.unwrap_or(BUFFER_ROWS).max(1),
+            lookup: crate::lookup::read(&options)?,
         };
         options.finish()?;
         if table.primary_key.is_empty() {
@@ -65,6 +71,24 @@ impl RedisTable {
             return Err(crate::registry::no_metadata(table, metadata, "redis"));
         }
         Ok(read)
+    }
+
+    /// Where a row is, by the cells of its primary key.
+    fn key<'a>(
+        &self,
+        cells: impl Iterator<Item = &'a Cells<'a>>,
+        row: usize,
+    ) -> Result<String, String> {
+        let mut key = self.key_prefix.clone().into_bytes();
+        for (cells, at) in cells.zip(&self.table.primary_key) {
+            if cells.is_null(row) {
+                let name = self.table.schema.field(*at).name();
+                return Err(format!("the key column \"{name}\" is null"));
+            }
+            key.push(b':');
+            cells.write_text(row, &JsonOptions::default(), &mut key);
+        }
+        String::from_utf8(key).map_err(|error| error.to_string())
     }
 
     /// Connects, if there is something to connect to.
@@ -105,21 +129,9 @@ struct RedisSink {
 }
 
 impl RedisSink {
-    fn key(&self, columns: &[Cells<'_>], row: usize) -> Result<String, String> {
-        let mut key = self.table.key_prefix.clone().into_bytes();
-        for at in &self.table.table.primary_key {
-            if columns[*at].is_null(row) {
-                let name = self.table.table.schema.field(*at).name();
-                return Err(format!("the key column \"{name}\" is null"));
-            }
-            key.push(b':');
-            columns[*at].write_text(row, &JsonOptions::default(), &mut key);
-        }
-        String::from_utf8(key).map_err(|error| error.to_string())
-    }
-
     fn change(&self, columns: &[Cells<'_>], row: usize, delete: bool) -> Result<Write, String> {
-        let key = self.key(columns, row)?;
+        let of_key = self.table.table.primary_key.iter().map(|at| &columns[*at]);
+        let key = self.table.key(of_key, row)?;
         if delete {
             return Ok(Write::Delete { key });
         }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use nowcast_engine::aside::rows_as_json;
 use nowcast_engine::{
-    Batch, Connectors, DeadLetter, Error, MetadataColumn, Result, SinkFactory, SourceFactory,
-    TableDefinition,
+    Batch, Connectors, DeadLetter, Error, Lookup, MetadataColumn, Result, SinkFactory,
+    SourceFactory, TableDefinition,
 };
 
 use crate::nearest::did_you_mean;
@@ -83,7 +83,20 @@ const CONNECTORS: &[Connector] = &[
     },
 ];
 
+type MakeLookup = fn(&TableDefinition, &Environment, &[usize]) -> Result<Arc<dyn Lookup>>;
+
+/// The connectors among them that are looked up.
+const LOOKUPS: [(&str, MakeLookup); 2] =
+    [("filesystem", filesystem::lookup), ("redis", crate::redis::lookup)];
+
 impl Connectors for Registry {
+    fn lookup(&self, table: &TableDefinition, keys: &[usize]) -> Result<Arc<dyn Lookup>> {
+        let connector = find(table)?;
+        let lookup = LOOKUPS.iter().find(|(name, _)| *name == connector.name);
+        let (_, lookup) = lookup.ok_or_else(|| one_way(table, connector, "looked up"))?;
+        lookup(table, &self.0, keys)
+    }
+
     fn source(&self, table: &TableDefinition) -> Result<Arc<dyn SourceFactory>> {
         let connector = find(table)?;
         let source = connector.source.ok_or_else(|| one_way(table, connector, "read"))?;

@@ -27,8 +27,8 @@ pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggre
 pub use calc::Calc;
 pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
-    IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, TemporalJoin,
-    TemporalJoinSpec, WindowJoin, WindowJoinSpec,
+    IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, LookupJoin,
+    LookupJoinSpec, TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
 };
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use score::{Score, ScoreSpec};

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use nowcast_connectors::{EmbeddedStore, Environment, Registry};
 use nowcast_engine::testing::{Collected, Until, simulate, world};
-use nowcast_engine::{Connectors, JobOptions, Result, SinkFactory, SourceFactory, TableDefinition};
+use nowcast_engine::{
+    Connectors, JobOptions, Lookup, Result, SinkFactory, SourceFactory, TableDefinition,
+};
 use nowcast_onnx::OnnxProvider;
 use nowcast_planner::Planner;
 use serde_json::Value;
@@ -22,6 +24,10 @@ struct Kept {
 impl Connectors for Kept {
     fn source(&self, table: &TableDefinition) -> Result<Arc<dyn SourceFactory>> {
         self.real.source(table)
+    }
+
+    fn lookup(&self, table: &TableDefinition, keys: &[usize]) -> Result<Arc<dyn Lookup>> {
+        self.real.lookup(table, keys)
     }
 
     fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>> {

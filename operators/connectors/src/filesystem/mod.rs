@@ -1,5 +1,6 @@
 //! The `filesystem` connector: files of JSON lines, CSV or Parquet, read and written.
 
+mod lookup;
 mod path;
 mod reader;
 mod sink;
@@ -11,7 +12,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nowcast_engine::{ChangelogMode, Result, SinkFactory, SourceFactory, TableDefinition};
+use nowcast_engine::{ChangelogMode, Lookup, Result, SinkFactory, SourceFactory, TableDefinition};
+use tokio::sync::OnceCell;
 
 use crate::format::{CsvOptions, Format};
 use crate::options::Options;
@@ -68,6 +70,7 @@ impl FileTable {
         };
         let rollover = options.duration("sink.rolling-policy.rollover-interval")?;
         let file_bytes = options.memory("sink.rolling-policy.file-size")?;
+        crate::lookup::read_full(&options)?;
         options.finish()?;
         if let Some(metadata) = table.metadata.first() {
             return Err(crate::registry::no_metadata(table, metadata, "filesystem"));
@@ -93,6 +96,11 @@ impl FileTable {
 
 pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SourceFactory>> {
     Ok(Arc::new(source::FileSourceFactory(FileTable::read(table)?)))
+}
+
+pub fn lookup(table: &TableDefinition, _: &Environment, keys: &[usize]) -> Result<Arc<dyn Lookup>> {
+    let table = FileTable::read(table)?;
+    Ok(Arc::new(lookup::FileLookup { table, keys: keys.to_vec(), loaded: OnceCell::new() }))
 }
 
 pub fn sink(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SinkFactory>> {

@@ -85,6 +85,15 @@ async fn rows_become_hashes(url: &str, prefix: &str) {
     assert_eq!(stored.store.get(&key("IT:4")).await.unwrap(), None);
     assert_eq!(stored.store.scan(&key(""), 10).await.unwrap(), [key("DE:1"), key("FR:2")]);
 
+    // Looked up by the key, in any order of its columns.
+    let lookup = registry.lookup(&table, &[1, 0]).unwrap();
+    let titles: ArrayRef = Arc::new(Int64Array::from(vec![1, 4]));
+    let countries: ArrayRef = Arc::new(StringArray::from(vec!["DE", "IT"]));
+    let found = lookup.lookup(vec![titles, countries]).await.unwrap();
+    assert_eq!(found, *batch(&table, &[(Some("DE"), 1, Some(0.25), None, 1)]).rows());
+    let error = registry.lookup(&table, &[1]).err().unwrap().to_string();
+    assert!(error.contains("country, title"), "{error}");
+
     // More rows than the buffer and a pipeline hold.
     let many: Vec<Line<'_>> = (0..3_000).map(|n| (Some("many"), n, None, None, 1)).collect();
     sink.write(&batch(&table, &many), &mut rejected).await.unwrap();

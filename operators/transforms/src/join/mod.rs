@@ -1,6 +1,7 @@
 //! Joins: rows of two inputs that belong together.
 
 mod interval;
+mod lookup;
 mod pairs;
 mod regular;
 mod side;
@@ -8,6 +9,7 @@ mod temporal;
 mod window;
 
 pub use interval::{IntervalJoin, IntervalJoinSpec, JoinClock};
+pub use lookup::{LookupJoin, LookupJoinSpec};
 pub use regular::{Join, JoinKind, JoinSpec};
 pub use temporal::{TemporalJoin, TemporalJoinSpec};
 pub use window::{WindowJoin, WindowJoinSpec};

@@ -21,10 +21,10 @@ use crate::functions::window::ROW_NUMBER;
 use crate::node::{FlinkNode, FlinkOp};
 
 /// Columns of a plan in terms of one below it, and the filters between the two.
-struct Peeled<'a> {
-    columns: Vec<Expr>,
-    filters: Vec<Expr>,
-    below: &'a LogicalPlan,
+pub(super) struct Peeled<'a> {
+    pub columns: Vec<Expr>,
+    pub filters: Vec<Expr>,
+    pub below: &'a LogicalPlan,
 }
 
 /// Where the versions of a table come from.
@@ -56,9 +56,7 @@ impl Lowering<'_> {
         };
         match column.map(|column| (column, left.roles[column])) {
             Some((column, Role::EventTime)) => self.temporal_join(join, conditions, left, column),
-            Some((_, Role::ProcessingTime)) => Err(self
-                .extent
-                .error_at(&["SYSTEM_TIME"], "a look-up by processing time is not supported yet")),
+            Some((_, Role::ProcessingTime)) => self.lookup_join(join, conditions, left),
             _ => Err(self
                 .extent
                 .error_at(&["SYSTEM_TIME"], format!("{time} is no time attribute of the left side"))
@@ -74,16 +72,7 @@ impl Lowering<'_> {
         time: usize,
     ) -> SqlResult<Lowered> {
         self.inserts_only(&left, &["SYSTEM_TIME"], "the left side of a temporal join")?;
-        let outer = peel(&join.right, &|plan| {
-            FlinkNode::of(plan).is_some_and(|node| node.op == FlinkOp::AsOf)
-        });
-        let node = outer.as_ref().and_then(|outer| FlinkNode::of(outer.below));
-        let (Some(outer), Some(node)) = (&outer, node) else {
-            return Err(self.extent.error_at(
-                &["SYSTEM_TIME"],
-                "FOR SYSTEM_TIME AS OF goes with the right side of a join",
-            ));
-        };
+        let (outer, node) = self.right_of(join)?;
         let versions = self.versions(&node.input)?;
         let table = node.input.schema();
         let over = |expr: &Expr| substitute(expr.clone(), table, &versions.columns);
@@ -154,6 +143,18 @@ impl Lowering<'_> {
         self.graph.set_retracts(rows.node, false);
         let keys = parts.left.rows.keys.clone();
         self.without_keys(join, &parts, rows.with_keys(keys))
+    }
+
+    /// The right side of a join, down to the mark of `FOR SYSTEM_TIME AS OF`.
+    pub(super) fn right_of<'a>(&self, join: &'a Join) -> SqlResult<(Peeled<'a>, &'a FlinkNode)> {
+        let outer = peel(&join.right, &|plan| {
+            FlinkNode::of(plan).is_some_and(|node| node.op == FlinkOp::AsOf)
+        });
+        let found = outer.and_then(|outer| FlinkNode::of(outer.below).map(|node| (outer, node)));
+        found.ok_or_else(|| {
+            let message = "FOR SYSTEM_TIME AS OF goes with the right side of a join";
+            self.extent.error_at(&["SYSTEM_TIME"], message)
+        })
     }
 
     /// The versions of a table with a key and a watermark, or of a view that keeps the last row of
@@ -275,7 +276,10 @@ fn is_first(filter: &Expr, number: &Expr) -> bool {
 }
 
 /// Projections, filters and names above the plan that `stop` names, taken off.
-fn peel<'a>(plan: &'a LogicalPlan, stop: &dyn Fn(&LogicalPlan) -> bool) -> Option<Peeled<'a>> {
+pub(super) fn peel<'a>(
+    plan: &'a LogicalPlan,
+    stop: &dyn Fn(&LogicalPlan) -> bool,
+) -> Option<Peeled<'a>> {
     if stop(plan) {
         let columns = plan.schema().iter().map(Expr::from).collect();
         return Some(Peeled { columns, filters: vec![], below: plan });
@@ -300,7 +304,7 @@ fn peel<'a>(plan: &'a LogicalPlan, stop: &dyn Fn(&LogicalPlan) -> bool) -> Optio
 }
 
 /// An expression over `schema`, whose columns are these.
-fn substitute(expr: Expr, schema: &DFSchema, columns: &[Expr]) -> SqlResult<Expr> {
+pub(super) fn substitute(expr: Expr, schema: &DFSchema, columns: &[Expr]) -> SqlResult<Expr> {
     expr.transform_up(|expr| match expr {
         Expr::Column(column) => {
             let at = schema.index_of_column(&column)?;

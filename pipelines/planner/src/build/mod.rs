@@ -7,6 +7,7 @@ mod graph;
 mod group_aggregate;
 mod interval_join;
 mod join;
+mod lookup_join;
 mod over;
 mod source;
 mod state;
