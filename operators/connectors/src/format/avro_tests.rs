@@ -72,7 +72,22 @@ fn rows_survive_avro_and_its_own_crate_reads_them() {
     assert_eq!(encoded.rows().next().unwrap()[..5], [2, 2, 1, 2, 1]);
 }
 
-/// As Flink's `AvroSchemaConverter` derives it.
+/// The schema and the bytes are what flink-avro 2.3.0 makes of the same row type and row.
+#[test]
+fn schema_and_bytes_equal_flinks() {
+    let (fields, columns) = (every_type(), columns());
+    let flinks = include_str!("flink_record.avsc");
+    assert_eq!(schema_of(&fields, true).unwrap(), Schema::parse_str(flinks).unwrap());
+    let encoder = format(&[("format", "avro")]).encoder(&fields).unwrap();
+    let encoded = encoder.encode(&columns, None).unwrap();
+    let bytes = encoded.rows().next().unwrap().iter().map(|byte| format!("{byte:02x}"));
+    assert_eq!(
+        bytes.collect::<String>(),
+        "020201020102040206020000c03f0200000000000004c00204fb2e0204c3a402040102020102f8bbc60302\
+         f6f185cdab630204020200000202026b02000000000000f83f0002020e00"
+    );
+}
+
 #[test]
 fn the_derived_schema_is_flinks() {
     let nested =

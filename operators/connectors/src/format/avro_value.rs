@@ -95,6 +95,12 @@ fn unscaled(bytes: &[u8]) -> Result<i128, Misfit> {
     Ok(i128::from_be_bytes(wide))
 }
 
+/// A big-endian two's complement integer without the bytes that only repeat its sign.
+fn shortest(bytes: &[u8]) -> &[u8] {
+    let repeats = |pair: &&[u8]| matches!(pair, [0, 0..=0x7f] | [0xff, 0x80..=0xff]);
+    &bytes[bytes.windows(2).take_while(repeats).count()..]
+}
+
 /// The record of a row, its fields by position, as in Flink.
 pub(super) fn record<'a>(
     cells: impl ExactSizeIterator<Item = &'a Cells<'a>>,
@@ -141,7 +147,7 @@ pub(super) fn value(cells: &Cells<'_>, row: usize, schema: &Schema) -> Result<Va
         Kind::F32(values) => Value::Float(values[row]),
         Kind::F64(values) => Value::Double(values[row]),
         Kind::Decimal(values, _) => {
-            Value::Decimal(Decimal::from(values[row].to_be_bytes().as_slice()))
+            Value::Decimal(Decimal::from(shortest(&values[row].to_be_bytes())))
         }
         Kind::Binary(values) => match schema {
             Schema::Fixed(fixed) => Value::Fixed(fixed.size, values.value(row).to_vec()),
