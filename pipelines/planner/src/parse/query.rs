@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{
     Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, OrderBy,
-    OrderByKind, Query, Select, SetExpr, SetOperator, Spanned, TableFactor, TableVersion,
-    TableWithJoins, visit_expressions,
+    OrderByKind, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
+    TableVersion, TableWithJoins, visit_expressions,
 };
 use sqlparser::tokenizer::Location;
 
@@ -63,13 +63,15 @@ impl Check<'_> {
         match body {
             SetExpr::Select(select) => self.select(select),
             SetExpr::Query(query) => self.query(query),
-            SetExpr::SetOperation { op: SetOperator::Union, left, right, .. } => {
+            SetExpr::SetOperation { op, set_quantifier: SetQuantifier::All, .. }
+                if *op != SetOperator::Union =>
+            {
+                let word = op.to_string();
+                Err(self.at_word(&word, &format!("{word} ALL"), &format!("{word} is")))
+            }
+            SetExpr::SetOperation { left, right, .. } => {
                 self.set_expr(left)?;
                 self.set_expr(right)
-            }
-            SetExpr::SetOperation { op, .. } => {
-                let word = op.to_string();
-                Err(self.at_word(&word, &word, "UNION ALL is"))
             }
             SetExpr::Values(_) => Ok(()),
             other => Err(SqlError::nowhere(format!("{other} is not supported here"))),
