@@ -23,6 +23,7 @@ pub mod stats;
 pub mod table;
 pub mod testing;
 pub mod time;
+pub mod trouble;
 pub mod watermark;
 pub mod worker;
 pub mod world;

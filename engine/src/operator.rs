@@ -32,6 +32,12 @@ pub trait Operator: Send {
         Err(Error::bug(format!("a reply ({}) to an operator that asks nothing", reply.id)))
     }
 
+    /// What the earliest rows held here wait for: the end of a window or the time of a row that the
+    /// watermark must pass. Asked a few times a second, for people.
+    fn waiting(&self) -> Option<Millis> {
+        None
+    }
+
     /// The state as of now. Requests that were not answered yet belong to it: they are made again
     /// after a restart. `since` is the last epoch whose state is safe outside; an operator may
     /// return what has changed after it, or everything.

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::operator::Epoch;
 use crate::sink::Sink;
-use crate::stats::{JobStats, add};
+use crate::stats::{JobStats, StageStats, add};
+use crate::trouble;
 use crate::worker::Control;
 use crate::world::World;
 
@@ -27,6 +28,7 @@ pub(crate) enum SinkCommand {
 
 pub(crate) struct SinkTask {
     pub node: NodeId,
+    pub worker: usize,
     pub sink: Box<dyn Sink>,
     pub commands: mpsc::Receiver<SinkCommand>,
     pub control: mpsc::UnboundedSender<Control>,
@@ -43,7 +45,9 @@ pub(crate) type OpenSink = mpsc::Sender<Infallible>;
 
 impl SinkTask {
     pub async fn run(mut self) {
-        if let Err(error) = self.serve().await {
+        let (stats, node) = (Arc::clone(&self.stats), self.node);
+        let served = trouble::noted(stats, node, self.serve()).await;
+        if let Err(error) = served {
             let error = error.context(format_args!("sink `{}`", self.name()));
             // The worker may have failed before us; then no one listens.
             let _ = self.control.send(Control::Failed(error));
@@ -52,6 +56,19 @@ impl SinkTask {
 
     fn name(&self) -> &str {
         &self.stats.stages[self.node].name
+    }
+
+    fn stage(&self) -> &StageStats {
+        &self.stats.stages[self.node]
+    }
+
+    /// A call to the sink begins: how long it takes is seen from outside.
+    fn begin(&self) {
+        self.stage().set_call(self.worker, Some(self.world.clock.now()));
+    }
+
+    fn end(&self) {
+        self.stage().set_call(self.worker, None);
     }
 
     async fn serve(&mut self) -> Result<()> {
@@ -66,13 +83,21 @@ impl SinkTask {
             match command {
                 Some(SinkCommand::Write(batch)) => self.write(batch).await?,
                 Some(SinkCommand::Barrier(epoch)) => {
+                    self.begin();
                     self.sink.prepare(epoch).await?;
+                    self.end();
                     self.show();
                     self.tell(Control::SinkFlushed { node: self.node, epoch })?;
                 }
-                Some(SinkCommand::Commit(epoch)) => self.sink.commit(epoch).await?,
+                Some(SinkCommand::Commit(epoch)) => {
+                    self.begin();
+                    self.sink.commit(epoch).await?;
+                    self.end();
+                }
                 Some(SinkCommand::End) => {
+                    self.begin();
                     self.sink.close().await?;
+                    self.end();
                     self.show();
                     return self.tell(Control::SinkEnded { node: self.node });
                 }
@@ -83,10 +108,15 @@ impl SinkTask {
 
     async fn write(&mut self, batch: Batch) -> Result<()> {
         let mut rejected = vec![];
+        self.begin();
         self.sink.write(&batch, &mut rejected).await?;
-        let stats = &self.stats.stages[self.node];
+        self.end();
+        let stats = self.stage();
         add(&stats.rows_out, batch.num_rows() - rejected.len().min(batch.num_rows()));
         add(&stats.dead_letters, rejected.len());
+        if let Some(last) = rejected.last() {
+            stats.set_last_error(&last.error);
+        }
         for mut letter in rejected {
             letter.stage = self.name().to_owned();
             self.world.aside.dead_letter(letter);
@@ -99,7 +129,9 @@ impl SinkTask {
         if self.written.is_empty() {
             return Ok(());
         }
+        self.begin();
         self.sink.flush().await?;
+        self.end();
         self.show();
         Ok(())
     }

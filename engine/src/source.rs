@@ -57,6 +57,11 @@ pub trait Source: Send {
     /// How far the events returned so far reach: reading on from here repeats and skips nothing.
     fn positions(&self) -> Vec<Position>;
 
+    /// Where the splits end outside, as far as that is known without asking; for people.
+    fn ends(&self) -> Vec<Position> {
+        vec![]
+    }
+
     /// The checkpoint with these positions is complete: tell lag tools, release what is behind. It
     /// must not block; a failure is no failure of the checkpoint.
     fn commit(&mut self, _epoch: Epoch, _positions: &[Position]) {}

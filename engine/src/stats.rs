@@ -1,12 +1,13 @@
 //! What a running job tells of itself: plain counters, read by whoever wants to know.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, NodeKind};
-use crate::time::{Millis, TIME_MIN};
+use crate::time::{Millis, TIME_MAX, TIME_MIN};
 
 /// Counters of one stage, summed over workers. Watermarks are kept a worker.
 pub struct StageStats {
@@ -18,6 +19,35 @@ pub struct StageStats {
     pub late: AtomicU64,
     pub dead_letters: AtomicU64,
     watermarks: Vec<AtomicI64>,
+    /// By worker, what the earliest held rows wait for; `TIME_MAX` where none are held.
+    waiting: Vec<AtomicI64>,
+    /// By worker, since when a call to the sink has not returned, on the wall clock; `TIME_MIN`
+    /// where none is open.
+    calls: Vec<AtomicI64>,
+    told: Mutex<Told>,
+}
+
+/// What a stage tells in words now and then.
+#[derive(Default)]
+struct Told {
+    splits: BTreeMap<String, SplitReading>,
+    last_error: Option<String>,
+    trouble: Option<String>,
+}
+
+/// How far a source has read a split, as of the last look at it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SplitReading {
+    pub split: String,
+    /// The next offset to read, and the end outside where that is known.
+    pub offset: i64,
+    pub end: Option<i64>,
+    /// ms; absent before the first row, and where the table has no watermark.
+    pub watermark: Option<Millis>,
+    pub idle: bool,
+    pub finished: bool,
+    /// When its offset was last seen to have moved, on the wall clock.
+    pub moved_at: Option<Millis>,
 }
 
 impl StageStats {
@@ -30,6 +60,43 @@ impl StageStats {
         let marks = self.watermarks.iter().map(|mark| mark.load(Ordering::Relaxed));
         marks.min().unwrap_or(TIME_MIN)
     }
+
+    /// What the earliest rows that an operator holds wait for.
+    pub fn set_waiting(&self, worker: usize, waiting: Option<Millis>) {
+        self.waiting[worker].store(waiting.unwrap_or(TIME_MAX), Ordering::Relaxed);
+    }
+
+    /// A call to the sink begins, or with `None` has returned.
+    pub fn set_call(&self, worker: usize, since: Option<Millis>) {
+        self.calls[worker].store(since.unwrap_or(TIME_MIN), Ordering::Relaxed);
+        if since.is_none() {
+            self.told().trouble = None;
+        }
+    }
+
+    /// Why the outside of this stage does not answer, while it is asked again.
+    pub fn set_trouble(&self, trouble: String) {
+        self.told().trouble = Some(trouble);
+    }
+
+    /// Why the last dead letter of this stage is one.
+    pub fn set_last_error(&self, error: &str) {
+        self.told().last_error = Some(error.to_owned());
+    }
+
+    /// Takes in how far a split has come; `reading.moved_at` is the time of the look.
+    pub fn set_split(&self, mut reading: SplitReading) {
+        let mut told = self.told();
+        let before = told.splits.get(&reading.split);
+        if before.is_none_or(|before| before.offset == reading.offset) {
+            reading.moved_at = before.and_then(|before| before.moved_at);
+        }
+        told.splits.insert(reading.split.clone(), reading);
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Counters of a job.
@@ -41,6 +108,8 @@ pub struct JobStats {
     pub checkpoint_bytes: AtomicU64,
     /// Turns in which sources were not read because something downstream was full.
     pub back_pressure: AtomicU64,
+    /// By worker, requests to the outside that have no answer yet.
+    pub requests: Vec<AtomicU64>,
 }
 
 /// A reading of [`StageStats`].
@@ -55,6 +124,17 @@ pub struct StageReading {
     pub dead_letters: u64,
     /// ms; absent before the first.
     pub watermark: Option<Millis>,
+    /// The end of the earliest open window, or the time of the earliest row, that is held until
+    /// the watermark has passed it; ms.
+    pub waiting: Option<Millis>,
+    /// Since when a call to a sink has not returned, on the wall clock; ms.
+    pub blocked_since: Option<Millis>,
+    /// Why the outside does not answer.
+    pub trouble: Option<String>,
+    /// Why the last dead letter is one.
+    pub last_error: Option<String>,
+    /// Of a source.
+    pub splits: Vec<SplitReading>,
 }
 
 impl JobStats {
@@ -72,6 +152,9 @@ impl JobStats {
             late: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
             watermarks: (0..workers).map(|_| AtomicI64::new(TIME_MIN)).collect(),
+            waiting: (0..workers).map(|_| AtomicI64::new(TIME_MAX)).collect(),
+            calls: (0..workers).map(|_| AtomicI64::new(TIME_MIN)).collect(),
+            told: Mutex::default(),
         });
         Arc::new(Self {
             stages: stages.collect(),
@@ -79,20 +162,33 @@ impl JobStats {
             checkpoint_ms: AtomicU64::new(0),
             checkpoint_bytes: AtomicU64::new(0),
             back_pressure: AtomicU64::new(0),
+            requests: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
     pub fn read(&self) -> Vec<StageReading> {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let read = |stage: &StageStats| StageReading {
-            name: stage.name.clone(),
-            kind: stage.kind,
-            inputs: stage.inputs.clone(),
-            rows_in: load(&stage.rows_in),
-            rows_out: load(&stage.rows_out),
-            late: load(&stage.late),
-            dead_letters: load(&stage.dead_letters),
-            watermark: Some(stage.watermark()).filter(|mark| *mark != TIME_MIN),
+        let least = |times: &[AtomicI64], none: Millis| {
+            let known = times.iter().map(|time| time.load(Ordering::Relaxed));
+            known.filter(|time| *time != none).min()
+        };
+        let read = |stage: &StageStats| {
+            let told = stage.told();
+            StageReading {
+                name: stage.name.clone(),
+                kind: stage.kind,
+                inputs: stage.inputs.clone(),
+                rows_in: load(&stage.rows_in),
+                rows_out: load(&stage.rows_out),
+                late: load(&stage.late),
+                dead_letters: load(&stage.dead_letters),
+                watermark: Some(stage.watermark()).filter(|mark| *mark != TIME_MIN),
+                waiting: least(&stage.waiting, TIME_MAX),
+                blocked_since: least(&stage.calls, TIME_MIN),
+                trouble: told.trouble.clone(),
+                last_error: told.last_error.clone(),
+                splits: told.splits.values().cloned().collect(),
+            }
         };
         self.stages.iter().map(read).collect()
     }

@@ -97,6 +97,11 @@ impl Watermarks {
         }
     }
 
+    /// The running maximum of a split, and whether it is idle.
+    pub fn split(&self, split: &str) -> Option<(Millis, bool)> {
+        self.splits.get(split).map(|split| (split.bound, split.idle))
+    }
+
     pub fn progress(&self) -> Progress {
         let live = self.splits.values().filter(|split| !split.idle);
         match live.map(|split| split.bound).min() {

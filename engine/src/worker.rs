@@ -6,6 +6,7 @@
 
 mod opening;
 mod saving;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -250,6 +251,7 @@ impl Worker {
             Event::Tick => self.tick()?,
         }
         self.settle()?;
+        self.tell_sometimes();
         self.report_saved()?;
         // Peers may still wait for what did not fit into their queues.
         match self.live.is_empty() && !self.outboxes.iter().any(Outbox::is_full) {
@@ -360,6 +362,7 @@ impl Worker {
     }
 
     fn tick(&mut self) -> Result<()> {
+        self.tell();
         let now = self.wiring.world.clock.now();
         for node in 0..self.runners.len() {
             if !self.inputs[node].ended() {
@@ -506,7 +509,11 @@ impl Worker {
     }
 
     fn set_aside(&mut self, node: NodeId, letters: Vec<DeadLetter>) {
-        add(&self.wiring.stats.stages[node].dead_letters, letters.len());
+        let stats = &self.wiring.stats.stages[node];
+        add(&stats.dead_letters, letters.len());
+        if let Some(last) = letters.last() {
+            stats.set_last_error(&last.error);
+        }
         for mut letter in letters {
             letter.stage.clone_from(&self.names[node]);
             self.wiring.world.aside.dead_letter(letter);

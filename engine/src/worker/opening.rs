@@ -89,6 +89,7 @@ impl Worker {
                     let (sender, commands) = mpsc::channel(QUEUE_ELEMENTS);
                     let task = SinkTask {
                         node: id,
+                        worker: index,
                         sink,
                         commands,
                         control: worker.wiring.control_sender.clone(),

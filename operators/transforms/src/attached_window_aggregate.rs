@@ -87,6 +87,10 @@ impl Operator for AttachedWindowAggregate {
         Ok(())
     }
 
+    fn waiting(&self) -> Option<Millis> {
+        self.windows.keys().next().map(|(end, _)| *end)
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let parts = self.windows.iter().map(|((end, start), groups)| {
             groups.save(&self.plan, &[("window_end", *end), ("window_start", *start)])

@@ -146,6 +146,10 @@ impl Operator for WindowAggregate {
         Ok(())
     }
 
+    fn waiting(&self) -> Option<Millis> {
+        self.slices.keys().next().map(|slice| slice.first)
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let parts = self.slices.iter().map(|(slice, groups)| {
             groups.save(&self.plan, &[("first_end", slice.first), ("last_end", slice.last)])

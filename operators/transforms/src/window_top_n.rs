@@ -215,6 +215,10 @@ impl Operator for WindowTopN {
         Ok(())
     }
 
+    fn waiting(&self) -> Option<Millis> {
+        self.windows.keys().next().copied()
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut parts = vec![];
         for window in self.windows.values() {

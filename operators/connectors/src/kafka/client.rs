@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::ProducerContext;
+use rdkafka::statistics::Statistics;
 
 use super::options::{KafkaOptions, Topics};
 use crate::nearest::did_you_mean;
@@ -28,11 +29,18 @@ pub const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Watch {
     connect_error: Mutex<Option<String>>,
     delivery_error: Mutex<Option<KafkaError>>,
+    /// Where partitions end, as `topic/partition` and offset.
+    ends: Mutex<Vec<(String, i64)>>,
 }
 
 impl Watch {
     fn connect_error(&self) -> Option<String> {
         self.connect_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the partitions that are read end, as the brokers last said.
+    pub fn ends(&self) -> Vec<(String, i64)> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The first message that could not be delivered, if there was one.
@@ -47,6 +55,18 @@ impl ClientContext for Watch {
             RDKafkaLogLevel::Debug => tracing::trace!(target: "librdkafka", "{message}"),
             _ => tracing::debug!(target: "librdkafka", "{message}"),
         }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let topics = statistics.topics.values();
+        let partitions = topics.flat_map(|topic| {
+            let partitions = topic.partitions.values();
+            partitions.map(|partition| (&topic.topic, partition.partition, partition.hi_offset))
+        });
+        // An offset that is not known is negative.
+        let known = partitions.filter(|(_, _, end)| *end >= 0);
+        let ends = known.map(|(topic, partition, end)| (format!("{topic}/{partition}"), end));
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends.collect();
     }
 
     /// The reason is like `127.0.0.1:1/bootstrap: Connect to … failed: … (after 0ms in state …)`.

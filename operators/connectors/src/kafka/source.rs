@@ -26,6 +26,9 @@ const QUEUE_KBYTES: &str = "32768";
 /// that empties the queue faster.
 const QUEUE_BACKOFF_MS: &str = "10";
 
+/// How often librdkafka says where partitions end.
+const STATISTICS_MS: &str = "1000";
+
 pub struct KafkaSourceFactory {
     table: TableDefinition,
     options: Arc<KafkaOptions>,
@@ -114,6 +117,7 @@ fn connect(
             ("enable.partition.eof", "true"),
             ("queued.max.messages.kbytes", QUEUE_KBYTES),
             ("fetch.queue.backoff.ms", QUEUE_BACKOFF_MS),
+            ("statistics.interval.ms", STATISTICS_MS),
         ],
     );
     config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
@@ -180,6 +184,11 @@ impl Source for KafkaSource {
 
     fn positions(&self) -> Vec<Position> {
         self.handover.positions()
+    }
+
+    fn ends(&self) -> Vec<Position> {
+        let ends = self.consumer.upgrade().map_or(vec![], |consumer| consumer.context().ends());
+        ends.into_iter().map(|(split, offset)| Position { split, offset }).collect()
     }
 
     /// Commits the group's offsets, for tools that show its lag; the checkpoint does not need them.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nowcast_engine::{Error, Result};
+use nowcast_engine::{Error, Result, trouble};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
 
@@ -61,6 +61,11 @@ impl RedisStore {
                 return Err(Error::outside(format!("redis {}: {}", self.name, cause(&error))));
             }
             tracing::warn!("redis {}: {}; trying again in {wait:?}", self.name, cause(&error));
+            trouble::report(format_args!(
+                "redis {}: {}, retry {attempt}",
+                self.name,
+                cause(&error)
+            ));
             tokio::time::sleep(wait).await;
             wait *= 2;
         }

@@ -45,6 +45,11 @@ impl Held {
         }
     }
 
+    /// The time of the earliest row that waits.
+    pub fn earliest(&self) -> Option<Millis> {
+        self.waiting.peek().map(|Reverse((time, ..))| *time)
+    }
+
     /// The next rows with times up to `watermark`, and their times: about [`EMIT_ROWS_MAX`], and
     /// always all rows of a time. `None`: there are no more.
     pub fn take_until(&mut self, watermark: Millis) -> Result<Option<(RecordBatch, Vec<Millis>)>> {

@@ -257,6 +257,10 @@ impl Operator for Over {
         Ok(())
     }
 
+    fn waiting(&self) -> Option<Millis> {
+        self.held.earliest()
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
         let all: Vec<u32> = self.keys.slots().collect();
