@@ -102,10 +102,7 @@ pub async fn demo(command: Demo) -> Result<()> {
         let pipeline = plan(&home, name.as_ref(), &sql)?;
         running.push(start(&home, pipeline, &options, &feeds).await?);
     }
-    let jobs = Arc::new(Jobs {
-        jobs: running.iter().map(|running| (running.name.clone(), running.job.stats())).collect(),
-        ..Jobs::default()
-    });
+    let jobs = Arc::new(Jobs::of(&running));
     let stoppers: Vec<_> = running.iter().map(|running| running.job.stopper()).collect();
     let serving = match doors {
         Some(doors) => {

@@ -29,8 +29,10 @@ mod run;
 mod set_aside;
 mod shipped;
 mod signal;
+mod sql;
 mod status;
 mod store;
+mod why;
 
 use std::process::ExitCode;
 
@@ -55,7 +57,13 @@ enum Command {
     /// Plans SQL files and says what is wrong with them.
     Check(check::Check),
     /// Plans SQL files and prints the plans.
-    Explain(check::Check),
+    Explain(check::Explain),
+    /// A shell for Flink SQL; with -f, -e or a pipe, a script.
+    Sql(sql::Sql),
+    /// Says what holds back the output of a running job.
+    Why(why::Why),
+    /// Lists the functions of SQL.
+    Functions,
     /// Sends the rows of a file to a topic, at a multiple of real time.
     Replay(replay::Replay),
     /// Prints events, generated or real, as JSON lines.
@@ -96,8 +104,14 @@ fn start(command: Command) -> Result<()> {
         match command {
             Command::Demo(command) => demo::demo(command).await,
             Command::Run(command) => run::run(command).await,
-            Command::Check(command) => check::check(command, false),
-            Command::Explain(command) => check::check(command, true),
+            Command::Check(command) => check::check(&command),
+            Command::Explain(command) => check::explain(&command),
+            Command::Sql(command) => sql::sql(command).await,
+            Command::Why(command) => why::why(&command),
+            Command::Functions => {
+                say!("{}", nowcast_planner::function_table().0);
+                Ok(())
+            }
             Command::Replay(command) => replay::replay(command).await,
             Command::Generate(command) => generate::generate(&command),
             Command::Bench(command) => bench::bench(command).await,

@@ -9,12 +9,13 @@ use anyhow::{Context, Result, anyhow};
 use arrow::array::RecordBatch;
 use nowcast_engine::world::{SystemClock, Tap};
 use nowcast_engine::{Batch, Job, JobOptions, TableDefinition, World};
-use nowcast_planner::Planner;
+use nowcast_planner::{Planner, Settings, SqlError};
 use nowcast_serve::Feeds;
 use object_store::local::LocalFileSystem;
 
 use crate::home::Home;
 use crate::set_aside::SetAside;
+use crate::status::PlanFacts;
 
 /// A source that has been quiet this long holds the watermark back no longer, unless the file says
 /// otherwise: long enough for a broker's hiccup, short enough not to look stuck.
@@ -44,13 +45,24 @@ pub struct Running {
     pub name: String,
     pub job: Job,
     pub tables: Vec<TableDefinition>,
+    pub facts: PlanFacts,
 }
 
 /// Reads a file and fills in its variables.
 pub fn read_sql(path: &Path, sets: &BTreeMap<String, String>) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+    let text = read_text(path)?;
     let sql = nowcast_planner::substitute(&text, sets, |name| std::env::var(name).ok());
     sql.map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// A file as it is.
+pub fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))
+}
+
+/// What is wrong with a file.
+pub fn place_error(path: &Path, error: &SqlError) -> anyhow::Error {
+    anyhow!("{}: {error}", path.display())
 }
 
 /// Whether some table of these files lives on the embedded broker.
@@ -66,7 +78,7 @@ pub fn wants_broker(sqls: &[String]) -> bool {
 /// Plans a file.
 pub fn plan(home: &Home, path: &Path, sql: &str) -> Result<Pipeline> {
     let mut planner = Planner::new(home.connectors(), home.models.clone(), Default::default());
-    let plan = planner.plan(sql).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    let plan = planner.plan(sql).map_err(|error| place_error(path, &error))?;
     for warning in &plan.warnings {
         tracing::warn!(file = %path.display(), "{warning}");
     }
@@ -88,7 +100,7 @@ pub async fn start(
         Some(interval) => interval,
         None => duration_setting(setting("execution.checkpointing.interval"), CHECKPOINT_INTERVAL)?,
     };
-    let idle = duration_setting(setting("table.exec.source.idle-timeout"), IDLE_TIMEOUT)?;
+    let idle = idle_timeout(&plan.settings)?;
     let checkpoints: PathBuf = home.data.join("checkpoints");
     std::fs::create_dir_all(&checkpoints)?;
     for table in &plan.tables {
@@ -105,15 +117,26 @@ pub async fn start(
         name: name.clone(),
         workers: options.workers,
         rows_max: options.rows_max,
-        idle_timeout: Some(idle).filter(|idle| !idle.is_zero()),
+        idle_timeout: idle,
         checkpoint_interval: Some(interval).filter(|interval| !interval.is_zero()),
         resume: options.resume,
+    };
+    let facts = PlanFacts {
+        notes: plan.notes,
+        idle_timeout_ms: job.idle_timeout.map(|idle| idle.as_millis() as u64),
     };
     let job = Job::start(plan.graph, job, world).await.with_context(|| format!("job {name}"))?;
     if job.restored() > 0 {
         tracing::info!(job = name, epoch = job.restored(), "goes on from its checkpoint");
     }
-    Ok(Running { name, job, tables: plan.tables })
+    Ok(Running { name, job, tables: plan.tables, facts })
+}
+
+/// How long a split is quiet until it is idle; `None`: never.
+pub fn idle_timeout(settings: &Settings) -> Result<Option<Duration>> {
+    let setting = settings.get("table.exec.source.idle-timeout").map(String::as_str);
+    let idle = duration_setting(setting, IDLE_TIMEOUT)?;
+    Ok(Some(idle).filter(|idle| !idle.is_zero()))
 }
 
 fn duration_setting(text: Option<&str>, default: Duration) -> Result<Duration> {

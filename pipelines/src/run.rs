@@ -75,10 +75,7 @@ pub async fn run(command: Run) -> Result<()> {
     for pipeline in planned {
         running.push(start(&home, pipeline, &options, &feeds).await?);
     }
-    let jobs = Arc::new(Jobs {
-        jobs: running.iter().map(|running| (running.name.clone(), running.job.stats())).collect(),
-        ..Jobs::default()
-    });
+    let jobs = Arc::new(Jobs::of(&running));
     let serving = match doors {
         Some(doors) => {
             let store = crate::store::serving_store(&home, &running).await?;

@@ -4,14 +4,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nowcast_engine::stats::JobStats;
+use nowcast_engine::world::{Clock, SystemClock};
+use nowcast_planner::NodeNote;
 use nowcast_serve::JobStatus;
 use serde_json::{Value, json};
+
+use crate::pipeline::Running;
 
 /// The jobs of this process.
 #[derive(Default)]
 pub struct Jobs {
     pub jobs: Vec<(String, Arc<JobStats>)>,
+    /// What is known of each of them besides its counters.
+    pub plans: Vec<PlanFacts>,
     pub stopping: AtomicBool,
+}
+
+/// What `/status` tells of a job's plan.
+#[derive(Clone, Default)]
+pub struct PlanFacts {
+    /// One note a stage.
+    pub notes: Vec<NodeNote>,
+    /// How long a split is quiet until it is idle; `None`: never.
+    pub idle_timeout_ms: Option<u64>,
+}
+
+impl Jobs {
+    pub fn of(running: &[Running]) -> Self {
+        Self {
+            jobs: running.iter().map(|it| (it.name.clone(), it.job.stats())).collect(),
+            plans: running.iter().map(|it| it.facts.clone()).collect(),
+            ..Self::default()
+        }
+    }
+
+    fn stages(&self, job: usize, stats: &JobStats) -> Vec<Value> {
+        let notes = self.plans.get(job).map_or(&[][..], |facts| facts.notes.as_slice());
+        let stages = stats.read().into_iter().enumerate().map(|(at, stage)| {
+            let mut stage = json!(stage);
+            if let Some(note) = notes.get(at) {
+                stage["does"] = json!(note.kind);
+                stage["text"] = json!(note.text);
+            }
+            stage
+        });
+        stages.collect()
+    }
 }
 
 impl JobStatus for Jobs {
@@ -19,7 +57,9 @@ impl JobStatus for Jobs {
         let jobs: Vec<Value> = self
             .jobs
             .iter()
-            .map(|(name, stats)| {
+            .enumerate()
+            .map(|(at, (name, stats))| {
+                let requests = stats.requests.iter().map(|open| open.load(Ordering::Relaxed));
                 json!({
                     "job": name,
                     "rows_read": stats.rows_read(),
@@ -29,11 +69,13 @@ impl JobStatus for Jobs {
                         "bytes": stats.checkpoint_bytes.load(Ordering::Relaxed),
                     },
                     "back_pressure_turns": stats.back_pressure.load(Ordering::Relaxed),
-                    "stages": stats.read(),
+                    "idle_timeout_ms": self.plans.get(at).and_then(|plan| plan.idle_timeout_ms),
+                    "open_requests": requests.sum::<u64>(),
+                    "stages": self.stages(at, stats),
                 })
             })
             .collect();
-        json!({ "version": env!("CARGO_PKG_VERSION"), "jobs": jobs })
+        json!({ "version": env!("CARGO_PKG_VERSION"), "now": SystemClock.now(), "jobs": jobs })
     }
 
     fn ready(&self) -> Result<(), String> {

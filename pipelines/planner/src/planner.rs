@@ -5,23 +5,27 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use datafusion_expr::LogicalPlan;
-use nowcast_engine::{Connectors, Graph, ModelProvider, TableDefinition};
+use nowcast_engine::{Connectors, Graph, ModelProvider, SinkFactory, TableDefinition};
 use sqlparser::ast::Query;
 
 use crate::as_of;
 use crate::build::{GraphBuilder, Lowering, NodeNote, state_ttl_ms};
 use crate::catalog::{Catalog, Relation, View};
 use crate::context::Context;
+use crate::describe;
 use crate::error::{SqlError, SqlResult};
-use crate::explain;
+use crate::explain::{self, Format};
 use crate::insert::into_columns_of;
 use crate::models::create_model;
 use crate::parse;
-use crate::parse::ast::{CreateView, Drop, DropKind, Insert, Located, Setting, Statement};
+use crate::parse::ast::{
+    CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located, Setting, Statement,
+};
 use crate::parse::rewrite::rewrite_query;
 use crate::parse::tokens::Places;
 use crate::tables::create_table;
 use crate::translate::Extent;
+use crate::warnings::of_watermarks;
 
 /// Settings by key, as of `SET 'key' = 'value'`.
 pub type Settings = BTreeMap<String, String>;
@@ -35,9 +39,11 @@ pub struct Job {
     pub settings: Settings,
     /// All declared tables.
     pub tables: Vec<TableDefinition>,
-    /// What each EXPLAIN says, in the order of the file.
+    /// What each EXPLAIN, SHOW and DESCRIBE says, in the order of the file.
     pub explain: Vec<String>,
     pub warnings: Vec<String>,
+    /// What Flink 2.3 would refuse of the plan; [`crate::portability`] finds the rest.
+    pub unportable: Vec<SqlError>,
     /// Names of the declared models.
     pub models: Vec<String>,
 }
@@ -49,7 +55,11 @@ pub struct Planner {
     catalog: Arc<Catalog>,
     initial: Settings,
     settings: Settings,
+    queries: Option<Arc<dyn SinkFactory>>,
 }
+
+/// The sink stage of a query that stands alone.
+pub const QUERY: &str = "query";
 
 impl Planner {
     /// `settings` hold until a `SET` of the same key, and again after its `RESET`.
@@ -59,7 +69,26 @@ impl Planner {
         settings: Settings,
     ) -> Self {
         let initial = settings.clone();
-        Self { connectors, models, catalog: Arc::default(), initial, settings }
+        Self { connectors, models, catalog: Arc::default(), initial, settings, queries: None }
+    }
+
+    /// Lets queries stand alone: their rows go to `sink`, as the stage [`QUERY`].
+    pub fn set_query_sink(&mut self, sink: Arc<dyn SinkFactory>) {
+        self.queries = Some(sink);
+    }
+
+    /// The tables and views by name, with the names of their columns.
+    pub fn relations(&self) -> BTreeMap<String, Vec<String>> {
+        let columns = |relation| {
+            let schema = describe::columns(relation);
+            schema.fields().iter().map(|field| field.name().clone()).collect()
+        };
+        let relations = self.catalog.relations.iter();
+        relations.map(|(name, relation)| (name.clone(), columns(relation))).collect()
+    }
+
+    pub fn models(&self) -> Vec<String> {
+        self.catalog.models.keys().cloned().collect()
     }
 
     /// Parses and plans a whole file. Statements are run in order; all INSERTs become one graph.
@@ -78,8 +107,10 @@ impl Planner {
             Relation::Table(table) => Some(table.definition.clone()),
             Relation::View(_) => None,
         });
+        let unportable = run.graph.take_unportable();
         let (graph, notes, warnings) = run.graph.finish();
         run.warnings.extend(warnings);
+        run.warnings.extend(of_watermarks(&graph, &notes, &self.catalog, &self.settings));
         Ok(Job {
             graph,
             notes,
@@ -87,6 +118,7 @@ impl Planner {
             tables: tables.collect(),
             explain: run.explain,
             warnings: run.warnings,
+            unportable,
             models: self.catalog.models.keys().cloned().collect(),
         })
     }
@@ -124,10 +156,22 @@ impl Planner {
             }
             Statement::Insert(insert) => self.insert(insert, &extent, graph),
             Statement::StatementSet(inserts) => self.inserts(inserts, &extent, graph),
-            Statement::Query(_) => Err(SqlError::new(located.start, "a query without a sink")
-                .hint("write INSERT INTO table SELECT …, or EXPLAIN SELECT …")),
+            Statement::Query(query) => match &self.queries {
+                Some(sink) => self.select(*query, Arc::clone(sink), &extent, graph),
+                None => Err(SqlError::new(located.start, "a query without a sink")
+                    .hint("write INSERT INTO table SELECT …, or EXPLAIN SELECT …")),
+            },
             Statement::Explain(statement) => {
-                explain.push(self.explain(*statement, &extent)?);
+                explain.push(self.explain(statement, &extent)?);
+                Ok(())
+            }
+            Statement::Show(kind) => {
+                explain.push(describe::show(&self.catalog, kind));
+                Ok(())
+            }
+            Statement::Describe(name) => {
+                let described = describe::describe(&self.catalog, &name.value);
+                explain.push(described.map_err(|error| error.or_at(name.span.start))?);
                 Ok(())
             }
             Statement::Set(setting) => self.set(setting, warnings),
@@ -225,9 +269,35 @@ impl Planner {
         lowering.sink(rows, &definition, sink)
     }
 
-    fn explain(&self, statement: Statement, extent: &Extent) -> SqlResult<String> {
+    fn select(
+        &self,
+        query: Query,
+        sink: Arc<dyn SinkFactory>,
+        extent: &Extent,
+        graph: &mut GraphBuilder,
+    ) -> SqlResult<()> {
+        let plan = self.query(query, extent)?;
+        let context = Context::new(&self.catalog);
+        let plan = context.optimize(plan).map_err(|error| extent.translate(error))?;
+        let scope = graph.free_name(QUERY);
+        let ttl_ms = state_ttl_ms(&self.settings)?;
+        let connectors = self.connectors.as_ref();
+        let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
+        let rows = lowering.lower(&plan)?;
+        let table = TableDefinition {
+            name: scope.clone(),
+            schema: Arc::clone(&rows.schema),
+            metadata: vec![],
+            // Changes of a row stay in order.
+            primary_key: rows.keys.first().cloned().filter(|_| rows.retracts).unwrap_or_default(),
+            options: BTreeMap::new(),
+        };
+        lowering.sink(rows, &table, sink)
+    }
+
+    fn explain(&self, asked: Explain, extent: &Extent) -> SqlResult<String> {
         let mut graph = GraphBuilder::default();
-        match statement {
+        match *asked.statement {
             Statement::Insert(insert) => self.insert(insert, extent, &mut graph)?,
             Statement::StatementSet(inserts) => self.inserts(inserts, extent, &mut graph)?,
             Statement::Query(query) => {
@@ -239,15 +309,31 @@ impl Planner {
                     self.connectors.as_ref(),
                     &self.catalog,
                     *extent,
-                    "query",
+                    QUERY,
                     state_ttl_ms(&self.settings)?,
                 )
                 .lower(&plan)?;
             }
             _ => return Err(SqlError::new(extent.start, "EXPLAIN is for queries")),
         }
-        let (graph, notes, _) = graph.finish();
-        Ok(explain::text(&graph, &notes))
+        let (graph, notes, mut advice) = graph.finish();
+        let wants = |detail| asked.details.contains(&detail);
+        let ttl = self.settings.get(explain::TTL).cloned();
+        let plan = explain::Plan { graph: &graph, notes: &notes, ttl };
+        let mut text = plan.write(match wants(ExplainDetail::JsonExecutionPlan) {
+            true => Format::Json,
+            false => Format::Text { changelog: wants(ExplainDetail::ChangelogMode) },
+        });
+        if wants(ExplainDetail::PlanAdvice) {
+            advice.extend(of_watermarks(&graph, &notes, &self.catalog, &self.settings));
+            match advice.is_empty() {
+                true => text.push_str("no advice\n"),
+                false => {
+                    advice.iter().for_each(|advice| text.push_str(&format!("advice: {advice}\n")))
+                }
+            }
+        }
+        Ok(text)
     }
 
     fn set(&mut self, setting: Option<Setting>, warnings: &mut Vec<String>) -> SqlResult<()> {

@@ -39,6 +39,20 @@ pub fn substitute(
     Ok(made)
 }
 
+/// The variables of a text by name, each with the first place of it.
+pub fn variables(sql: &str) -> Vec<(String, Location)> {
+    let mut found: Vec<(String, Location)> = vec![];
+    for (at, _) in sql.match_indices("${") {
+        let rest = &sql[at + 2..];
+        let inside = rest.split('}').next().unwrap_or(rest);
+        let name = inside.split(":-").next().unwrap_or(inside);
+        if !found.iter().any(|(known, _)| known == name) {
+            found.push((name.to_owned(), location(&sql[..at])));
+        }
+    }
+    found
+}
+
 fn unset(name: &str, place: Location, sets: &BTreeMap<String, String>) -> SqlError {
     let error = SqlError::new(place, format!("variable ${{{name}}} has no value"));
     match nearest(name, sets.keys().map(String::as_str)) {

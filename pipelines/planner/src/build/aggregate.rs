@@ -39,12 +39,17 @@ struct Inlined<'a> {
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> SqlResult<Lowered> {
-        match inline(&aggregate.input) {
+        let grouped = match inline(&aggregate.input) {
             Some(inlined) => match self.window_keys(aggregate, &inlined) {
                 Some(keys) => self.window_aggregate(aggregate, &inlined, &keys),
                 None => self.attached(aggregate),
             },
             None => self.attached(aggregate),
+        }?;
+        // The keys come first; those of GROUPING SETS are no key alone.
+        match aggregate.group_expr.as_slice() {
+            [] | [Expr::GroupingSet(_), ..] => Ok(grouped),
+            keys => Ok(grouped.with_keys(vec![(0..keys.len()).collect()])),
         }
     }
 

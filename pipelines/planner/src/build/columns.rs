@@ -1,6 +1,6 @@
 //! What columns mean, through projections.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
 
@@ -41,4 +41,11 @@ pub fn keys(exprs: &[Expr], schema: &DFSchema, keys: &[Vec<usize>]) -> Vec<Vec<u
 pub fn kept_keys(kept: &[usize], keys: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let moved = |column: &usize| kept.iter().position(|kept| kept == column);
     keys.iter().filter_map(|key| key.iter().map(moved).collect()).collect()
+}
+
+/// The names of these columns, for people.
+pub fn names(schema: &Schema, columns: &[usize]) -> String {
+    let names: Vec<&str> =
+        columns.iter().map(|column| schema.field(*column).name().as_str()).collect();
+    names.join(", ")
 }

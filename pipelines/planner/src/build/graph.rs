@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nowcast_engine::{Graph, Node};
 
 use super::Lowered;
+use crate::error::SqlError;
 
 /// What `EXPLAIN` says of a node.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub struct GraphBuilder {
     /// Scans of tables that several statements read.
     scans: BTreeMap<String, Lowered>,
     warnings: Vec<String>,
+    unportable: Vec<SqlError>,
 }
 
 impl GraphBuilder {
@@ -76,6 +78,16 @@ impl GraphBuilder {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
+    }
+
+    /// Says what the newest Flink would refuse of this plan.
+    pub fn unportable(&mut self, what: SqlError) {
+        self.unportable.push(what);
+    }
+
+    /// What was said so.
+    pub fn take_unportable(&mut self) -> Vec<SqlError> {
+        std::mem::take(&mut self.unportable)
     }
 
     /// The graph, its notes and the warnings.

@@ -15,6 +15,7 @@ mod top_n;
 mod unnest;
 mod window_join;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -53,6 +54,21 @@ impl Lowered {
     pub fn with_keys(mut self, keys: Vec<Vec<usize>>) -> Self {
         self.keys = keys;
         self
+    }
+
+    /// The upsert key of these rows where rows with one `primary_key` may differ in it: they would
+    /// replace one another in a table with that key. Windows of a key follow one another and may.
+    fn apart_from(&self, primary_key: &[usize]) -> Option<Vec<usize>> {
+        let windowed = |column: &usize| {
+            matches!(self.roles[*column], Role::WindowStart | Role::WindowEnd | Role::EventTime)
+        };
+        let within = |key: &Vec<usize>| {
+            key.iter().all(|column| primary_key.contains(column) || windowed(column))
+        };
+        if primary_key.is_empty() || self.keys.iter().any(within) {
+            return None;
+        }
+        self.keys.first().cloned()
     }
 }
 
@@ -140,6 +156,27 @@ impl<'a> Lowering<'a> {
                 "a table that replaces rows by key takes them, as of redis or upsert-kafka",
             ));
         }
+        let key: BTreeSet<usize> = table.primary_key.iter().copied().collect();
+        let same = |of: &Vec<usize>| of.iter().copied().collect::<BTreeSet<_>>() == key;
+        if rows.retracts && !key.is_empty() && !rows.keys.iter().any(same) {
+            let message = format!(
+                "the PRIMARY KEY of `{}` is not the key by which the query changes rows",
+                table.name
+            );
+            let error = self.extent.error_at(&[&table.name], message);
+            self.graph.unportable(error.hint("Flink 2.3 wants ON CONFLICT DO DEDUPLICATE"));
+        }
+        if let Some(apart) = rows.apart_from(&table.primary_key) {
+            let key = columns::names(&rows.schema, &table.primary_key);
+            let apart = columns::names(&rows.schema, &apart);
+            let message = format!(
+                "the key of `{}` is ({key}), the query changes rows by ({apart}): rows of one key \
+                 replace one another as they come",
+                table.name
+            );
+            let warning = self.extent.error_at(&[&table.name], message);
+            self.graph.warn(warning.hint("make the PRIMARY KEY that of the query").to_string());
+        }
         // Rows of one key are written by one worker, in the order in which they reach it.
         let route = match table.primary_key.is_empty() {
             true => Route::Forward,
@@ -175,13 +212,15 @@ impl<'a> Lowering<'a> {
             roles.push(columns::role(expr, schema, &input.roles));
             columns.push(column);
         }
+        let condition = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
         let filter = filter.map(|filter| compile(filter, schema).map_err(fail)).transpose()?;
         let filter = filter.map(|(filter, _)| filter);
         let schema_of_rows = schema;
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let projection = Projection { schema: Arc::clone(&schema), columns };
         let keys = columns::keys(exprs, schema_of_rows, &input.keys);
-        let text = exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut text = exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        text.push_str(&condition);
         let make = move |_| Ok(boxed(Calc::new(filter.clone(), Some(projection.clone()))));
         self.operator(
             "Calc",

@@ -37,6 +37,17 @@ const CLOCK: &str = "when the row was read; in a computed column of CREATE TABLE
 
 /// Markdown, and how many functions are in it, each name counted once.
 pub fn table() -> (String, usize) {
+    let (mut made, names) = sections();
+    let _ = write!(made, "\n{} functions.\n", names.len());
+    (made, names.len())
+}
+
+/// The names of all functions, in order.
+pub fn names() -> Vec<String> {
+    sections().1.into_iter().collect()
+}
+
+fn sections() -> (String, BTreeSet<String>) {
     let mut made = String::from(
         "# Functions\n\nWritten by `NOWCAST_BLESS=1 cargo test -p nowcast-planner --test functions` from \
          the planner's own list.\nNames and answers are those of Apache Flink 2.3.\n",
@@ -62,8 +73,7 @@ pub fn table() -> (String, usize) {
     let mut rows: Vec<_> = windows.map(|name| (format!("{name}(…) OVER (…)"), "")).collect();
     rows.sort();
     section(&mut made, "Window", &rows, &mut names);
-    let _ = write!(made, "\n{} functions.\n", names.len());
-    (made, names.len())
+    (made, names)
 }
 
 /// A function under another name is called by that name.

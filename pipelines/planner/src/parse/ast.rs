@@ -23,7 +23,10 @@ pub enum Statement {
     /// `SET` without arguments shows the settings.
     Set(Option<Setting>),
     Reset(Option<String>),
-    Explain(Box<Statement>),
+    Explain(Explain),
+    Show(ShowKind),
+    /// `DESCRIBE name`.
+    Describe(Ident),
     Drop(Drop),
 }
 
@@ -91,6 +94,31 @@ pub enum LikeAction {
     Including,
     Excluding,
     Overwriting,
+}
+
+/// `EXPLAIN details statement`.
+#[derive(Debug, Clone)]
+pub struct Explain {
+    pub details: Vec<ExplainDetail>,
+    pub statement: Box<Statement>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainDetail {
+    ChangelogMode,
+    /// Streams have no statistics: there is nothing to add.
+    EstimatedCost,
+    JsonExecutionPlan,
+    /// What the plan may run into.
+    PlanAdvice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowKind {
+    Tables,
+    Views,
+    Functions,
+    Models,
 }
 
 #[derive(Debug, Clone)]

@@ -56,7 +56,13 @@ pub fn rewrite_expressions(of: &mut impl VisitMut, clocks: Clocks) -> SqlResult<
 
 fn rewritten(expr: &Expr, clocks: Clocks) -> SqlResult<Option<Expr>> {
     Ok(match expr {
-        Expr::Interval(interval) => composite_interval(interval)?,
+        Expr::Interval(interval) => match composite_interval(interval)? {
+            // How many digits a value has is seen from it.
+            None if interval.leading_precision.is_some() => {
+                Some(Expr::Interval(Interval { leading_precision: None, ..interval.clone() }))
+            }
+            other => other,
+        },
         Expr::Extract { field, expr, .. } => Some(extract(&field.to_string(), *expr.clone())),
         Expr::Floor { expr, field } => Some(round_to("floor", expr, field)),
         Expr::Ceil { expr, field } => Some(round_to("ceil", expr, field)),

@@ -5,14 +5,16 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::ast::{
-    CreateModel, CreateView, Drop, DropKind, Insert, Located, ModelColumn, Setting, Statement,
-    TableOption,
+    CreateModel, CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located, ModelColumn,
+    Setting, ShowKind, Statement, TableOption,
 };
 use super::dialect::FlinkDialect;
 use crate::error::{SqlError, SqlResult, nearest};
 
-const STATEMENTS: [&str; 9] =
-    ["CREATE", "INSERT", "EXECUTE", "BEGIN", "SET", "RESET", "EXPLAIN", "DROP", "SELECT"];
+const STATEMENTS: [&str; 11] = [
+    "CREATE", "INSERT", "EXECUTE", "BEGIN", "SET", "RESET", "EXPLAIN", "DROP", "SELECT", "SHOW",
+    "DESCRIBE",
+];
 
 pub struct StatementParser<'a> {
     pub(super) parser: Parser<'a>,
@@ -69,6 +71,11 @@ impl StatementParser<'_> {
             }
             ("EXPLAIN", _) => self.explain()?,
             ("DROP", _) => self.drop_statement()?,
+            ("SHOW", _) => self.show()?,
+            ("DESCRIBE" | "DESC", _) => {
+                self.parser.next_token();
+                Statement::Describe(self.name()?)
+            }
             ("SELECT" | "WITH" | "VALUES" | "", _) => Statement::Query(self.query()?),
             (head, next) => return Err(unsupported(head, next, at)),
         })
@@ -179,22 +186,49 @@ impl StatementParser<'_> {
 
     fn explain(&mut self) -> SqlResult<Statement> {
         self.need("EXPLAIN")?;
+        let mut details = vec![];
         if !self.keywords("PLAN FOR") {
-            const DETAILS: [&str; 4] =
-                ["CHANGELOG_MODE", "ESTIMATED_COST", "JSON_EXECUTION_PLAN", "PLAN_ADVICE"];
-            while DETAILS.contains(&self.word(0).as_str()) {
+            loop {
+                details.push(match self.word(0).as_str() {
+                    "CHANGELOG_MODE" => ExplainDetail::ChangelogMode,
+                    "ESTIMATED_COST" => ExplainDetail::EstimatedCost,
+                    "JSON_EXECUTION_PLAN" => ExplainDetail::JsonExecutionPlan,
+                    "PLAN_ADVICE" => ExplainDetail::PlanAdvice,
+                    _ => break,
+                });
                 self.parser.next_token();
-                let _ = self.parser.consume_token(&Token::Comma);
+                if !self.parser.consume_token(&Token::Comma) {
+                    break;
+                }
             }
         }
         let at = self.place();
         match self.statement()? {
             explained @ (Statement::Query(_)
             | Statement::Insert(_)
-            | Statement::StatementSet(_)) => Ok(Statement::Explain(Box::new(explained))),
+            | Statement::StatementSet(_)) => {
+                Ok(Statement::Explain(Explain { details, statement: Box::new(explained) }))
+            }
             _ => Err(SqlError::new(at, "EXPLAIN is for queries")
                 .hint("SELECT, INSERT INTO or a STATEMENT SET")),
         }
+    }
+
+    fn show(&mut self) -> SqlResult<Statement> {
+        self.need("SHOW")?;
+        let at = self.place();
+        let kind = match self.word(0).as_str() {
+            "TABLES" => ShowKind::Tables,
+            "VIEWS" => ShowKind::Views,
+            "FUNCTIONS" => ShowKind::Functions,
+            "MODELS" => ShowKind::Models,
+            other => {
+                return Err(SqlError::new(at, format!("SHOW {other} is not supported"))
+                    .hint("SHOW TABLES, VIEWS, FUNCTIONS or MODELS"));
+            }
+        };
+        self.parser.next_token();
+        Ok(Statement::Show(kind))
     }
 
     fn drop_statement(&mut self) -> SqlResult<Statement> {

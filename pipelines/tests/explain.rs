@@ -1,0 +1,169 @@
+//! Plans and warnings, as people and programs read them.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{PIPELINES, fail, models, nowcast, pipeline, succeed};
+use serde_json::Value;
+
+const TABLES: &str = "
+CREATE TABLE clicks (title_id BIGINT, country STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'datagen');
+CREATE TABLE plays (title_id BIGINT, plays BIGINT, PRIMARY KEY (title_id) NOT ENFORCED)
+WITH ('connector' = 'redis', 'url' = 'embedded://');
+";
+
+const WINDOW: &str = "INSERT INTO plays SELECT title_id, COUNT(*)
+FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '5' MINUTES))
+GROUP BY title_id, window_start, window_end;";
+
+fn write(folder: &Path, sql: &str) -> PathBuf {
+    let path = folder.join("job.sql");
+    std::fs::write(&path, sql).unwrap();
+    path
+}
+
+fn explained(sql: &str, arguments: &[&str]) -> String {
+    let folder = common::folder();
+    succeed(nowcast().arg("explain").arg(write(folder.path(), sql)).args(arguments))
+}
+
+#[test]
+fn a_plan_tells_state_watermark_and_changelog() {
+    let text = explained(&format!("{TABLES}{WINDOW}"), &["--changelog-mode"]);
+    assert!(text.contains("changelog: [I]\n"), "{text}");
+    assert!(
+        text.contains("state: aggregates of open windows, by (title_id), kept until"),
+        "{text}"
+    );
+    assert!(text.contains("watermark: clicks.ts"), "{text}");
+    let total = format!(
+        "{TABLES}INSERT INTO plays SELECT title_id, COUNT(*) FROM clicks GROUP BY title_id;"
+    );
+    let text = explained(&total, &["--changelog-mode"]);
+    assert!(text.contains("changelog: [I,UB,UA,D]"), "{text}");
+    assert!(text.contains("kept forever (no table.exec.state.ttl)"), "{text}");
+    let text = explained(&format!("SET 'table.exec.state.ttl' = '1 d';{total}"), &[]);
+    assert!(text.contains("kept for 1 d without a change"), "{text}");
+}
+
+#[test]
+fn programs_read_json_and_mermaid() {
+    let sql = format!("{TABLES}{WINDOW}");
+    let json: Value = serde_json::from_str(&explained(&sql, &["--format", "json"])).unwrap();
+    let nodes = json["nodes"].as_array().unwrap();
+    let window = nodes.iter().find(|node| node["type"] == "WindowAggregate").unwrap();
+    assert_eq!(window["state"]["key"][0], "title_id");
+    assert_eq!(window["changelog_mode"], "[I]");
+    assert_eq!(window["watermark"][0], "clicks.ts");
+    let mermaid = explained(&sql, &["--format", "mermaid"]);
+    assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
+    assert!(mermaid.contains("n0 -- "), "{mermaid}");
+}
+
+#[test]
+fn flinks_forms_of_explain_are_statements() {
+    let folder = common::folder();
+    let query = "SELECT title_id, COUNT(*) FROM clicks GROUP BY title_id";
+    let sql = format!(
+        "{TABLES}EXPLAIN CHANGELOG_MODE, PLAN_ADVICE {query}; EXPLAIN PLAN FOR {query};
+         EXPLAIN JSON_EXECUTION_PLAN {query}; SHOW TABLES; DESCRIBE clicks;"
+    );
+    let data = folder.path().join("data");
+    let text = succeed(
+        nowcast()
+            .arg("run")
+            .arg(write(folder.path(), &sql))
+            .args(["--no-http", "--data-dir"])
+            .arg(data),
+    );
+    assert!(text.contains("changelog: [I,UB,UA,D]"), "{text}");
+    assert!(text.contains("advice: query: "), "{text}");
+    assert!(text.contains("\"nodes\": ["), "{text}");
+    assert!(text.contains("clicks\nplays\n"), "{text}");
+    assert!(text.contains("ts       | TIMESTAMP(3)"), "{text}");
+}
+
+#[test]
+fn what_a_plan_may_run_into_is_warned_of() {
+    let check = |sql: &str| {
+        let folder = common::folder();
+        succeed(nowcast().arg("check").arg(write(folder.path(), sql)))
+    };
+    let idle = format!(
+        "{}{WINDOW}",
+        TABLES.replace(
+            "('connector' = 'datagen')",
+            "('connector' = 'kafka', 'topic' = 'clicks', \
+         'format' = 'json', 'scan.startup.mode' = 'earliest-offset', \
+         'properties.bootstrap.servers' = 'embedded',\n'scan.watermark.idle-timeout' = '0 s')"
+        )
+    );
+    let text = check(&idle);
+    assert!(text.contains("line 4, column"), "{text}");
+    assert!(text.contains("one partition of `clicks` without rows holds back"), "{text}");
+    let constant = TABLES.replace("ts - INTERVAL '5' SECOND", "TIMESTAMP '2020-01-01 00:00:00'");
+    let text = check(&format!("{constant}{WINDOW}"));
+    assert!(text.contains("never moves"), "{text}");
+    let text = check(&format!(
+        "{TABLES}CREATE TABLE by_country (title_id BIGINT, country STRING, plays BIGINT, PRIMARY KEY (title_id) NOT ENFORCED)
+         WITH ('connector' = 'redis', 'url' = 'embedded://');
+         INSERT INTO by_country SELECT title_id, country, COUNT(*) FROM clicks GROUP BY title_id, country;"
+    ));
+    assert!(
+        text.contains(
+            "the key of `by_country` is (title_id), the query changes rows by (title_id, country)"
+        ),
+        "{text}"
+    );
+    assert!(!check(&format!("{TABLES}{WINDOW}")).contains("warning"));
+}
+
+#[test]
+fn what_flink_would_refuse_is_told_with_its_place() {
+    let folder = common::folder();
+    let sql =
+        "CREATE TABLE t (ts TIMESTAMP(3), n BIGINT, WATERMARK FOR ts AS ts - INTERVAL '100' SECOND)
+WITH ('connector' = 'datagen');
+CREATE TABLE o (n BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO o SELECT n FROM t;";
+    let mut check = nowcast();
+    check.arg("check").arg(write(folder.path(), sql)).args(["--flink", "2.3"]);
+    fail(&mut check, &["would not run on Flink 2.3 as it is"]);
+    let output = common::finish(&mut check);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("line 1, column 69: INTERVAL '100' SECOND has more than two digits"),
+        "{text}"
+    );
+    succeed(
+        nowcast()
+            .arg("check")
+            .arg(write(folder.path(), &sql.replace("SECOND", "SECOND(3)")))
+            .args(["--flink", "2.1"]),
+    );
+    let mut unknown = nowcast();
+    unknown.arg("check").arg(write(folder.path(), sql)).args(["--flink", "1.0"]);
+    let error = String::from_utf8(common::finish(&mut unknown).stderr).unwrap();
+    assert!(error.contains("2.1, 2.2, 2.3"), "{error}");
+}
+
+/// The shipped pipelines need jars, a server's address and their variables filled in: nothing else.
+#[test]
+fn shipped_pipelines_need_jars_and_addresses_on_flink() {
+    for name in PIPELINES {
+        let mut check = nowcast();
+        check.arg("check").arg(pipeline(name)).args(["--flink", "2.3"]);
+        let output = common::finish(check.arg("--set").arg(format!("MODELS={}", models())));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let findings = text.lines().filter(|line| line.contains(": flink 2.3: "));
+        for finding in findings {
+            let expected = ["is filled in by nowcast", "needs ", "lives inside nowcast"];
+            assert!(expected.iter().any(|words| finding.contains(words)), "{finding}");
+        }
+        assert!(text.contains("connector 'kafka' is not in Flink's distribution"), "{text}");
+    }
+}
