@@ -9,12 +9,15 @@ mod attached_window_aggregate;
 mod calc;
 mod changes;
 mod expiry;
+mod first_row;
 mod group_aggregate;
 mod groups;
 mod join;
 mod over;
+mod rank;
 mod saved;
 mod score;
+mod sort_key;
 mod union;
 mod unnest;
 mod window;
@@ -25,16 +28,19 @@ mod window_top_n;
 pub use aggregate::{AggregateCall, AggregateFunction, Spread};
 pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
 pub use calc::Calc;
+pub use first_row::{FirstRow, FirstRowSpec};
 pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
     IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, LookupJoin,
     LookupJoinSpec, TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
 };
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
+pub use rank::{Rank, RankSpec};
 pub use score::{Score, ScoreSpec};
+pub use sort_key::{SortKey, Ties};
 pub use union::Union;
 pub use unnest::{Unnest, UnnestSpec};
 pub use window::{Span, Window, WindowKind};
 pub use window_aggregate::{WindowAggregate, WindowAggregateSpec};
 pub use window_assign::{WindowAssign, WindowAssignSpec};
-pub use window_top_n::{SortKey, WindowTopN, WindowTopNSpec};
+pub use window_top_n::{WindowTopN, WindowTopNSpec};

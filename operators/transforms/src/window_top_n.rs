@@ -5,9 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::row::{RowConverter, Rows, SortField};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
@@ -16,16 +14,10 @@ use crate::admission::{Admission, inserts_only, row_watermark};
 use crate::aggregate::{Place, Values};
 use crate::groups::EMIT_ROWS_MAX;
 use crate::saved;
+use crate::sort_key::{Order, SortKey, Sorted, Ties};
 use crate::window::unusable;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SortKey {
-    pub column: usize,
-    pub descending: bool,
-    pub nulls_first: bool,
-}
-
-/// `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, … ORDER BY …) <= limit`.
+/// `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, … ORDER BY …) BETWEEN first AND last`.
 #[derive(Debug, Clone)]
 pub struct WindowTopNSpec {
     pub window_end: usize,
@@ -35,7 +27,10 @@ pub struct WindowTopNSpec {
     /// all windows of a partition leave from one worker, the earlier one first.
     pub keys: Vec<usize>,
     pub order: Vec<SortKey>,
-    pub limit: usize,
+    pub ties: Ties,
+    /// Row numbers, from 1.
+    pub first: usize,
+    pub last: usize,
     /// Whether the row number is appended as a last column (`Int64`).
     pub rank: bool,
     pub input_schema: SchemaRef,
@@ -44,13 +39,13 @@ pub struct WindowTopNSpec {
 }
 
 /// Emits a window when the watermark has passed `window_end - 1`: windows in order of their end,
-/// partitions in order of arrival, rows by row number. Of rows that sort equal the earlier one is
-/// first: behind an exchange that order, and which of them is the last to fit, is not fixed (nor
-/// is it in Flink). A row of a window that had ended at its own watermark is set aside as late.
+/// partitions in order of arrival, rows by row number. Which of the rows that sort equal came first
+/// is not fixed behind an exchange (nor is it in Flink). A row of a window that had ended at its own
+/// watermark is set aside as late.
 pub struct WindowTopN {
     spec: WindowTopNSpec,
     input_types: Vec<DataType>,
-    order: RowConverter,
+    order: Order,
     windows: BTreeMap<Millis, Window>,
     event_time: Millis,
 }
@@ -81,16 +76,12 @@ impl WindowTopN {
         if given != wanted {
             return Err(Error::bug(format!("window top n: {given} columns, not {wanted}")));
         }
-        if spec.order.is_empty() || spec.limit == 0 {
+        if spec.order.is_empty() || spec.first == 0 || spec.last < spec.first {
             return Err(Error::user(
-                "window top n: it needs an ORDER BY and a limit of at least 1",
+                "window top n: it needs an ORDER BY, and row numbers from 1 on",
             ));
         }
-        let fields = spec.order.iter().map(|key| {
-            let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
-            SortField::new_with_options(input_types[key.column].clone(), options)
-        });
-        let order = RowConverter::new(fields.collect())?;
+        let order = Order::new(&spec.order, &input_types)?;
         Ok(Self { spec, input_types, order, windows: BTreeMap::new(), event_time: TIME_MIN })
     }
 
@@ -98,8 +89,7 @@ impl WindowTopN {
         let columns = |of: &[usize]| -> Vec<ArrayRef> {
             of.iter().map(|column| rows.column(*column).clone()).collect()
         };
-        let by: Vec<usize> = self.spec.order.iter().map(|key| key.column).collect();
-        let order = self.order.convert_columns(&columns(&by))?;
+        let order = self.order.of_rows(rows)?;
         let window = match self.windows.entry(end) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
@@ -118,15 +108,15 @@ impl WindowTopN {
             }
         };
         let slots = window.partitions.intern(&columns(&self.spec.partition), rows.num_rows())?;
-        window.insert(&slots, &order, rows, self.spec.limit)
+        window.insert(&slots, &order, rows, &self.spec)
     }
 
     fn emit(&self, window: &Window, out: &mut Output) -> Result<()> {
         let mut places = Vec::with_capacity(window.held);
         let mut ranks = Vec::with_capacity(window.held);
         for best in &window.best {
-            places.extend(best.iter().map(|held| held.place));
-            ranks.extend(1..=best.len() as i64);
+            places.extend(best.iter().skip(self.spec.first - 1).map(|held| held.place));
+            ranks.extend(self.spec.first as i64..=best.len() as i64);
         }
         for (places, ranks) in places.chunks(EMIT_ROWS_MAX).zip(ranks.chunks(EMIT_ROWS_MAX)) {
             let mut columns = window.rows.gather_all(places)?;
@@ -143,23 +133,25 @@ impl Window {
     fn insert(
         &mut self,
         slots: &[u32],
-        order: &Rows,
+        order: &Sorted,
         rows: &RecordBatch,
-        limit: usize,
+        spec: &WindowTopNSpec,
     ) -> Result<()> {
         self.best.resize_with(self.partitions.slots_len(), Vec::new);
         let place = self.rows.push(rows.columns());
         for (row, slot) in slots.iter().enumerate() {
             let best = &mut self.best[*slot as usize];
             let key = order.row(row);
-            let key: &[u8] = key.as_ref();
-            if best.len() == limit && best.last().is_none_or(|last| key >= &*last.order) {
+            let at = best.partition_point(|held| match spec.ties {
+                Ties::EarlierFirst => &*held.order <= key,
+                Ties::LaterFirst => &*held.order < key,
+            });
+            if at == spec.last {
                 continue;
             }
-            let at = best.partition_point(|held| &*held.order <= key);
             best.insert(at, Held { order: key.into(), place: place(row) });
             self.held += 1;
-            if best.len() > limit {
+            if best.len() > spec.last {
                 best.pop();
                 self.held -= 1;
             }
@@ -234,7 +226,8 @@ impl Operator for WindowTopN {
         Ok(saved::table(STATE, &parts)?.into_iter().collect())
     }
 
-    /// Saved rows are best first, so inserting them again gives the same order.
+    /// Saved rows are best first: inserting them again, where the later of equals is first in
+    /// reverse, gives the same order.
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             let columns = table.rows.columns()[1..].to_vec();
@@ -242,8 +235,12 @@ impl Operator for WindowTopN {
                 .map_err(|_| saved::changed(&table.name))?;
             let ends = to_millis(rows.column(self.spec.window_end))?;
             let mut admission = Admission::new();
-            for (row, end) in ends.values().iter().enumerate() {
-                admission.admit(row, *end);
+            let mut again: Vec<usize> = (0..ends.len()).collect();
+            if self.spec.ties == Ties::LaterFirst {
+                again.reverse();
+            }
+            for row in again {
+                admission.admit(row, ends.value(row));
             }
             for (end, members) in admission.into_rows() {
                 self.insert(end, &arrow::compute::take_record_batch(&rows, &members)?)?;

@@ -65,7 +65,9 @@ fn spec(limit: usize, rank: bool, descending: bool, nulls_first: bool) -> Window
         partition: vec![0, 1, 2],
         keys: vec![2],
         order: vec![SortKey { column: 4, descending, nulls_first }],
-        limit,
+        ties: Ties::EarlierFirst,
+        first: 1,
+        last: limit,
         rank,
         input_schema: schema(&fields()),
         schema: schema(&output),
@@ -104,7 +106,7 @@ fn brute_force(rows: &[Row], spec: &WindowTopNSpec) -> Seen {
             (_, None) if key.nulls_first => std::cmp::Ordering::Greater,
             (_, None) => std::cmp::Ordering::Less,
         });
-        for (nth, row) in rows.iter().take(spec.limit).enumerate() {
+        for (nth, row) in rows.iter().take(spec.last).enumerate() {
             let mut line = text(&columns(&[*row])).remove(0);
             if spec.rank {
                 line.push_str(&format!("|{}", nth + 1));

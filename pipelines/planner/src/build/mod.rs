@@ -111,6 +111,9 @@ impl<'a> Lowering<'a> {
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Projection(projection) => {
+                if let Some(first_rows) = self.top_n_without_number(projection)? {
+                    return Ok(first_rows);
+                }
                 let input = self.lower(&projection.input)?;
                 self.calc(input, projection.input.schema(), None, &projection.expr)
             }

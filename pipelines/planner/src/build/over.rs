@@ -108,7 +108,7 @@ impl Lowering<'_> {
     }
 
     /// Drops the columns that were there for arguments alone.
-    fn without_arguments(
+    pub(super) fn without_arguments(
         &mut self,
         over: Lowered,
         window: &Window,
