@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
 
-#[allow(dead_code)] // a part of it
 mod common;
 #[path = "golden/job.rs"]
 mod job;
@@ -17,7 +16,7 @@ mod random;
 mod rows;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use job::{How, standing_rows};
@@ -26,8 +25,16 @@ use serde_json::{Value, json};
 
 /// DuckDB in a process of its own.
 struct Judge {
+    process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 impl Judge {
@@ -39,10 +46,10 @@ impl Judge {
         }
         let mut python = common::python();
         python.arg(common::judge("queries.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = python.spawn().unwrap();
-        let questions = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Some(Self { questions, answers })
+        let mut process = python.spawn().unwrap();
+        let questions = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Some(Self { process, questions, answers })
     }
 
     fn answer(&mut self, question: &Question) -> Vec<Value> {

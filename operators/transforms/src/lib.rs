@@ -1,4 +1,4 @@
-//! Operators: filter and project, windows, Top-N, OVER, scoring, nowcasts.
+//! Operators: filter and project, windows, Top-N, OVER, upserts, scoring, nowcasts.
 //!
 //! Each is synchronous and deterministic: rows and time in, rows out, whatever the size of the
 //! batches. State is cut by key group in `save`, so it can be loaded on another number of workers.
@@ -7,6 +7,7 @@ mod admission;
 pub mod aggregate;
 mod attached_window_aggregate;
 mod calc;
+mod changelog_normalize;
 mod changes;
 mod expiry;
 mod first_row;
@@ -20,6 +21,7 @@ mod score;
 mod sort_key;
 mod union;
 mod unnest;
+mod upsert_materialize;
 mod window;
 mod window_aggregate;
 mod window_assign;
@@ -28,6 +30,7 @@ mod window_top_n;
 pub use aggregate::{AggregateCall, AggregateFunction, Spread};
 pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
 pub use calc::Calc;
+pub use changelog_normalize::{ChangelogNormalize, ChangelogNormalizeSpec};
 pub use first_row::{FirstRow, FirstRowSpec};
 pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
@@ -40,6 +43,7 @@ pub use score::{Score, ScoreSpec};
 pub use sort_key::{SortKey, Ties};
 pub use union::Union;
 pub use unnest::{Unnest, UnnestSpec};
+pub use upsert_materialize::{UpsertMaterialize, UpsertMaterializeSpec, Written};
 pub use window::{Span, Window, WindowKind};
 pub use window_aggregate::{WindowAggregate, WindowAggregateSpec};
 pub use window_assign::{WindowAssign, WindowAssignSpec};

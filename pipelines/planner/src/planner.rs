@@ -266,7 +266,7 @@ impl Planner {
         let connectors = self.connectors.as_ref();
         let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
         let rows = lowering.lower(&plan)?;
-        lowering.sink(rows, &definition, sink)
+        lowering.sink(rows, &definition, sink, insert.conflict)
     }
 
     fn select(
@@ -292,7 +292,7 @@ impl Planner {
             primary_key: rows.keys.first().cloned().filter(|_| rows.retracts).unwrap_or_default(),
             options: BTreeMap::new(),
         };
-        lowering.sink(rows, &table, sink)
+        lowering.sink(rows, &table, sink, None)
     }
 
     fn explain(&self, asked: Explain, extent: &Extent) -> SqlResult<String> {

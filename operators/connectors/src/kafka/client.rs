@@ -71,9 +71,15 @@ impl ClientContext for Watch {
 
     /// The reason is like `127.0.0.1:1/bootstrap: Connect to … failed: … (after 0ms in state …)`.
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {reason}");
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            return;
+        match error.rdkafka_error_code() {
+            // News for the reader, not an error.
+            Some(RDKafkaErrorCode::PartitionEOF) => return,
+            // Each broker has said so itself.
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                tracing::debug!("kafka: {reason}");
+                return;
+            }
+            _ => tracing::warn!("kafka: {reason}"),
         }
         let reason = reason.split_once(": ").map_or(reason, |(_, reason)| reason);
         let reason = reason.split(" (after ").next().unwrap_or(reason);

@@ -9,13 +9,13 @@ mod interval_join;
 mod join;
 mod lookup_join;
 mod over;
+mod sink;
 mod source;
 mod state;
 mod top_n;
 mod unnest;
 mod window_join;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -23,9 +23,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{Distinct, Expr, LogicalPlan};
 use nowcast_engine::evaluate::Projection;
 use nowcast_engine::graph::{OperatorContext, OperatorFactory};
-use nowcast_engine::{
-    ChangelogMode, Connectors, Input, Node, NodeKind, Operator, Route, SinkFactory, TableDefinition,
-};
+use nowcast_engine::{Connectors, Input, Node, NodeKind, Operator, Route};
 use nowcast_transforms::{Calc, Score, ScoreSpec, Union, WindowAssign, WindowAssignSpec};
 
 use crate::catalog::{Catalog, Role, Scanned};
@@ -137,63 +135,6 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Union(union) => self.union(&union.inputs),
             other => Err(self.unsupported(other)),
         }
-    }
-
-    /// Ends a statement: rows into a table.
-    pub fn sink(
-        &mut self,
-        rows: Lowered,
-        table: &TableDefinition,
-        sink: Arc<dyn SinkFactory>,
-    ) -> SqlResult<()> {
-        if sink.changelog_mode() == ChangelogMode::Upsert && table.primary_key.is_empty() {
-            let message = format!("`{}` replaces rows by key and has none", table.name);
-            return Err(self
-                .extent
-                .error_at(&[&table.name], message)
-                .hint("declare PRIMARY KEY (…) NOT ENFORCED"));
-        }
-        if sink.changelog_mode() == ChangelogMode::Append && rows.retracts {
-            let message = format!("`{}` takes new rows alone, this query changes rows", table.name);
-            return Err(self.extent.error_at(&[&table.name], message).hint(
-                "a table that replaces rows by key takes them, as of redis or upsert-kafka",
-            ));
-        }
-        let key: BTreeSet<usize> = table.primary_key.iter().copied().collect();
-        let same = |of: &Vec<usize>| of.iter().copied().collect::<BTreeSet<_>>() == key;
-        if rows.retracts && !key.is_empty() && !rows.keys.iter().any(same) {
-            let message = format!(
-                "the PRIMARY KEY of `{}` is not the key by which the query changes rows",
-                table.name
-            );
-            let error = self.extent.error_at(&[&table.name], message);
-            self.graph.unportable(error.hint("Flink 2.3 wants ON CONFLICT DO DEDUPLICATE"));
-        }
-        if let Some(apart) = rows.apart_from(&table.primary_key) {
-            let key = columns::names(&rows.schema, &table.primary_key);
-            let apart = columns::names(&rows.schema, &apart);
-            let message = format!(
-                "the key of `{}` is ({key}), the query changes rows by ({apart}): rows of one key \
-                 replace one another as they come",
-                table.name
-            );
-            let warning = self.extent.error_at(&[&table.name], message);
-            self.graph.warn(warning.hint("make the PRIMARY KEY that of the query").to_string());
-        }
-        // Rows of one key are written by one worker, in the order in which they reach it.
-        let route = match table.primary_key.is_empty() {
-            true => Route::Forward,
-            false => Route::Hash(table.primary_key.clone()),
-        };
-        let name = self.scope.to_owned();
-        let node = Node {
-            name,
-            kind: NodeKind::Sink(sink),
-            inputs: vec![Input { from: rows.node, route }],
-            schema: rows.schema,
-        };
-        self.graph.add(node, NodeNote::new("Sink", &table.name, rows.retracts));
-        Ok(())
     }
 
     /// Filters and projects; `exprs` are over `input`, whose columns are those of `schema`.

@@ -8,7 +8,7 @@ use datafusion_expr::{Expr, TableScan};
 use nowcast_engine::evaluate::{ColumnAt, Projection};
 use nowcast_engine::graph::{SourceNode, WatermarkStrategy};
 use nowcast_engine::{ChangelogMode, Evaluate, Node, NodeKind, Route};
-use nowcast_transforms::Calc;
+use nowcast_transforms::{Calc, ChangelogNormalize, ChangelogNormalizeSpec};
 
 use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
@@ -80,7 +80,8 @@ impl Lowering<'_> {
             }
             None => format!("{}, no watermark", table.name()),
         };
-        let retracts = factory.changelog_mode() != ChangelogMode::Append;
+        let mode = factory.changelog_mode();
+        let retracts = mode != ChangelogMode::Append;
         let source = SourceNode { factory, computed, proctime: table.proctime, watermark };
         let node = Node {
             name,
@@ -89,13 +90,39 @@ impl Lowering<'_> {
             schema: Arc::clone(&table.schema),
         };
         let node = self.graph.add(node, NodeNote::new("Source", &text, retracts));
-        Ok(Lowered {
+        let names = table.definition.schema.fields();
+        let key = table.definition.primary_key.iter();
+        let key: Vec<usize> =
+            key.filter_map(|column| table.schema.index_of(names[*column].name()).ok()).collect();
+        let rows = Lowered {
             node,
             schema: Arc::clone(&table.schema),
             roles: table.roles.clone(),
             retracts,
             keys: vec![],
-        })
+        };
+        let rows = match mode {
+            ChangelogMode::Upsert => self.normalized(rows, table.name(), &key)?,
+            ChangelogMode::Append | ChangelogMode::Retract => rows,
+        };
+        Ok(rows.with_keys((!key.is_empty()).then_some(key).into_iter().collect()))
+    }
+
+    /// Rows that replace each other by key, as changes of whole rows.
+    fn normalized(&mut self, rows: Lowered, table: &str, key: &[usize]) -> SqlResult<Lowered> {
+        let ttl_ms = self.state_ttl(&format!("`{table}` behind its upserts"), "its number of keys");
+        let Lowered { node, schema, roles, .. } = rows;
+        let spec =
+            ChangelogNormalizeSpec { keys: key.to_vec(), ttl_ms, schema: Arc::clone(&schema) };
+        let make = move |_| Ok(boxed(ChangelogNormalize::new(spec.clone())?));
+        self.operator(
+            "ChangelogNormalize",
+            table,
+            vec![(node, Route::Hash(key.to_vec()))],
+            schema,
+            roles,
+            Arc::new(make),
+        )
     }
 
     fn computed(&self, table: &Table, exprs: &[Expr]) -> SqlResult<Projection> {

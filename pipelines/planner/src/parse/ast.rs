@@ -151,6 +151,16 @@ pub struct Insert {
     /// `/*+ OPTIONS(…) */` of the target.
     pub hints: Vec<TableOption>,
     pub query: Box<Query>,
+    pub conflict: Option<Conflict>,
+}
+
+/// `ON CONFLICT DO …`: which row is written where several of one primary key stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// The last one.
+    Deduplicate,
+    /// The first one.
+    Nothing,
 }
 
 #[derive(Debug, Clone)]

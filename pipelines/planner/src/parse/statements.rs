@@ -5,8 +5,8 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::ast::{
-    CreateModel, CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located, ModelColumn,
-    Setting, ShowKind, Statement, TableOption,
+    Conflict, CreateModel, CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located,
+    ModelColumn, Setting, ShowKind, Statement, TableOption,
 };
 use super::dialect::FlinkDialect;
 use crate::error::{SqlError, SqlResult, nearest};
@@ -156,8 +156,21 @@ impl StatementParser<'_> {
             _ => vec![],
         };
         let query = self.query()?;
-        self.refuse("ON", "ON CONFLICT", "a table with a PRIMARY KEY is upserted")?;
-        Ok(Insert { target, columns, hints, query })
+        let conflict = self.conflict()?;
+        Ok(Insert { target, columns, hints, query, conflict })
+    }
+
+    fn conflict(&mut self) -> SqlResult<Option<Conflict>> {
+        if !self.keywords("ON CONFLICT") {
+            return Ok(None);
+        }
+        self.need("DO")?;
+        self.refuse("ERROR", "ON CONFLICT DO ERROR", "DO DEDUPLICATE and DO NOTHING are")?;
+        if self.keywords("NOTHING") {
+            return Ok(Some(Conflict::Nothing));
+        }
+        self.need("DEDUPLICATE")?;
+        Ok(Some(Conflict::Deduplicate))
     }
 
     fn set(&mut self) -> SqlResult<Statement> {
