@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{embedded_broker, fresh_topic, nowcast, succeed, written_lines};
+use common::{embedded_broker, fresh_topic, messages, nowcast, succeed, written_lines};
 use serde_json::Value;
 
 #[test]
@@ -55,6 +55,8 @@ fn counts_over_an_upsert_table_follow_updates_and_tombstones() {
         "SELECT id, MAX(city) FROM events GROUP BY id HAVING COUNT(*) < 2",
         &[r#"{"n":6,"id":3,"city":"Oslo"}"#, r#"{"n":7,"id":3,"city":"Oslo"}"#],
     );
+    let sent = messages(&broker.address, &topic);
+    assert!(sent.iter().any(|(.., payload)| payload.is_empty()), "no message without a value");
     let out = folder.path().join("out");
     let sql = format!(
         "{} CREATE TABLE counts (city STRING, n BIGINT) WITH ('connector' = 'filesystem',
