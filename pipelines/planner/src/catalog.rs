@@ -22,6 +22,8 @@ pub enum Role {
     Plain,
     /// An event-time attribute: the watermark speaks of it.
     EventTime,
+    /// What was an event-time attribute before the rows were put into windows.
+    WindowedTime,
     ProcessingTime,
     WindowStart,
     WindowEnd,

@@ -23,7 +23,7 @@ pub fn role(expr: &Expr, schema: &DFSchema, roles: &[Role]) -> Role {
 /// Rows of a window have one time attribute: `window_time`.
 pub fn not_event_time(role: Role) -> Role {
     match role {
-        Role::EventTime => Role::Plain,
+        Role::EventTime => Role::WindowedTime,
         other => other,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::expr::WindowFunction;
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, Window, lit};
 use nowcast_transforms::{
@@ -130,7 +131,7 @@ impl Lowering<'_> {
     }
 
     fn row_number(&mut self, window: &Window) -> SqlResult<Numbered> {
-        let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else {
+        let Some(function) = row_number(window) else {
             return Err(self.extent.error_at(&["ROW_NUMBER"], "one ROW_NUMBER expected"));
         };
         let params = &function.params;
@@ -220,7 +221,7 @@ impl Lowering<'_> {
         let schema = numbered_schema(&input.schema.fields()[..columns], window, false);
         let spec = FirstRowSpec {
             keys: partition.clone(),
-            time: (input.roles[time] == Role::EventTime).then_some(time),
+            time: (input.roles[time] != Role::ProcessingTime).then_some(time),
             ttl_ms,
             kept: columns,
             input_schema: Arc::clone(&input.schema),
@@ -308,10 +309,7 @@ impl<'a> TopN<'a> {
             },
             _ => return None,
         };
-        let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else { return None };
-        if function.fun.name() != ROW_NUMBER {
-            return None;
-        }
+        row_number(window)?;
         let last = window.schema.fields().len() - 1;
         let column = Expr::from(window.schema.qualified_field(last));
         let number = match kept {
@@ -368,7 +366,10 @@ impl Numbered {
     /// The time attribute that orders inserts, and whether from the last to the first.
     fn time(&self) -> Option<(usize, bool)> {
         let [SortKey { column, descending, .. }] = self.order.as_slice() else { return None };
-        let is_time = matches!(self.input.roles[*column], Role::EventTime | Role::ProcessingTime);
+        let is_time = matches!(
+            self.input.roles[*column],
+            Role::EventTime | Role::WindowedTime | Role::ProcessingTime
+        );
         (is_time && !self.input.retracts).then_some((*column, *descending))
     }
 
@@ -379,6 +380,21 @@ impl Numbered {
             _ => Ties::EarlierFirst,
         }
     }
+}
+
+/// The ROW_NUMBER that is all a plan computes.
+fn row_number(window: &Window) -> Option<&WindowFunction> {
+    let [expr] = window.window_expr.as_slice() else { return None };
+    // Where its arguments were cast it keeps its name as an alias.
+    match expr {
+        Expr::WindowFunction(function) => Some(function.as_ref()),
+        Expr::Alias(alias) => match alias.expr.as_ref() {
+            Expr::WindowFunction(function) => Some(function.as_ref()),
+            _ => None,
+        },
+        _ => None,
+    }
+    .filter(|function| function.fun.name() == ROW_NUMBER)
 }
 
 fn in_words(first: usize, last: usize) -> String {
