@@ -18,6 +18,7 @@ mod over;
 mod rank;
 mod saved;
 mod score;
+mod session_assign;
 mod sort_key;
 mod union;
 mod unnest;
@@ -40,6 +41,7 @@ pub use join::{
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use rank::{Rank, RankSpec};
 pub use score::{Score, ScoreSpec};
+pub use session_assign::{SessionAssign, SessionAssignSpec};
 pub use sort_key::{SortKey, Ties};
 pub use union::Union;
 pub use unnest::{Unnest, UnnestSpec};

@@ -19,9 +19,27 @@ use crate::types::WINDOW_BOUND;
 /// A window table-valued function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowFunction {
-    pub window: Window,
-    pub time: Column,
+    pub span: WindowSpan,
+    /// The time, then the columns that have sessions of their own.
+    pub columns: Vec<Column>,
     pub time_type: DataType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowSpan {
+    Sliced(Window),
+    Session { gap_ms: i64 },
+}
+
+impl WindowFunction {
+    pub fn time(&self) -> &Column {
+        &self.columns[0]
+    }
+
+    /// Whether leaving out a row leaves the windows of all others as they are.
+    fn is_sliced(&self) -> bool {
+        matches!(self.span, WindowSpan::Sliced(_))
+    }
 }
 
 /// `ML_PREDICT`.
@@ -65,13 +83,18 @@ pub struct FlinkNode {
 
 impl std::hash::Hash for WindowFunction {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.window.offset_ms.hash(state);
-        match self.window.kind {
-            WindowKind::Tumble { size_ms } => (size_ms, 0).hash(state),
-            WindowKind::Hop { size_ms, slide_ms } => (size_ms, slide_ms).hash(state),
-            WindowKind::Cumulate { max_ms, step_ms } => (max_ms, step_ms).hash(state),
+        match self.span {
+            WindowSpan::Sliced(Window { kind, offset_ms }) => {
+                offset_ms.hash(state);
+                match kind {
+                    WindowKind::Tumble { size_ms } => (size_ms, 0).hash(state),
+                    WindowKind::Hop { size_ms, slide_ms } => (size_ms, slide_ms).hash(state),
+                    WindowKind::Cumulate { max_ms, step_ms } => (max_ms, step_ms).hash(state),
+                }
+            }
+            WindowSpan::Session { gap_ms } => gap_ms.hash(state),
         }
-        self.time.hash(state);
+        self.columns.hash(state);
     }
 }
 
@@ -163,7 +186,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
 
     fn expressions(&self) -> Vec<Expr> {
         let columns = match &self.op {
-            FlinkOp::Window(window) => std::slice::from_ref(&window.time),
+            FlinkOp::Window(window) => &window.columns,
             FlinkOp::Predict(predict) => &predict.features,
             FlinkOp::Unnest(unnest) => return vec![unnest.of.clone()],
             FlinkOp::AsOf => return vec![],
@@ -175,8 +198,8 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         let mut op = self.op.clone();
         let mut exprs = exprs;
         let columns = match &mut op {
-            FlinkOp::Window(window) => std::slice::from_mut(&mut window.time),
-            FlinkOp::Predict(predict) => &mut predict.features,
+            FlinkOp::Window(window) => window.columns.as_mut_slice(),
+            FlinkOp::Predict(predict) => predict.features.as_mut_slice(),
             FlinkOp::Unnest(unnest) => {
                 unnest.of = match exprs.pop() {
                     Some(of) => of,
@@ -201,11 +224,16 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         }
     }
 
-    /// Only what the node adds blocks a filter; where its output is renamed, everything does.
+    /// Only what the node adds blocks a filter; everything does where its output is renamed or its
+    /// windows depend on all rows.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        let renamed =
-            matches!(&self.op, FlinkOp::Predict(Predict { aliases: Some(_), .. }) | FlinkOp::AsOf);
-        let first = if renamed { 0 } else { self.input.schema().fields().len() };
+        let closed = match &self.op {
+            FlinkOp::Predict(predict) => predict.aliases.is_some(),
+            FlinkOp::AsOf => true,
+            FlinkOp::Window(window) => !window.is_sliced(),
+            FlinkOp::Unnest(_) => false,
+        };
+        let first = if closed { 0 } else { self.input.schema().fields().len() };
         self.schema.fields()[first..].iter().map(|field| field.name().clone()).collect()
     }
 
@@ -220,7 +248,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.op {
-            FlinkOp::Window(window) => write!(f, "{:?} on {}", window.window, window.time),
+            FlinkOp::Window(window) => write!(f, "{:?} on {}", window.span, window.time()),
             FlinkOp::Predict(predict) => write!(f, "Predict {}", predict.model),
             FlinkOp::Unnest(unnest) => write!(f, "Unnest {}", unnest.of),
             FlinkOp::AsOf => write!(f, "AsOf"),

@@ -19,8 +19,8 @@ use sqlparser::tokenizer::Location;
 use crate::catalog::{Catalog, Relation, Scanned, Table};
 use crate::error::SqlError;
 use crate::lateral::unnest;
-use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction};
-use crate::parse::dialect::{MODEL_ARGUMENT, TABLE_ARGUMENT};
+use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
+use crate::parse::dialect::{MODEL_ARGUMENT, PARTITION_BY, TABLE_ARGUMENT};
 use crate::parse::rewrite::{LATERAL_INPUT, LATERAL_OUTPUT};
 use crate::types::sql_name;
 
@@ -79,12 +79,10 @@ impl FlinkRelationPlanner {
             "TUMBLE" => self.in_utc(function, tumble(function, context)?),
             "HOP" => self.in_utc(function, sliced(function, "SLIDE", context)?),
             "CUMULATE" => self.in_utc(function, sliced(function, "STEP", context)?),
+            "SESSION" => self.in_utc(function, session(function, context)?),
             "ML_PREDICT" => self.predict(function, context),
-            "SESSION" => Err(fail(place(function), "SESSION windows are not supported yet")
-                .hint("TUMBLE, HOP and CUMULATE are")
-                .into()),
             name => Err(fail(place(function), format!("unknown table function {name}"))
-                .hint("TUMBLE, HOP, CUMULATE and ML_PREDICT are there")
+                .hint("TUMBLE, HOP, CUMULATE, SESSION and ML_PREDICT are there")
                 .into()),
         }
     }
@@ -276,6 +274,48 @@ fn sliced(
     window(function, data, time, kind, offset, context)
 }
 
+fn session(
+    function: &ast::Function,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let [data, time, gap] = bind(function, ["DATA", "TIMECOL", "GAP"])?;
+    let gap_ms = milliseconds(function, "a gap", gap, context)?;
+    if gap_ms <= 0 {
+        return Err(
+            fail(place(function), format!("SESSION: gap {gap_ms} ms must be positive")).into()
+        );
+    }
+    let (data, keys) = partitioned(data)?;
+    let input = table_argument(function, data, context)?;
+    let (time, time_type) = time_column(function, time, &input, context)?;
+    let mut columns = vec![time];
+    for key in keys {
+        let at = key.span().start;
+        match context.sql_to_expr(key, input.schema())? {
+            Expr::Column(column) => columns.push(column),
+            _ => return Err(fail(at, "PARTITION BY inside SESSION takes names of columns").into()),
+        }
+    }
+    let span = WindowSpan::Session { gap_ms };
+    FlinkNode::plan(FlinkOp::Window(WindowFunction { span, columns, time_type }), input)
+}
+
+/// `TABLE t PARTITION BY …` as `TABLE t`, and the keys.
+fn partitioned(data: Option<ast::Expr>) -> Result<(Option<ast::Expr>, Vec<ast::Expr>)> {
+    let Some(ast::Expr::Function(mut table)) = data else { return Ok((data, vec![])) };
+    let mut keys = vec![];
+    if table.name.to_string() == TABLE_ARGUMENT
+        && let FunctionArguments::List(list) = &mut table.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Function(clause)))) =
+            list.args.get(1)
+        && clause.name.to_string() == PARTITION_BY
+    {
+        keys = arguments(clause)?.into_iter().map(|argument| argument.value).collect();
+        list.args.remove(1);
+    }
+    Ok((Some(ast::Expr::Function(table)), keys))
+}
+
 fn window(
     function: &ast::Function,
     data: Option<ast::Expr>,
@@ -285,6 +325,24 @@ fn window(
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
     let input = table_argument(function, data, context)?;
+    let (time, time_type) = time_column(function, time, &input, context)?;
+    let offset_ms = match offset {
+        Some(offset) => milliseconds(function, "an offset", Some(offset), context)?,
+        None => 0,
+    };
+    let window = Window { kind, offset_ms };
+    window.check().map_err(|error| fail(place(function), error))?;
+    let (span, columns) = (WindowSpan::Sliced(window), vec![time]);
+    FlinkNode::plan(FlinkOp::Window(WindowFunction { span, columns, time_type }), input)
+}
+
+/// The column of `DESCRIPTOR(ts)` and its type.
+fn time_column(
+    function: &ast::Function,
+    time: Option<ast::Expr>,
+    input: &LogicalPlan,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<(Column, DataType)> {
     let columns = descriptor(function, time, input.schema(), context)?;
     let [time] = <[Column; 1]>::try_from(columns).map_err(|_| {
         fail(place(function), format!("{} takes one time column in DESCRIPTOR", function.name))
@@ -294,13 +352,7 @@ fn window(
         let message = format!("column `{}` is {}, not a time", time.name, sql_name(&time_type));
         return Err(SqlError::nowhere(message).into());
     }
-    let offset_ms = match offset {
-        Some(offset) => milliseconds(function, "an offset", Some(offset), context)?,
-        None => 0,
-    };
-    let window = Window { kind, offset_ms };
-    window.check().map_err(|error| fail(place(function), error))?;
-    FlinkNode::plan(FlinkOp::Window(WindowFunction { window, time, time_type }), input)
+    Ok((time, time_type))
 }
 
 /// The rows of `TABLE t` or of a subquery.

@@ -11,13 +11,13 @@ use nowcast_engine::evaluate::{ColumnAt, Projection};
 use nowcast_engine::{Evaluate, Route};
 use nowcast_transforms::{
     AggregateCall, AggregateFunction, AttachedWindowAggregate, AttachedWindowAggregateSpec, Calc,
-    Spread, WindowAggregate, WindowAggregateSpec,
+    Spread, Window, WindowAggregate, WindowAggregateSpec,
 };
 
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
 use crate::error::SqlResult;
-use crate::node::{FlinkNode, FlinkOp, WindowFunction};
+use crate::node::{FlinkNode, FlinkOp, WindowFunction, WindowSpan};
 use crate::types::WINDOW_BOUND;
 
 /// A column above a window function, in terms of the rows below it.
@@ -31,7 +31,8 @@ enum Slot {
 
 /// Projections and filters above a window function, pulled below it: none of them reads the window.
 struct Inlined<'a> {
-    window: &'a WindowFunction,
+    function: &'a WindowFunction,
+    window: Window,
     below: &'a LogicalPlan,
     columns: Vec<Slot>,
     filters: Vec<Expr>,
@@ -80,7 +81,7 @@ impl Lowering<'_> {
     ) -> SqlResult<Lowered> {
         let input = self.lower(inlined.below)?;
         self.inserts_only(&input, &["TABLE", "GROUP"], "GROUP BY over a window")?;
-        let time = self.event_time(inlined.window, inlined.below, &input)?;
+        let time = self.event_time(inlined.function, inlined.below, &input)?;
         let below = inlined.below.schema();
         let mut wanted = vec![Expr::from(below.qualified_field(time))];
         let mut keys = vec![];
@@ -110,14 +111,14 @@ impl Lowering<'_> {
         fields.extend(window.map(|(name, ty)| Arc::new(Field::new(name, ty, true))));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let spec = WindowAggregateSpec {
-            window: inlined.window.window,
+            window: inlined.window,
             time: 0,
             keys: keys.clone(),
             aggregates: calls.clone(),
             input_schema: Arc::clone(&input.schema),
             schema: Arc::clone(&schema),
         };
-        let text = format!("{:?} on {}", inlined.window.window, inlined.window.time.name);
+        let text = format!("{:?} on {}", inlined.window, inlined.function.time().name);
         let route = by(&keys);
         let make = move |_| Ok(boxed(WindowAggregate::new(spec.clone())?));
         let roles = vec![Role::Plain; schema.fields().len()];
@@ -376,10 +377,12 @@ pub(super) fn place(wanted: &mut Vec<Expr>, expr: Expr) -> usize {
 /// are between.
 fn inline(plan: &LogicalPlan) -> Option<Inlined<'_>> {
     if let Some(node) = FlinkNode::of(plan) {
-        let FlinkOp::Window(window) = &node.op else { return None };
+        let FlinkOp::Window(function) = &node.op else { return None };
+        // Sessions are known when they are over, not row by row.
+        let WindowSpan::Sliced(window) = function.span else { return None };
         let below = node.input.schema().iter().map(|column| Slot::Below(Expr::from(column)));
         let columns = below.chain([Slot::Start, Slot::End, Slot::Time]).collect();
-        return Some(Inlined { window, below: &node.input, columns, filters: vec![] });
+        return Some(Inlined { function, window, below: &node.input, columns, filters: vec![] });
     }
     match plan {
         LogicalPlan::SubqueryAlias(alias) => inline(&alias.input),

@@ -24,12 +24,14 @@ use datafusion_expr::{Distinct, Expr, LogicalPlan};
 use nowcast_engine::evaluate::Projection;
 use nowcast_engine::graph::{OperatorContext, OperatorFactory};
 use nowcast_engine::{Connectors, Input, Node, NodeKind, Operator, Route};
-use nowcast_transforms::{Calc, Score, ScoreSpec, Union, WindowAssign, WindowAssignSpec};
+use nowcast_transforms::{
+    Calc, Score, ScoreSpec, SessionAssign, SessionAssignSpec, Union, WindowAssign, WindowAssignSpec,
+};
 
 use crate::catalog::{Catalog, Role, Scanned};
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
-use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction};
+use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
 use crate::translate::Extent;
 use crate::types::WINDOW_BOUND;
 
@@ -223,17 +225,29 @@ impl<'a> Lowering<'a> {
         let mut roles: Vec<Role> =
             input.roles.iter().map(|role| columns::not_event_time(*role)).collect();
         roles.extend([Role::WindowStart, Role::WindowEnd, Role::EventTime]);
-        let spec = WindowAssignSpec { window: window.window, time, schema: Arc::clone(&schema) };
-        let text = format!("{:?}", window.window);
-        let make = move |_| Ok(boxed(WindowAssign::new(spec.clone())?));
-        self.operator(
-            "Window",
-            &text,
-            vec![(input.node, Route::Forward)],
-            schema,
-            roles,
-            Arc::new(make),
-        )
+        let text = format!("{:?}", window.span);
+        let out = Arc::clone(&schema);
+        let (kind, route, make): (_, _, OperatorFactory) = match window.span {
+            WindowSpan::Sliced(window) => {
+                let spec = WindowAssignSpec { window, time, schema };
+                let make = move |_: OperatorContext| Ok(boxed(WindowAssign::new(spec.clone())?));
+                ("Window", Route::Forward, Arc::new(make))
+            }
+            WindowSpan::Session { gap_ms } => {
+                self.inserts_only(&input, &["SESSION"], "a SESSION window")?;
+                let keys = window.columns[1..]
+                    .iter()
+                    .map(|key| node.input.schema().index_of_column(key))
+                    .collect::<datafusion_common::Result<Vec<_>>>()
+                    .map_err(|error| self.extent.translate(error))?;
+                let route = by(&keys);
+                let input_schema = Arc::clone(&input.schema);
+                let spec = SessionAssignSpec { gap_ms, time, keys, input_schema, schema };
+                let make = move |_: OperatorContext| Ok(boxed(SessionAssign::new(spec.clone())?));
+                ("Session", route, Arc::new(make))
+            }
+        };
+        self.operator(kind, &text, vec![(input.node, route)], out, roles, make)
     }
 
     /// The position of a window's time column, which must be an event-time attribute.
@@ -243,11 +257,11 @@ impl<'a> Lowering<'a> {
         plan: &LogicalPlan,
         input: &Lowered,
     ) -> SqlResult<usize> {
-        let index = plan.schema().index_of_column(&window.time);
+        let index = plan.schema().index_of_column(window.time());
         let index = index.map_err(|error| self.extent.translate(error))?;
         match input.roles[index] {
             Role::EventTime => Ok(index),
-            _ => Err(self.not_event_time(&window.time.name)),
+            _ => Err(self.not_event_time(&window.time().name)),
         }
     }
 
