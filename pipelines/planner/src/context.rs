@@ -31,6 +31,7 @@ use crate::error::SqlError;
 use crate::expressions::FlinkExprPlanner;
 use crate::functions;
 use crate::functions::{Body, cast};
+use crate::grouping_sets;
 use crate::lateral;
 use crate::relation::FlinkRelationPlanner;
 use crate::types::plain_to_arrow;
@@ -106,7 +107,7 @@ impl Context {
         let options = ParserOptions::from(&self.options.sql_parser);
         let planner = SqlToRel::new_with_options(self, options);
         let plan = planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?;
-        self.analysed(in_plan(lateral::joined(plan)?, typed)?)
+        self.analysed(in_plan(grouping_sets::separated(lateral::joined(plan)?)?, typed)?)
     }
 
     /// The plan with all casts in place.

@@ -10,6 +10,7 @@ mod evaluate;
 mod explain;
 mod expressions;
 mod functions;
+mod grouping_sets;
 mod insert;
 mod lateral;
 mod models;

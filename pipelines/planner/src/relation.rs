@@ -374,6 +374,9 @@ fn table_argument(
     };
     match arguments(&table)?.as_slice() {
         [Argument { value: ast::Expr::Identifier(name), .. }] => context.plan(named(name.clone())),
+        [Argument { value: ast::Expr::Subquery(query), .. }] => {
+            context.plan(derived(query.clone()))
+        }
         [_, _, ..] => Err(fail(
             place(function),
             format!("PARTITION BY and ORDER BY inside {} are not supported yet", function.name),

@@ -13,6 +13,9 @@ use crate::types::{list_of, map_type, timestamp_ltz};
 /// Aggregates that are there besides those of a window's rows.
 pub const FORECAST: &str = "ml_forecast";
 pub const NOWCAST: &str = "ml_nowcast";
+/// Which of its arguments a row does not group by.
+pub const GROUPING: &str = "grouping";
+pub const GROUPING_ID: &str = "grouping_id";
 
 #[derive(Debug, Clone, Copy)]
 struct Aggregate {
@@ -43,6 +46,16 @@ pub fn aggregate_functions() -> Vec<AggregateUDF> {
         Aggregate { name: "var_pop", takes: NUMBER, gives: average },
         Aggregate { name: "var_samp", takes: NUMBER, gives: average },
         Aggregate { name: "variance", takes: NUMBER, gives: average },
+        Aggregate {
+            name: GROUPING,
+            takes: Takes::Many { kind: Kind::Any, least: 1 },
+            gives: count,
+        },
+        Aggregate {
+            name: GROUPING_ID,
+            takes: Takes::Many { kind: Kind::Any, least: 1 },
+            gives: count,
+        },
         Aggregate {
             name: FORECAST,
             takes: Takes::Many { kind: Kind::Any, least: 2 },

@@ -122,32 +122,15 @@ impl Check<'_> {
     }
 
     fn group_by(&self, group_by: &GroupByExpr) -> SqlResult<()> {
-        let GroupByExpr::Expressions(keys, modifiers) = group_by else {
+        let GroupByExpr::Expressions(_, modifiers) = group_by else {
             return Err(self.at_word("ALL", "GROUP BY ALL", "name the columns"));
         };
-        if let Some(modifier) = modifiers.first() {
-            return Err(self.at_word("GROUP", &format!("GROUP BY {modifier}"), "plain keys are"));
-        }
-        for key in keys {
-            match key {
-                Expr::GroupingSets(_) | Expr::Rollup(_) | Expr::Cube(_) => {
-                    let word = key.to_string();
-                    let word = word.split([' ', '(']).next().unwrap_or_default();
-                    return Err(self.at_word(word, &format!("GROUP BY {key}"), "plain keys are"));
-                }
-                Expr::Function(function) => {
-                    let name = function.name.to_string().to_uppercase();
-                    if matches!(name.as_str(), "TUMBLE" | "HOP" | "SESSION") {
-                        let what = format!("the group window {name}(…) in GROUP BY");
-                        let instead = "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL …)) \
-                             GROUP BY window_start, window_end is";
-                        return Err(refused(function.name.span().start, &what, instead));
-                    }
-                }
-                _ => {}
+        match modifiers.first() {
+            Some(modifier) => {
+                Err(self.at_word("GROUP", &format!("GROUP BY {modifier}"), "plain keys are"))
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn from(&self, from: &[TableWithJoins]) -> SqlResult<()> {

@@ -12,6 +12,7 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Location;
 
 use super::dialect::{TABLE_ARGUMENT, call, call_ident, text};
+use super::group_windows::rewrite_group_windows;
 use super::names::name_columns;
 use crate::error::{SqlError, SqlResult};
 
@@ -35,6 +36,7 @@ pub enum Clocks {
 pub fn rewrite_query(query: &mut Query) -> SqlResult<()> {
     rewrite_lateral(query);
     name_columns(query);
+    rewrite_group_windows(query)?;
     rewrite_expressions(query, Clocks::Refused)
 }
 
@@ -185,7 +187,7 @@ fn clock(name: &str, at: Location, clocks: Clocks) -> SqlResult<Option<Expr>> {
     }))
 }
 
-fn positional(function: &Function) -> Vec<Expr> {
+pub(super) fn positional(function: &Function) -> Vec<Expr> {
     let FunctionArguments::List(list) = &function.args else { return vec![] };
     let expr = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
