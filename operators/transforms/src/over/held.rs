@@ -16,8 +16,16 @@ pub struct Held {
     schema: SchemaRef,
     types: Vec<DataType>,
     values: Values,
-    waiting: BinaryHeap<Reverse<(Millis, u64, Place)>>,
+    /// Time, arrival, place and the watermark that the row came behind.
+    waiting: BinaryHeap<Reverse<(Millis, u64, Place, Millis)>>,
     arrived: u64,
+}
+
+/// Rows in order, their times, and the watermarks that they came behind.
+pub struct Taken {
+    pub rows: RecordBatch,
+    pub times: Vec<Millis>,
+    pub behind: Vec<Millis>,
 }
 
 impl Held {
@@ -33,10 +41,11 @@ impl Held {
         }
     }
 
-    pub fn push(&mut self, rows: &RecordBatch, times: &[Millis]) -> Result<()> {
+    /// All rows came behind one watermark; `TIME_MIN` where they did not.
+    pub fn push(&mut self, rows: &RecordBatch, times: &[Millis], behind: Millis) -> Result<()> {
         let place = self.values.push(rows.columns());
         for (row, time) in times.iter().enumerate() {
-            self.waiting.push(Reverse((*time, self.arrived, place(row))));
+            self.waiting.push(Reverse((*time, self.arrived, place(row), behind)));
             self.arrived += 1;
         }
         match self.values.should_compact(self.waiting.len()) {
@@ -50,18 +59,26 @@ impl Held {
         self.waiting.peek().map(|Reverse((time, ..))| *time)
     }
 
-    /// The next rows with times up to `watermark`, and their times: about [`EMIT_ROWS_MAX`], and
-    /// always all rows of a time. `None`: there are no more.
-    pub fn take_until(&mut self, watermark: Millis) -> Result<Option<(RecordBatch, Vec<Millis>)>> {
-        let (mut places, mut times) = (vec![], vec![]);
-        while let Some(Reverse((time, _, place))) = self.waiting.peek()
-            && *time <= watermark
-            && (places.len() < EMIT_ROWS_MAX || times.last() == Some(time))
+    /// The next rows with times up to `watermark`, which has moved on since they came: about
+    /// [`EMIT_ROWS_MAX`], and always all rows of a time. `None`: there are no more.
+    pub fn take_until(&mut self, watermark: Millis) -> Result<Option<Taken>> {
+        let (mut places, mut times, mut behind) = (vec![], vec![], vec![]);
+        let mut later = vec![];
+        while let Some(Reverse(row)) = self.waiting.peek().copied()
+            && row.0 <= watermark
+            && (places.len() < EMIT_ROWS_MAX || times.last() == Some(&row.0))
         {
-            places.push(*place);
-            times.push(*time);
             self.waiting.pop();
+            if row.3 >= watermark {
+                later.push(Reverse(row));
+                continue;
+            }
+            let (time, _, place, watermark) = row;
+            places.push(place);
+            times.push(time);
+            behind.push(watermark);
         }
+        self.waiting.extend(later);
         if places.is_empty() {
             return Ok(None);
         }
@@ -69,22 +86,26 @@ impl Held {
         if self.waiting.is_empty() {
             self.values = Values::new(&self.types);
         }
-        Ok(Some((RecordBatch::try_new(Arc::clone(&self.schema), columns)?, times)))
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        Ok(Some(Taken { rows, times, behind }))
     }
 
-    /// All rows, by time and arrival: pushing them again gives the same order.
-    pub fn rows(&self) -> Result<RecordBatch> {
+    /// All rows, by time and arrival, and the watermark that each came behind: pushing them again
+    /// gives the same order.
+    pub fn rows(&self) -> Result<(RecordBatch, Vec<Millis>)> {
         let mut waiting: Vec<_> = self.waiting.iter().map(|Reverse(row)| *row).collect();
         waiting.sort_unstable();
-        let places: Vec<Place> = waiting.iter().map(|(_, _, place)| *place).collect();
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), self.values.gather_all(&places)?)?)
+        let places: Vec<Place> = waiting.iter().map(|(_, _, place, _)| *place).collect();
+        let behind = waiting.iter().map(|(_, _, _, watermark)| *watermark).collect();
+        let columns = self.values.gather_all(&places)?;
+        Ok((RecordBatch::try_new(Arc::clone(&self.schema), columns)?, behind))
     }
 
     fn compact(&mut self) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting).into_vec();
-        let live: Vec<Place> = waiting.iter().map(|Reverse((_, _, place))| *place).collect();
+        let live: Vec<Place> = waiting.iter().map(|Reverse((_, _, place, _))| *place).collect();
         let place = self.values.compact(&live)?;
-        for (nth, Reverse((_, _, held))) in waiting.iter_mut().enumerate() {
+        for (nth, Reverse((_, _, held, _))) in waiting.iter_mut().enumerate() {
             *held = place(nth);
         }
         self.waiting = waiting.into();

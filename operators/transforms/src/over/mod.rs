@@ -1,5 +1,6 @@
 //! OVER aggregates: each row with what its partition has had up to it.
 
+mod answered;
 mod bounded;
 mod forecast;
 mod held;
@@ -11,8 +12,9 @@ mod series;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
@@ -21,7 +23,8 @@ use crate::admission::{Admission, inserts_only, row_watermark};
 use crate::aggregate::{AggregateCall, as_type};
 use crate::saved;
 use crate::window::unusable;
-use held::Held;
+use answered::{Answered, behind};
+use held::{Held, Taken};
 use rounds::{Rounds, RoundsBuilder};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +87,12 @@ pub struct OverSpec {
     pub schema: SchemaRef,
 }
 
-/// In event time, rows come out when the watermark has passed them, by time and then by arrival; a
-/// row whose time its own watermark had passed is set aside as late. In processing time they come
-/// out at once.
+/// In event time, rows come out when the watermark has passed them, by time and then by arrival. In
+/// processing time they come out at once.
+///
+/// A row whose time its own watermark had passed is late. It is set aside, except from a bounded
+/// frame where it is after all that its partition had answered at that watermark: it comes out when
+/// the watermark moves on, and is as late for what follows.
 ///
 /// With RANGE, rows of one partition and one time are peers: each is answered with the value after
 /// all of them. With ROWS every row has its own.
@@ -99,6 +105,10 @@ pub struct Over {
     held: Held,
     parts: Vec<Part>,
     rounds: RoundsBuilder,
+    /// Of bounded frames in event time.
+    answered: Option<Answered>,
+    /// The parts know slots up to this one; later ones are of rows that wait.
+    known: u32,
     event_time: Millis,
 }
 
@@ -135,6 +145,7 @@ trait Functions: Send {
 }
 
 const HELD: &str = "held";
+const ANSWERED: &str = "answered";
 
 impl Over {
     pub fn new(spec: OverSpec) -> Result<Self> {
@@ -156,6 +167,14 @@ impl Over {
             held: Held::new(&spec.input_schema),
             parts: parts(&spec, &types)?,
             rounds: RoundsBuilder::new(matches!(spec.frame, Frame::Range { .. })),
+            answered: match (spec.order, spec.frame) {
+                (OverOrder::ProcessingTime, _)
+                | (_, Frame::Rows { preceding: None } | Frame::Range { preceding_ms: None }) => {
+                    None
+                }
+                _ => Some(Answered::default()),
+            },
+            known: 0,
             event_time: TIME_MIN,
             spec,
         })
@@ -167,6 +186,10 @@ impl Over {
             self.spec.partition.iter().map(|column| rows.column(*column).clone()).collect();
         let slots = self.keys.intern(&keys, rows.num_rows())?;
         let slots_len = self.keys.slots_len();
+        self.known = slots_len as u32;
+        if let Some(answered) = &mut self.answered {
+            slots.iter().zip(times).for_each(|(slot, time)| answered.answer(*slot, *time));
+        }
         let rounds = &self.rounds.cut(&slots, slots_len, times);
         let ordered = Ordered { rows, slots: &slots, slots_len, times, rounds };
         let inputs = rows.num_columns();
@@ -184,6 +207,15 @@ impl Over {
     fn hold(&mut self, time: usize, batch: &Batch, out: &mut Output) -> Result<()> {
         let times = to_millis(batch.column(time))?;
         let name = self.spec.input_schema.field(time).name();
+        let slots = match &mut self.answered {
+            None => vec![],
+            Some(answered) => {
+                let keys = batch.columns(&self.spec.partition);
+                let slots = self.keys.intern(&keys, batch.num_rows())?;
+                answered.resize(self.keys.slots_len());
+                slots
+            }
+        };
         let mut admission = Admission::new();
         for row in 0..times.len() {
             let time = times.is_valid(row).then(|| times.value(row));
@@ -192,14 +224,67 @@ impl Over {
                 continue;
             }
             let watermark = row_watermark(batch, row, self.event_time);
-            match times.value(row) <= watermark {
-                true => admission.late(row, times.value(row), watermark),
-                false => admission.admit(row, ()),
+            let time = times.value(row);
+            let admitted = match &mut self.answered {
+                None => time > watermark,
+                Some(answered) => {
+                    slots.get(row).is_some_and(|slot| answered.admit(*slot, time, watermark))
+                }
+            };
+            match admitted {
+                true => admission.admit(row, behind(time, watermark)),
+                false => admission.late(row, time, watermark),
             }
         }
-        for ((), rows) in admission.finish(batch, out)? {
-            self.held.push(&rows, to_millis(rows.column(time))?.values())?;
+        for (behind, rows) in admission.finish(batch, out)? {
+            self.held.push(&rows, to_millis(rows.column(time))?.values(), behind)?;
         }
+        Ok(())
+    }
+}
+
+impl Over {
+    fn load_held(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let (Some((behind, columns)), OverOrder::EventTime(time)) =
+            (columns.split_last(), self.spec.order)
+        else {
+            return Err(Error::bug("held rows without an order"));
+        };
+        let behind = behind.as_primitive_opt::<Int64Type>();
+        let behind = behind.ok_or_else(|| Error::bug("watermarks of another type"))?.values();
+        let schema = Arc::clone(&self.spec.input_schema);
+        let rows = RecordBatch::try_new(schema, columns.to_vec())?;
+        let mut admission = Admission::new();
+        behind.iter().enumerate().for_each(|(row, behind)| admission.admit(row, *behind));
+        for (behind, members) in admission.into_rows() {
+            let rows = take_record_batch(&rows, &members)?;
+            let times = to_millis(rows.column(time))?;
+            if let Some(answered) = &mut self.answered {
+                let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
+                let slots = self.keys.intern(&keys.collect::<Vec<_>>(), rows.num_rows())?;
+                answered.resize(self.keys.slots_len());
+                let rows = slots.iter().zip(times.values());
+                rows.for_each(|(slot, time)| answered.wait(*slot, *time, behind));
+            }
+            self.held.push(&rows, times.values(), behind)?;
+        }
+        Ok(())
+    }
+
+    fn load_answered(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let (Some((until, keys)), Some(answered)) = (columns.split_last(), &mut self.answered)
+        else {
+            return Err(Error::bug("answers of a frame without a bound"));
+        };
+        let until = until.as_primitive_opt::<Int64Type>();
+        let until = until.ok_or_else(|| Error::bug("times of another type"))?.values();
+        if keys.len() != self.spec.partition.len() {
+            return Err(Error::bug("answers by other keys"));
+        }
+        let slots = self.keys.intern(keys, until.len())?;
+        answered.resize(self.keys.slots_len());
+        // Rows that wait are after these.
+        slots.iter().zip(until).for_each(|(slot, until)| answered.answer(*slot, *until));
         Ok(())
     }
 }
@@ -250,8 +335,10 @@ impl Operator for Over {
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
         let Time::Event(watermark) = time else { return Ok(()) };
-        while let Some((rows, times)) = self.held.take_until(watermark)? {
-            out.emit(Batch::new(self.answer(&rows, &times)?));
+        while let Some(Taken { rows, times, behind }) = self.held.take_until(watermark)? {
+            let late = behind.iter().any(|watermark| *watermark > TIME_MIN);
+            let bounds = late.then(|| Int64Array::from(behind));
+            out.emit(Batch::new(self.answer(&rows, &times)?).with_bounds(bounds));
         }
         self.event_time = self.event_time.max(watermark);
         Ok(())
@@ -263,7 +350,7 @@ impl Operator for Over {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
-        let all: Vec<u32> = self.keys.slots().collect();
+        let all: Vec<u32> = self.keys.slots().filter(|slot| *slot < self.known).collect();
         for part in &self.parts {
             let (slots, columns) = part.state.save(&all)?;
             let mut named = vec![saved::key_groups(&self.keys, self.spec.partition.len(), &slots)];
@@ -271,28 +358,28 @@ impl Operator for Over {
             named.extend(saved::named("state_", columns));
             tables.extend(saved::table(&part.name, &[saved::rows(named)?])?);
         }
-        let rows = self.held.rows()?;
+        if let Some(answered) = &self.answered {
+            let until = Int64Array::from_iter_values(all.iter().map(|slot| answered.until(*slot)));
+            let mut named = vec![saved::key_groups(&self.keys, self.spec.partition.len(), &all)];
+            named.extend(saved::named("key_", self.keys.columns(&all)?));
+            named.push(("until".to_owned(), Arc::new(until)));
+            tables.extend(saved::table(ANSWERED, &[saved::rows(named)?])?);
+        }
+        let (rows, behind) = self.held.rows()?;
         let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
         let groups = saved::key_groups_of(&keys.collect::<Vec<_>>(), rows.num_rows())?;
         let mut named = vec![groups];
         named.extend(saved::named("column_", rows.columns().to_vec()));
+        named.push(("behind".to_owned(), Arc::new(Int64Array::from(behind))));
         tables.extend(saved::table(HELD, &[saved::rows(named)?])?);
         Ok(tables)
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        for table in tables {
+        let of_rows = |table: &StateTable| table.name == HELD || table.name == ANSWERED;
+        let (of_rows, of_parts): (Vec<_>, Vec<_>) = tables.into_iter().partition(of_rows);
+        for table in of_parts {
             let columns = &table.rows.columns()[1..];
-            let changed = |_| saved::changed(&table.name);
-            if table.name == HELD {
-                let OverOrder::EventTime(time) = self.spec.order else {
-                    return Err(saved::changed(&table.name));
-                };
-                let schema = Arc::clone(&self.spec.input_schema);
-                let rows = RecordBatch::try_new(schema, columns.to_vec()).map_err(changed)?;
-                self.held.push(&rows, to_millis(rows.column(time))?.values())?;
-                continue;
-            }
             let part = self.parts.iter_mut().find(|part| part.name == table.name);
             let Some(part) = part else { return Err(saved::changed(&table.name)) };
             let (_, expected) = part.state.save(&[])?;
@@ -303,6 +390,15 @@ impl Operator for Over {
             }
             let slots = self.keys.intern(&columns[..keys], table.rows.num_rows())?;
             part.state.load(&slots, self.keys.slots_len(), &columns[keys..])?;
+        }
+        self.known = self.keys.slots_len() as u32;
+        for table in of_rows {
+            let columns = &table.rows.columns()[1..];
+            let loaded = match table.name.as_str() {
+                HELD => self.load_held(columns),
+                _ => self.load_answered(columns),
+            };
+            loaded.map_err(|_| saved::changed(&table.name))?;
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
 use datafusion_expr::{
-    Expr, ExprSchemable, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Window, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowFunctionDefinition,
 };
 use nowcast_engine::Route;
 use nowcast_transforms::{
@@ -26,6 +26,9 @@ use crate::functions::window::{LAG, ROW_NUMBER};
 
 impl Lowering<'_> {
     pub(super) fn over(&mut self, window: &Window) -> SqlResult<Lowered> {
+        if let Some(chained) = chained(window).map_err(|error| self.extent.translate(error))? {
+            return self.lower(&chained);
+        }
         let input = self.lower(&window.input)?;
         self.inserts_only(&input, &["OVER"], "OVER")?;
         let below = window.input.schema();
@@ -55,10 +58,7 @@ impl Lowering<'_> {
                 None => shape = Some((partition, order, frame)),
                 Some(known) if *known == (partition, order, frame) => {}
                 Some(_) => {
-                    let message = "OVER with different windows in one SELECT is not supported yet";
-                    return Err(self.extent.error_at(&["OVER"], message).hint(
-                        "give all the same PARTITION BY, ORDER BY and frame, or use a view each",
-                    ));
+                    return Err(self.extent.error_at(&["OVER"], "OVER by different windows"));
                 }
             }
             functions.push(self.over_function(
@@ -310,6 +310,35 @@ impl Lowering<'_> {
         let value = compiled.evaluate(&row).map_err(|error| refused(&error))?;
         ScalarValue::try_from_array(&value, 0).map_err(|error| refused(&error))
     }
+}
+
+/// Functions of several windows as one node a window, each over the one before; `None` where there
+/// is one window.
+fn chained(window: &Window) -> datafusion_common::Result<Option<LogicalPlan>> {
+    let mut windows: Vec<Vec<Expr>> = vec![];
+    for expr in &window.window_expr {
+        let known = windows.iter_mut().find(|known| window_of(&known[0]) == window_of(expr));
+        match known {
+            Some(known) => known.push(expr.clone()),
+            None => windows.push(vec![expr.clone()]),
+        }
+    }
+    if windows.len() < 2 {
+        return Ok(None);
+    }
+    let mut plan = Arc::clone(&window.input);
+    for functions in windows {
+        plan = Arc::new(LogicalPlan::Window(Window::try_new(functions, plan)?));
+    }
+    let columns: Vec<Expr> = window.schema.iter().map(Expr::from).collect();
+    LogicalPlanBuilder::from(plan).project(columns)?.build().map(Some)
+}
+
+/// PARTITION BY, ORDER BY and frame of an OVER function.
+fn window_of(expr: &Expr) -> Option<(Vec<Expr>, Vec<Sort>, WindowFrame)> {
+    let Expr::WindowFunction(function) = expr.clone().unalias() else { return None };
+    let WindowFunctionParams { partition_by, order_by, window_frame, .. } = function.params;
+    Some((partition_by, order_by, window_frame))
 }
 
 /// The expression as DOUBLE, with a cast where it needs one.

@@ -1,4 +1,4 @@
-//! Functions that are only for OVER: ROW_NUMBER, LAG.
+//! Functions for OVER that are no aggregates to DataFusion: ROW_NUMBER, LAG, FIRST_VALUE, LAST_VALUE.
 
 use std::sync::Arc;
 
@@ -22,6 +22,9 @@ pub fn window_functions() -> Vec<WindowUDF> {
     };
     vec![
         udwf(ROW_NUMBER, Takes::These { kinds: &[], required: 0 }),
+        // DataFusion looks for these here, and for other aggregates among the aggregates.
+        udwf("first_value", Takes::These { kinds: &[Kind::Any], required: 1 }),
+        udwf("last_value", Takes::These { kinds: &[Kind::Any], required: 1 }),
         udwf(LAG, Takes::These { kinds: &[Kind::Any, Kind::Long], required: 1 }),
     ]
 }
