@@ -35,8 +35,8 @@ pub struct Span {
 
 impl Window {
     /// # Errors
-    /// Of the user, where Flink refuses the window: a length that is not positive, a HOP whose size
-    /// is no multiple of its slide, a CUMULATE whose maximum is no multiple of its step.
+    /// Of the user, where Flink refuses the window: a length that is not positive, a CUMULATE
+    /// whose maximum is no multiple of its step.
     pub fn check(&self) -> Result<()> {
         let (name, whole, what, part, parts) = match self.kind {
             WindowKind::Tumble { size_ms } => ("TUMBLE", size_ms, "size", size_ms, "size"),
@@ -53,7 +53,7 @@ impl Window {
                 "{name}: {what} {whole} ms and {parts} {part} ms must be positive"
             )));
         }
-        if whole % part != 0 {
+        if whole % part != 0 && !matches!(self.kind, WindowKind::Hop { .. }) {
             return Err(Error::user(format!(
                 "{name}: {what} {whole} ms must be an integral multiple of {parts} {part} ms"
             )));
@@ -61,8 +61,8 @@ impl Window {
         Ok(())
     }
 
-    /// Rows within the same slice belong to the same windows. Slices do not overlap.
-    pub fn slice_ms(&self) -> i64 {
+    /// The windows that a row is in end this far apart.
+    pub fn step_ms(&self) -> i64 {
         match self.kind {
             WindowKind::Tumble { size_ms } => size_ms,
             WindowKind::Hop { slide_ms, .. } => slide_ms,
@@ -70,34 +70,22 @@ impl Window {
         }
     }
 
-    /// The end of the slice `time` lies in.
-    pub fn slice_end(&self, time: Millis) -> Millis {
-        let slice = self.slice_ms();
-        period_start(time, slice, self.offset_ms).saturating_add(slice)
-    }
-
-    /// The windows that a slice (by its end) is part of, by ascending end.
-    pub fn windows_of_slice(&self, slice_end: Millis) -> impl Iterator<Item = Span> + use<> {
-        let (first, count, step) = match self.kind {
-            WindowKind::Tumble { size_ms } => (slice_end, 1, size_ms),
-            WindowKind::Hop { size_ms, slide_ms } => (slice_end, size_ms / slide_ms, slide_ms),
-            WindowKind::Cumulate { max_ms, step_ms } => {
-                let start = period_start(slice_end - 1, max_ms, self.offset_ms);
-                (slice_end, (start + max_ms - slice_end) / step_ms + 1, step_ms)
-            }
-        };
-        let window = *self;
-        (0..count).map(move |nth| window.window_ending(first + nth * step))
-    }
-
-    /// The last end among the windows that a slice is part of: when it has passed, nothing needs
-    /// the slice any more.
-    pub fn last_end(&self, slice_end: Millis) -> Millis {
+    /// The first and the last end of the windows that a row belongs to; `None` where a HOP that
+    /// slides further than its size passes over it.
+    pub fn ends_of(&self, time: Millis) -> Option<(Millis, Millis)> {
+        let start = |time: Millis, period: i64| period_start(time, period, self.offset_ms);
         match self.kind {
-            WindowKind::Tumble { .. } => slice_end,
-            WindowKind::Hop { size_ms, slide_ms } => slice_end + size_ms - slide_ms,
-            WindowKind::Cumulate { max_ms, .. } => {
-                period_start(slice_end - 1, max_ms, self.offset_ms) + max_ms
+            WindowKind::Tumble { size_ms } => {
+                let end = start(time, size_ms) + size_ms;
+                Some((end, end))
+            }
+            WindowKind::Hop { size_ms, slide_ms } => {
+                let first = start(time - size_ms, slide_ms) + slide_ms;
+                let last = start(time, slide_ms);
+                (first <= last).then_some((first + size_ms, last + size_ms))
+            }
+            WindowKind::Cumulate { max_ms, step_ms } => {
+                Some((start(time, step_ms) + step_ms, start(time, max_ms) + max_ms))
             }
         }
     }
@@ -114,7 +102,12 @@ impl Window {
     /// The windows a row belongs to, by ascending end. (Flink's HOP lists them by descending start;
     /// rows of one time have no order of their own.)
     pub fn windows_of(&self, time: Millis) -> impl Iterator<Item = Span> + use<> {
-        self.windows_of_slice(self.slice_end(time))
+        let window = *self;
+        let step = self.step_ms();
+        let ends = self.ends_of(time).into_iter();
+        ends.flat_map(move |(first, last)| {
+            (0..=(last - first) / step).map(move |nth| window.window_ending(first + nth * step))
+        })
     }
 }
 

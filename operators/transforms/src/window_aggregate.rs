@@ -63,16 +63,14 @@ impl WindowAggregate {
         Ok(Self { spec, plan, slices: BTreeMap::new(), event_time: TIME_MIN })
     }
 
-    /// The slice of a row, without the windows that had ended at `watermark`; `None`: all had.
-    fn slice(&self, time: Millis, watermark: Millis) -> Option<Slice> {
-        let window = &self.spec.window;
-        let mut first = window.slice_end(time);
-        let last = window.last_end(first);
+    /// The slice of a row whose windows end at `first` to `last`, without those that had ended at
+    /// `watermark`; `None`: all had.
+    fn slice(&self, (mut first, last): (Millis, Millis), watermark: Millis) -> Option<Slice> {
         if last - 1 <= watermark {
             return None;
         }
         if first - 1 <= watermark {
-            let step = window.slice_ms();
+            let step = self.spec.window.step_ms();
             first += ((watermark + 1 - first) / step + 1) * step;
         }
         Some(Slice { first, last })
@@ -100,7 +98,7 @@ impl WindowAggregate {
             if slice.last == end {
                 continue;
             }
-            let next = Slice { first: end + self.spec.window.slice_ms(), last: slice.last };
+            let next = Slice { first: end + self.spec.window.step_ms(), last: slice.last };
             if let Some(later) = self.slices.remove(&next) {
                 groups.merge(&later)?;
             }
@@ -124,7 +122,8 @@ impl Operator for WindowAggregate {
             }
             let time = times.value(row);
             let watermark = row_watermark(&batch, row, self.event_time);
-            match self.slice(time, watermark) {
+            let Some(ends) = self.spec.window.ends_of(time) else { continue };
+            match self.slice(ends, watermark) {
                 Some(slice) => admission.admit(row, slice),
                 None => admission.late(row, time, watermark),
             }

@@ -21,6 +21,7 @@ use crate::error::SqlError;
 use crate::lateral::unnest;
 use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
 use crate::parse::dialect::{MODEL_ARGUMENT, PARTITION_BY, TABLE_ARGUMENT};
+use crate::parse::group_windows::UNEVEN;
 use crate::parse::rewrite::{LATERAL_INPUT, LATERAL_OUTPUT};
 use crate::types::sql_name;
 
@@ -263,10 +264,15 @@ fn sliced(
     slice: &str,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
-    let parameters = ["DATA", "TIMECOL", slice, "SIZE", "OFFSET"];
-    let [data, time, step, size, offset] = bind(function, parameters)?;
+    let parameters = ["DATA", "TIMECOL", slice, "SIZE", "OFFSET", UNEVEN];
+    let [data, time, step, size, offset, uneven] = bind(function, parameters)?;
     let step_ms = milliseconds(function, "a slide or step", step, context)?;
     let size_ms = milliseconds(function, "a size", size, context)?;
+    if slice == "SLIDE" && uneven.is_none() && step_ms > 0 && size_ms % step_ms != 0 {
+        let message =
+            format!("HOP: size {size_ms} ms must be an integral multiple of slide {step_ms} ms");
+        return Err(fail(place(function), message).into());
+    }
     let kind = match slice {
         "SLIDE" => WindowKind::Hop { size_ms, slide_ms: step_ms },
         _ => WindowKind::Cumulate { max_ms: size_ms, step_ms },

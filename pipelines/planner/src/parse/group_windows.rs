@@ -3,15 +3,18 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
-    TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
-    visit_expressions_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments,
+    GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions_mut,
 };
 use sqlparser::tokenizer::Location;
 
-use super::dialect::{PARTITION_BY, TABLE_ARGUMENT, call, call_ident};
+use super::dialect::{PARTITION_BY, TABLE_ARGUMENT, call, call_ident, text};
 use super::rewrite::positional;
 use crate::error::{SqlError, SqlResult};
+
+/// Argument of HOP: its size may be no multiple of its slide, which Flink allows in GROUP BY alone.
+pub const UNEVEN: &str = "__UNEVEN";
 
 /// In front of the columns that stand for session keys which are no columns.
 const KEY: &str = "$session_key_";
@@ -150,12 +153,24 @@ fn rewrite(select: &mut Select) -> SqlResult<()> {
     let time = lengths.remove(0);
     let mut arguments = vec![call(TABLE_ARGUMENT, table), call("DESCRIPTOR", vec![time])];
     arguments.append(&mut lengths);
+    let is_hop = window.name == "HOP";
     let name = Ident {
         span: sqlparser::tokenizer::Span::new(window.at, window.at),
         ..Ident::new(window.name)
     };
+    let mut function = call_ident(name, arguments);
+    if is_hop
+        && let Expr::Function(hop) = &mut function
+        && let FunctionArguments::List(list) = &mut hop.args
+    {
+        list.args.push(FunctionArg::Named {
+            name: Ident::new(UNEVEN),
+            arg: FunctionArgExpr::Expr(text("true")),
+            operator: FunctionArgOperator::RightArrow,
+        });
+    }
     select.from = vec![TableWithJoins {
-        relation: TableFactor::TableFunction { expr: call_ident(name, arguments), alias: None },
+        relation: TableFactor::TableFunction { expr: function, alias: None },
         joins: vec![],
     }];
     Ok(())

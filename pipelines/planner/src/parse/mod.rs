@@ -3,7 +3,7 @@
 pub mod ast;
 mod create_table;
 pub mod dialect;
-mod group_windows;
+pub mod group_windows;
 mod json;
 mod names;
 mod query;
