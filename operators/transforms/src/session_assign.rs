@@ -190,6 +190,10 @@ impl Operator for SessionAssign {
         Ok(())
     }
 
+    fn waiting(&self) -> Option<Millis> {
+        self.ends.first().map(|(end, _, _)| *end)
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut made = Made::default();
         let mut slots = vec![];
