@@ -35,11 +35,6 @@ impl WindowFunction {
     pub fn time(&self) -> &Column {
         &self.columns[0]
     }
-
-    /// Whether leaving out a row leaves the windows of all others as they are.
-    fn is_sliced(&self) -> bool {
-        matches!(self.span, WindowSpan::Sliced(_))
-    }
 }
 
 /// `ML_PREDICT`.
@@ -224,14 +219,13 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         }
     }
 
-    /// Only what the node adds blocks a filter; everything does where its output is renamed or its
-    /// windows depend on all rows.
+    /// Only what the node adds blocks a filter; everything does where its output is renamed. Flink
+    /// too filters rows before it makes sessions of them.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
         let closed = match &self.op {
             FlinkOp::Predict(predict) => predict.aliases.is_some(),
             FlinkOp::AsOf => true,
-            FlinkOp::Window(window) => !window.is_sliced(),
-            FlinkOp::Unnest(_) => false,
+            FlinkOp::Window(_) | FlinkOp::Unnest(_) => false,
         };
         let first = if closed { 0 } else { self.input.schema().fields().len() };
         self.schema.fields()[first..].iter().map(|field| field.name().clone()).collect()

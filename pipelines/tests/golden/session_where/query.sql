@@ -1,0 +1,24 @@
+-- A condition on the rows of sessions is met before the sessions are made.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  c STRING,
+  v BIGINT,
+  d DOUBLE,
+  p DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  ws TIMESTAMP(3),
+  we TIMESTAMP(3),
+  n BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, window_start, window_end, COUNT(*)
+FROM TABLE(SESSION(TABLE ev PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' SECOND))
+WHERE v > 0
+GROUP BY k, window_start, window_end;
