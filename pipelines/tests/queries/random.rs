@@ -176,8 +176,13 @@ impl Writer {
         }
     }
 
+    /// By one key at least: without any, a stream that never had a row has no row either, where a
+    /// batch counts 0. Flink's streams are so too.
     fn grouped(&mut self, input: &Relation) -> Relation {
         let mut keys: Vec<usize> = (0..input.kinds.len()).filter(|_| self.one_of(3) == 0).collect();
+        if keys.is_empty() {
+            keys.push(self.one_of(input.kinds.len()));
+        }
         keys.truncate(2);
         let mut kinds: Vec<Kind> = keys.iter().map(|key| input.kinds[*key]).collect();
         let mut exprs: Vec<String> = keys.iter().map(|key| format!("q.c{key}")).collect();
@@ -194,12 +199,10 @@ impl Writer {
         let named = exprs.iter().enumerate().map(|(number, expr)| format!("{expr} AS c{number}"));
         let named = named.collect::<Vec<_>>().join(", ");
         let by: Vec<String> = keys.iter().map(|key| format!("q.c{key}")).collect();
-        let mut sql = format!("SELECT {named} FROM ({}) AS q", input.sql);
-        if !by.is_empty() {
-            write!(sql, " GROUP BY {}", by.join(", ")).unwrap();
-            if self.one_of(4) == 0 {
-                write!(sql, " HAVING COUNT(*) > {}", self.one_of(3)).unwrap();
-            }
+        let mut sql =
+            format!("SELECT {named} FROM ({}) AS q GROUP BY {}", input.sql, by.join(", "));
+        if self.one_of(4) == 0 {
+            write!(sql, " HAVING COUNT(*) > {}", self.one_of(3)).unwrap();
         }
         Relation { sql, kinds }
     }
@@ -279,7 +282,7 @@ impl Writer {
             .enumerate()
             .map(|(number, kind)| format!("{} AS c{number}", self.value(&right, *kind, "q.")))
             .collect();
-        let how = ["UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"];
+        let how = ["UNION ALL", "UNION", "INTERSECT", "EXCEPT"];
         let how = how[self.one_of(how.len())];
         Relation {
             sql: format!(
