@@ -26,6 +26,9 @@ const QUEUE_KBYTES: &str = "32768";
 /// that empties the queue faster.
 const QUEUE_BACKOFF_MS: &str = "10";
 
+/// Events looked for between two tries to connect: some errors and statistics come with each.
+const EVENTS_SERVED: usize = 64;
+
 /// How often librdkafka says where partitions end.
 const STATISTICS_MS: &str = "1000";
 
@@ -134,7 +137,8 @@ fn connect(
     let consumer: BaseConsumer<Watch> =
         config.create_with_context(Watch::default()).map_err(|error| refused(options, error))?;
     // Nothing is assigned yet: there are no messages to lose.
-    let serve = || while consumer.poll(Duration::ZERO).is_some() {};
+    // A poll that meets statistics returns without the events behind them.
+    let serve = || (0..EVENTS_SERVED).for_each(|_| drop(consumer.poll(Duration::ZERO)));
     let own = own_partitions(&consumer, options, (context.worker, context.workers), &serve)?;
     let spans = spans(&consumer, options, &own, &context.positions)?;
     let mut list = TopicPartitionList::new();
