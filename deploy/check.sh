@@ -2,7 +2,7 @@
 # The one test command: formatting, lints and all tests, against a real Apache Kafka, a real Redis, a
 # real PostgreSQL and ONNX Runtime. Run it from any directory, as often as you like.
 #
-# By hand it takes rustup, a C and a C++ compiler and make. What else tests need it installs: Redis,
+# By hand it takes rustup, a C compiler and make. What else tests need it installs: Redis,
 # PostgreSQL, Java, Maven and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
 # requirements-test.txt with pip. All of it but the apt packages lies in ${NOWCAST_CACHE:-~/.cache/nowcast}.
 #
@@ -32,7 +32,6 @@ fail() { echo "check: $*" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || fail "$1 not found: $2"; }
 need cargo "install rustup, see https://rustup.rs; the version is in rust-toolchain.toml"
 need cc "install a C compiler (Debian: apt-get install gcc)"
-need c++ "install a C++ compiler (Debian: apt-get install g++)"
 need make "install make (Debian: apt-get install make)"
 
 # --- what can be installed ------------------------------------------------------------------------

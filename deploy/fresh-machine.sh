@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Shows that a newcomer's machine is enough: a bare Debian with rustup, a C and a C++ compiler and make, in which
+# Shows that a newcomer's machine is enough: a bare Debian with rustup, a C compiler and make, in which
 # the two commands of README.md must run.
 #
 #   deploy/fresh-machine.sh                  makes the machine, runs both commands, removes it
@@ -12,7 +12,7 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PACKAGES=gcc,g++,libc6-dev,make,ca-certificates
+PACKAGES=gcc,libc6-dev,make,ca-certificates
 README_COMMANDS=("cargo run --release -- demo --for 60s" "deploy/check.sh")
 
 fail() { echo "fresh-machine: $*" >&2; exit 1; }
