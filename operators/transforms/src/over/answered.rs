@@ -26,7 +26,8 @@ impl Answered {
         self.partitions.resize_with(slots_len, new);
     }
 
-    /// Whether a row can still be answered; then it waits.
+    /// Whether a row can still be answered; then it waits. One before its own watermark always can:
+    /// rows of other source partitions may have had a further watermark, which is not the operator's.
     pub fn admit(&mut self, slot: u32, time: Millis, watermark: Millis) -> bool {
         let partition = &mut self.partitions[slot as usize];
         let mut later = vec![];
@@ -40,7 +41,7 @@ impl Answered {
             }
         }
         partition.waiting.extend(later);
-        if time <= partition.until {
+        if time <= watermark && time <= partition.until {
             return false;
         }
         self.wait(slot, time, behind(time, watermark));
