@@ -1,5 +1,6 @@
-//! Flink's answers: each case of `golden/` in odd batch sizes, on several workers and through a
-//! crash gives the rows that Flink wrote.
+//! Flink's answers: each case of `golden/` in odd batch sizes, on several workers, through a crash
+//! and, where no row is late, with its input in several partitions gives the rows that Flink wrote.
+//! A case in which the order of rows of several partitions decides says so: `-- Arrival decides`.
 //!
 //! Cases that are known to differ stand in `golden/differs.txt`, each with its reason; one that
 //! agrees again must be taken out of it. `NOWCAST_CASES=join,top_n` judges those alone whose names hold
@@ -9,24 +10,31 @@
 
 #[path = "golden/job.rs"]
 mod job;
+#[path = "golden/partitions.rs"]
+mod partitions;
 #[path = "golden/rows.rs"]
 mod rows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use job::{How, standing_rows};
+use nowcast_engine::testing::Kept;
 use serde_json::Value;
 
 struct Case {
     name: String,
+    folder: PathBuf,
+    /// `${CASE}` in it stands for the folder of the input.
     sql: String,
     /// The rows of each sink at the end.
     expected: BTreeMap<String, Vec<Value>>,
     /// Arrays are equal in any order, as the first lines of the query say.
     arrays_in_any_order: bool,
+    /// The rows depend on which of two partitions is read first, as the first lines of the query say.
+    arrival_decides: bool,
 }
 
 fn cases() -> Vec<Case> {
@@ -51,17 +59,21 @@ fn cases() -> Vec<Case> {
         }
         Case {
             name: folder.file_name().unwrap().to_string_lossy().into_owned(),
-            sql: sql.replace("${CASE}", &folder.display().to_string()),
             expected: sinks,
             arrays_in_any_order: sql.contains("-- Arrays in any order"),
+            arrival_decides: sql.contains("-- Arrival decides"),
+            folder,
+            sql,
         }
     };
     folders.into_iter().map(case).collect()
 }
 
-/// Runs a case; what differs, in words.
-async fn run(case: &Case, how: &How) -> std::result::Result<(), String> {
-    let mut standing = standing_rows(&case.sql, how).await?;
+/// Runs a case on the input in a folder and tells whether any row was late; what differs, in words.
+async fn run(case: &Case, input: &Path, how: &How) -> std::result::Result<bool, String> {
+    let sql = case.sql.replace("${CASE}", &input.display().to_string());
+    let aside = Arc::new(Kept::default());
+    let mut standing = standing_rows(&sql, how, aside.clone()).await?;
     for (sink, expected) in &case.expected {
         let mut got = standing.remove(sink).ok_or_else(|| format!("no table `{sink}`"))?;
         let mut expected = expected.clone();
@@ -73,11 +85,13 @@ async fn run(case: &Case, how: &How) -> std::result::Result<(), String> {
             return Err(format!("{sink}: {difference}"));
         }
     }
-    Ok(())
+    let late = aside.late.lock().unwrap();
+    Ok(!late.is_empty())
 }
 
 /// The first run of a case that differs from Flink.
 async fn judge(case: &Case) -> std::result::Result<(), String> {
+    let mut late = false;
     for (workers, rows_max, crash) in [
         (1, 1024, false),
         (1, 1, false),
@@ -88,7 +102,17 @@ async fn judge(case: &Case) -> std::result::Result<(), String> {
         (2, 7, true),
     ] {
         let how = How { workers, rows_max, crash, seed: 7 };
-        run(case, &how).await.map_err(|error| format!("{how}: {error}"))?;
+        let ran = run(case, &case.folder, &how).await;
+        late |= ran.map_err(|error| format!("{how}: {error}"))?;
+    }
+    if late || case.arrival_decides {
+        return Ok(());
+    }
+    let shuffled = partitions::shuffled(&case.folder, 7).map_err(|error| error.to_string())?;
+    for (workers, crash) in [(1, false), (2, true)] {
+        let how = How { workers, rows_max: 3, crash, seed: 7 };
+        let ran = run(case, shuffled.path(), &how).await;
+        ran.map_err(|error| format!("in partitions, {how}: {error}"))?;
     }
     Ok(())
 }

@@ -74,8 +74,9 @@ async fn judge(question: &Question, expected: &[Value], seed: u64) -> Result<(),
     for (workers, rows_max, crash) in [(1, 1024, false), (1, 1, false), (2, 3, false), (2, 2, true)]
     {
         let how = How { workers, rows_max, crash, seed };
-        let standing =
-            standing_rows(&sql, &how).await.map_err(|error| format!("{how}: {error}"))?;
+        let standing = standing_rows(&sql, &how, Arc::new(Discard))
+            .await
+            .map_err(|error| format!("{how}: {error}"))?;
         let got = standing.get("answer").cloned().unwrap_or_default();
         if let Some(difference) = rows::difference(expected, &got).in_words() {
             return Err(format!("{how}: {difference}"));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use nowcast_connectors::{EmbeddedStore, Environment, Registry};
+use nowcast_engine::aside::Aside;
 use nowcast_engine::testing::{Collected, Until, simulate, world};
 use nowcast_engine::{
     Connectors, JobOptions, Lookup, Result, SinkFactory, SourceFactory, TableDefinition,
@@ -57,6 +58,7 @@ impl fmt::Display for How {
 pub async fn standing_rows(
     sql: &str,
     how: &How,
+    aside: Arc<dyn Aside>,
 ) -> std::result::Result<BTreeMap<String, Vec<Value>>, String> {
     let environment = Environment {
         embedded_bootstrap: None,
@@ -64,7 +66,7 @@ pub async fn standing_rows(
         ..Environment::default()
     };
     let kept = Arc::new(Kept { real: Registry::new(environment), sinks: Mutex::default() });
-    let world = world(Arc::new(nowcast_engine::aside::Discard));
+    let world = world(aside);
     let How { workers, rows_max, crash, seed } = *how;
     let options = JobOptions { workers, rows_max, ..JobOptions::default() };
     let plan = || {

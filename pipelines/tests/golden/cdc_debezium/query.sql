@@ -1,4 +1,5 @@
 -- Changes out of Debezium: the table as it stands.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

@@ -1,4 +1,5 @@
 -- Counts follow the changes, the schema is in the messages.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE p (
   id INT,
   name STRING,

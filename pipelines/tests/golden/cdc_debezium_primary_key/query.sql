@@ -1,4 +1,5 @@
 -- The changes of a table with a key, into one with a key.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE p (
   id INT,
   name STRING,

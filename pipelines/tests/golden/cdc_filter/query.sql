@@ -1,4 +1,5 @@
 -- A filter: rows enter and leave as they change.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

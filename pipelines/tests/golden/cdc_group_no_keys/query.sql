@@ -1,4 +1,5 @@
 -- One group of all.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

@@ -1,4 +1,5 @@
 -- Groups that come and go.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

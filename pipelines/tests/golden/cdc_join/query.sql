@@ -1,4 +1,5 @@
 -- Orders beside people who change: both inputs in any order.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

@@ -1,4 +1,5 @@
 -- An aggregate over such a join.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

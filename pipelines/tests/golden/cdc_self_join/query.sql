@@ -1,4 +1,5 @@
 -- A table that changes, with itself.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

@@ -1,4 +1,5 @@
 -- The greatest rows of each city.
+-- Arrival decides: of the changes of a key the last one counts.
 CREATE TABLE people (
   id INT,
   name STRING,

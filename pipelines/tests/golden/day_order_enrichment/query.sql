@@ -1,4 +1,5 @@
 -- Orders: lines taken apart, priced in EUR at the rate of the moment, with the customer's segment.
+-- Arrival decides: a version older than the newest one is passed over.
 
 CREATE TABLE orders (
   order_id    BIGINT,

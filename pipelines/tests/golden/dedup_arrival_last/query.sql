@@ -1,4 +1,5 @@
 -- The last row of each key to arrive.
+-- Arrival decides: the last row to come is kept.
 CREATE TABLE ev (
   id INT,
   k INT,

@@ -1,4 +1,5 @@
 -- The same into a keyed table.
+-- Arrival decides: the last row to come is kept.
 CREATE TABLE ev (
   id INT,
   k INT,

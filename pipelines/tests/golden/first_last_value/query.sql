@@ -1,4 +1,5 @@
 -- The first and last value to arrive, nulls left out.
+-- Arrival decides: values are taken in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,

@@ -1,4 +1,5 @@
 -- First and last values as rows arrive, nulls passed over.
+-- Arrival decides: values are taken in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,

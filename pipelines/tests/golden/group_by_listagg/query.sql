@@ -1,4 +1,5 @@
 -- Strings joined as rows arrive.
+-- Arrival decides: values are taken in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,

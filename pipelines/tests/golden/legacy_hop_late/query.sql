@@ -1,4 +1,5 @@
 -- Late rows still count in windows that are open.
+-- Arrival decides: rows are late.
 CREATE TABLE ev (
   id INT,
   k INT,

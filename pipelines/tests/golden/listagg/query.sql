@@ -1,4 +1,5 @@
 -- Texts joined in the order of arrival.
+-- Arrival decides: values are taken in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,

@@ -1,4 +1,5 @@
 -- Without PARTITION BY.
+-- Arrival decides: rows of one time stay in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,

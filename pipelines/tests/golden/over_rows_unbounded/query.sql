@@ -1,4 +1,5 @@
 -- All rows of a key so far, row by row: equal times in the order of arrival.
+-- Arrival decides: rows of one time stay in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,

@@ -1,4 +1,5 @@
 -- Computed results.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

@@ -1,4 +1,5 @@
 -- Each order at the rate of its time; without one it is dropped.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

@@ -1,4 +1,5 @@
 -- A version older than the newest of its key is passed over by the view.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

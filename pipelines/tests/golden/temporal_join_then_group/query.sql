@@ -1,4 +1,5 @@
 -- An aggregate over the join.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

@@ -1,4 +1,5 @@
 -- A window over the join: it keeps the time of the order.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

@@ -1,4 +1,5 @@
 -- The time of the version taken.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

@@ -1,4 +1,5 @@
 -- Two versioned tables in a chain.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE orders (
   id INT,
   cur STRING,

@@ -1,4 +1,5 @@
 -- A version a pair of keys.
+-- Arrival decides: a version older than the newest one is passed over.
 CREATE TABLE sales (
   id INT,
   shop INT,
