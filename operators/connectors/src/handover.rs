@@ -62,6 +62,11 @@ impl Handover {
         (Hands { sender }, Self { receiver, splits, offsets, ended: false })
     }
 
+    /// Nothing is taken any more; the reader hears of it when it gives the next event.
+    pub fn close(&mut self) {
+        self.receiver.close();
+    }
+
     pub fn splits(&self) -> Vec<Arc<str>> {
         self.splits.clone()
     }

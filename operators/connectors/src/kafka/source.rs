@@ -1,6 +1,7 @@
 //! The `kafka` source: partitions assigned by a fixed rule, positions kept by the checkpoint.
 
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -85,11 +86,7 @@ impl SourceFactory for KafkaSourceFactory {
         let splits = spans.iter().map(|span| (span.split().into(), span.start)).collect();
         let (hands, handover) = Handover::new(splits);
         let consumer = Arc::new(consumer);
-        let source = KafkaSource {
-            handover,
-            consumer: Arc::downgrade(&consumer),
-            options: Arc::clone(&self.options),
-        };
+        let reading = Arc::downgrade(&consumer);
         let idle_timeout = self.options.idle_timeout.or(context.idle_timeout);
         let reader = Reader::new(
             consumer,
@@ -104,8 +101,14 @@ impl SourceFactory for KafkaSourceFactory {
             hands,
         )?;
         let thread = std::thread::Builder::new().name(format!("kafka {}", self.table.name));
-        thread.spawn(move || reader.run()).map_err(|error| failed(&self.options, error))?;
-        Ok(Box::new(source))
+        let reader =
+            thread.spawn(move || reader.run()).map_err(|error| failed(&self.options, error))?;
+        Ok(Box::new(KafkaSource {
+            handover,
+            consumer: reading,
+            reader: Some(reader),
+            options: Arc::clone(&self.options),
+        }))
     }
 }
 
@@ -173,7 +176,19 @@ struct KafkaSource {
     handover: Handover,
     /// The reader's: it ends with the thread.
     consumer: Weak<BaseConsumer<Watch>>,
+    reader: Option<JoinHandle<()>>,
     options: Arc<KafkaOptions>,
+}
+
+/// A source that is gone has left its broker, which may then go too.
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.handover.close();
+        let ended = self.reader.take().map_or(Ok(()), JoinHandle::join);
+        if ended.is_err() {
+            tracing::error!("{}: the reader has panicked", self.options.name());
+        }
+    }
 }
 
 #[async_trait]
