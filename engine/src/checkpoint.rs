@@ -38,8 +38,22 @@ pub struct Manifest {
     pub workers: usize,
     /// Whether the input had ended: the job has nothing left to do.
     pub finished: bool,
+    #[serde(flatten, default)]
+    pub run: Run,
     pub sources: Vec<SourceState>,
     pub stages: Vec<StageState>,
+}
+
+/// What all checkpoints of one run of a job have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// The first epoch of the run or of the runs that it goes on from: earlier checkpoints belong to
+    /// a job that was started afresh since.
+    pub since: Epoch,
+    /// Whether the job has tables with transactions: then a checkpoint only counts when those are
+    /// committed.
+    pub transactions: bool,
 }
 
 /// Positions of one source, over all workers.
@@ -113,6 +127,7 @@ impl Checkpoints {
         epoch: Epoch,
         workers: usize,
         finished: bool,
+        run: Run,
         states: Vec<WorkerState>,
     ) -> Result<usize> {
         let folder = self.folder(epoch);
@@ -151,7 +166,8 @@ impl Checkpoints {
             }
         }
         let job = self.job.clone();
-        let manifest = Manifest { format: FORMAT, job, epoch, workers, finished, sources, stages };
+        let manifest =
+            Manifest { format: FORMAT, job, epoch, workers, finished, run, sources, stages };
         let text = serde_json::to_vec_pretty(&manifest).map_err(Error::bug)?;
         written += text.len();
         let path = folder.join("manifest.json");
@@ -180,10 +196,31 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint that is whole. One that is torn or altered is passed over aloud.
-    pub async fn latest(&self) -> Result<Option<Restored>> {
+    ///
+    /// Of a job with transactions it is the one that they have committed, for a newer one never came
+    /// into effect. There is no going back behind it either: what followed the one before is read by
+    /// others already.
+    pub async fn latest(&self, committed: Option<Epoch>) -> Result<Option<Restored>> {
+        let mut since = None;
         for epoch in self.epochs().await?.into_iter().rev() {
-            match self.read(epoch).await {
+            let manifest = match self.manifest(epoch).await {
+                Ok(manifest) => manifest,
+                Err(error) if committed == Some(epoch) => return Err(behind(error)),
+                Err(error) => {
+                    tracing::warn!(%error, epoch, "checkpoint passed over");
+                    continue;
+                }
+            };
+            if epoch < *since.get_or_insert(manifest.run.since) {
+                break;
+            }
+            if manifest.run.transactions && committed.is_some_and(|committed| committed < epoch) {
+                tracing::info!(epoch, "checkpoint passed over: its transactions are not committed");
+                continue;
+            }
+            match self.tables(manifest).await {
                 Ok(restored) => return Ok(Some(restored)),
+                Err(error) if committed == Some(epoch) => return Err(behind(error)),
                 Err(error) => tracing::warn!(%error, epoch, "checkpoint passed over"),
             }
         }
@@ -192,6 +229,10 @@ impl Checkpoints {
 
     /// Reads and verifies one checkpoint.
     pub async fn read(&self, epoch: Epoch) -> Result<Restored> {
+        self.tables(self.manifest(epoch).await?).await
+    }
+
+    async fn manifest(&self, epoch: Epoch) -> Result<Manifest> {
         let folder = self.folder(epoch);
         let text = self.get(&folder.clone().join("manifest.json")).await?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
@@ -203,6 +244,12 @@ impl Checkpoints {
                 manifest.format
             )));
         }
+        Ok(manifest)
+    }
+
+    /// Adds the states to a manifest.
+    async fn tables(&self, manifest: Manifest) -> Result<Restored> {
+        let folder = self.folder(manifest.epoch);
         let mut tables = BTreeMap::new();
         for file in manifest.stages.iter().flat_map(|stage| &stage.tables) {
             let path = folder.clone().join(file.file.as_str());
@@ -244,6 +291,10 @@ impl Checkpoints {
     fn failed(&self, deed: &str, path: &Path, error: object_store::Error) -> Error {
         Error::outside(format!("checkpoint {path}: {deed}: {error}"))
     }
+}
+
+fn behind(error: Error) -> Error {
+    error.context("the last transaction belongs to a checkpoint that cannot be restored")
 }
 
 impl Restored {

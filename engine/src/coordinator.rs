@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::checkpoint::{Checkpoints, WorkerState};
+use crate::checkpoint::{Checkpoints, Run, WorkerState};
 use crate::error::Result;
 use crate::operator::Epoch;
 use crate::stats::JobStats;
@@ -37,21 +37,33 @@ pub(crate) struct Coordinator {
     stats: Arc<JobStats>,
     clock: Arc<dyn Clock>,
     last: Epoch,
+    run: Run,
+    complete: watch::Sender<Epoch>,
     saving: Option<Saving>,
     finished: BTreeMap<usize, WorkerState>,
 }
 
+/// Where the numbers of checkpoints go on.
+#[derive(Clone, Copy)]
+pub(crate) struct Begin {
+    /// The greatest epoch that was ever begun.
+    pub last: Epoch,
+    /// The epoch that was restored; 0 where none was.
+    pub restored: Epoch,
+    pub run: Run,
+}
+
 impl Coordinator {
-    /// `last` is the greatest epoch that was ever begun.
     pub fn new(
         checkpoints: Option<Checkpoints>,
         workers: Vec<mpsc::UnboundedSender<Control>>,
         stats: Arc<JobStats>,
         clock: Arc<dyn Clock>,
-        last: Epoch,
+        begin: Begin,
+        complete: watch::Sender<Epoch>,
     ) -> Self {
-        let finished = BTreeMap::new();
-        Self { checkpoints, workers, stats, clock, last, saving: None, finished }
+        let (finished, Begin { last, run, .. }) = (BTreeMap::new(), begin);
+        Self { checkpoints, workers, stats, clock, last, run, complete, saving: None, finished }
     }
 
     pub fn keeps_checkpoints(&self) -> bool {
@@ -140,7 +152,9 @@ impl Coordinator {
             let sources = state.sources.clone();
             states.push(WorkerState { sources, stages: vec![] });
         }
-        let bytes = checkpoints.write(epoch, self.workers.len(), finished, states).await?;
+        let bytes =
+            checkpoints.write(epoch, self.workers.len(), finished, self.run, states).await?;
+        self.complete.send_replace(epoch);
         let took = self.clock.now().saturating_sub(started).max(0) as u64;
         self.stats.epoch.store(epoch, Ordering::Relaxed);
         self.stats.checkpoint_ms.store(took, Ordering::Relaxed);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::checkpoint::{Checkpoints, Restored};
-use crate::coordinator::{Coordinator, Outcome};
+use crate::checkpoint::{Checkpoints, Restored, Run};
+use crate::coordinator::{Begin, Coordinator, Outcome};
 use crate::error::{Error, Result};
 use crate::exchange::{Message, QUEUE_ELEMENTS};
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeKind};
 use crate::operator::Epoch;
 use crate::stats::JobStats;
 use crate::worker::{Control, Flow, Report, Wiring, Worker};
@@ -68,6 +68,8 @@ pub(crate) struct Parts {
     pub reports: mpsc::UnboundedReceiver<Report>,
     /// Ends when all sinks are gone.
     pub open_sinks: mpsc::Receiver<Infallible>,
+    /// Tells sinks of complete checkpoints.
+    pub complete: watch::Sender<Epoch>,
 }
 
 pub(crate) fn wire(
@@ -75,11 +77,14 @@ pub(crate) fn wire(
     world: &World,
     stats: &Arc<JobStats>,
     doors: &Handle,
+    begin: Begin,
 ) -> Parts {
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (peers, inboxes): (Vec<mpsc::Sender<Message>>, Vec<_>) =
         (0..options.workers).map(|_| mpsc::channel(QUEUE_ELEMENTS)).unzip();
     let (open_sink, open_sinks) = mpsc::channel(1);
+    let (complete, completed) = watch::channel(begin.restored);
+    let completed = world.store.is_some().then_some(completed);
     let mut controls = vec![];
     let wirings = inboxes.into_iter().enumerate().map(|(index, inbox)| {
         let (control_sender, control) = mpsc::unbounded_channel();
@@ -95,6 +100,9 @@ pub(crate) fn wire(
             reports: report_sender.clone(),
             rows_max: options.rows_max,
             idle_timeout: options.idle_timeout,
+            checkpoint_interval: options.checkpoint_interval,
+            complete: completed.clone(),
+            last: begin.last,
             world: world.clone(),
             stats: Arc::clone(stats),
             doors: doors.clone(),
@@ -102,7 +110,7 @@ pub(crate) fn wire(
         }
     });
     let wirings = wirings.collect();
-    Parts { wirings, controls, reports, open_sinks }
+    Parts { wirings, controls, reports, open_sinks, complete }
 }
 
 impl Job {
@@ -112,13 +120,13 @@ impl Job {
         let graph = Arc::new(graph);
         let stats = JobStats::new(&graph, options.workers);
         let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
-        let (restored, last) = restore(checkpoints.as_ref(), options.resume).await?;
+        let (restored, begin) = restore(&graph, checkpoints.as_ref(), &options).await?;
         let restored = restored.map(Arc::new);
-        let restored_epoch = restored.as_ref().map_or(0, |restored| restored.manifest.epoch);
-        let Parts { wirings, controls, reports, open_sinks } =
-            wire(&options, &world, &stats, &Handle::current());
+        let Parts { wirings, controls, reports, open_sinks, complete } =
+            wire(&options, &world, &stats, &Handle::current(), begin);
         let clock = Arc::clone(&world.clock);
-        let coordinator = Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, last);
+        let coordinator =
+            Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
         let mut opened = vec![];
         let mut left = vec![];
         for wiring in wirings {
@@ -153,7 +161,7 @@ impl Job {
         let (commands, command) = mpsc::unbounded_channel();
         let gone = Gone { workers: left, sinks: open_sinks };
         let keeper = keep(coordinator, reports, command, options.checkpoint_interval, gone);
-        Ok(Self { stats, commands, done: tokio::spawn(keeper), restored: restored_epoch })
+        Ok(Self { stats, commands, done: tokio::spawn(keeper), restored: begin.restored })
     }
 
     pub fn stats(&self) -> Arc<JobStats> {
@@ -185,14 +193,48 @@ impl Job {
     }
 }
 
-async fn restore(
+/// The checkpoint to go on from, and how the numbers go on.
+pub(crate) async fn restore(
+    graph: &Graph,
     checkpoints: Option<&Checkpoints>,
-    resume: bool,
-) -> Result<(Option<Restored>, Epoch)> {
-    let Some(checkpoints) = checkpoints else { return Ok((None, 0)) };
+    options: &JobOptions,
+) -> Result<(Option<Restored>, Begin)> {
+    let committed = committed(graph, &options.name).await?;
+    let Some(checkpoints) = checkpoints else {
+        let run = Run::default();
+        return Ok((None, Begin { last: committed.unwrap_or(0), restored: 0, run }));
+    };
     let last = checkpoints.epochs().await?.last().copied().unwrap_or(0);
-    let restored = if resume { checkpoints.latest().await? } else { None };
-    Ok((restored, last))
+    let last = last.max(committed.unwrap_or(0));
+    let restored = if options.resume { checkpoints.latest(committed).await? } else { None };
+    let manifest = restored.as_ref().map(|restored| &restored.manifest);
+    let run = Run {
+        since: manifest.map_or(last + 1, |manifest| manifest.run.since),
+        transactions: committed.is_some(),
+    };
+    let begin = Begin { last, restored: manifest.map_or(0, |manifest| manifest.epoch), run };
+    Ok((restored, begin))
+}
+
+/// The last epoch that the transactions of all tables have committed; `None` without any.
+async fn committed(graph: &Graph, job: &str) -> Result<Option<Epoch>> {
+    let mut first: Option<(&str, Epoch)> = None;
+    for node in &graph.nodes {
+        let NodeKind::Sink(factory) = &node.kind else { continue };
+        let named = |error: Error| error.context(format_args!("sink `{}`", node.name));
+        let Some(epoch) = factory.committed(job).await.map_err(named)? else { continue };
+        match first {
+            Some((other, known)) if known != epoch => {
+                return Err(Error::user(format!(
+                    "tables `{other}` and `{}` have committed different checkpoints, {known} and \
+                     {epoch}: exactly-once needs one transaction for all tables of a job",
+                    node.name
+                )));
+            }
+            _ => first = Some((&node.name, epoch)),
+        }
+    }
+    Ok(first.map(|(_, epoch)| epoch))
 }
 
 fn run_worker(
@@ -272,6 +314,11 @@ async fn keep(
     }
     // A sink that closes a file does it before the process ends.
     while gone.sinks.recv().await.is_some() {}
+    while let Ok(report) = reports.try_recv() {
+        if let (Report::Failed(error), true) = (report, result.is_ok()) {
+            return Err(error);
+        }
+    }
     result
 }
 

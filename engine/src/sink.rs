@@ -1,5 +1,7 @@
 //! The contract of sinks: rows out.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::aside::DeadLetter;
@@ -30,22 +32,23 @@ pub trait Sink: Send {
     /// queue is empty.
     async fn flush(&mut self) -> Result<()>;
 
-    /// All rows written so far belong to the checkpoint of `epoch`, rows written later do not. As
-    /// [`Sink::flush`]; a sink that keeps rows back until their checkpoint is complete ends a part
-    /// here.
+    /// All rows written so far belong to the checkpoint of `epoch`, or to a later one if that never
+    /// completes; rows written later do not. As [`Sink::flush`]; a sink that keeps rows back until
+    /// their checkpoint is complete ends a part here. Called also at the end of all input.
     async fn prepare(&mut self, _epoch: Epoch) -> Result<()> {
         self.flush().await
     }
 
-    /// All input has ended: as [`Sink::flush`], and nothing that was written waits for a commit, for
-    /// none follows.
-    async fn close(&mut self) -> Result<()> {
-        self.flush().await
-    }
-
-    /// The checkpoint of `epoch` is complete and will be the one to restart from.
+    /// The checkpoint of `epoch` is complete: what was prepared for it and for earlier ones stays.
+    /// A job without checkpoints calls it at its end.
     async fn commit(&mut self, _epoch: Epoch) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether rows must not be written between [`Sink::prepare`] and the [`Sink::commit`] of the
+    /// same epoch, since only one transaction can be open. They wait in the queue.
+    fn waits_for_commit(&self) -> bool {
+        false
     }
 }
 
@@ -58,12 +61,37 @@ pub struct SinkContext {
     pub workers: usize,
     /// The epoch the job was restored from; 0 at the first start.
     pub restored: Epoch,
+    /// Whether the job keeps checkpoints. Without them all is committed at the end.
+    pub keeps_checkpoints: bool,
+    /// How often they begin; `None`: only when asked.
+    pub checkpoint_interval: Option<Duration>,
+}
+
+impl SinkContext {
+    /// Of the only worker of a job without checkpoints.
+    pub fn alone(job: &str) -> Self {
+        Self {
+            job: job.to_owned(),
+            worker: 0,
+            workers: 1,
+            restored: 0,
+            keeps_checkpoints: false,
+            checkpoint_interval: None,
+        }
+    }
 }
 
 /// A table that can be written: made by the planner from `CREATE TABLE`, opened by each worker.
 #[async_trait]
 pub trait SinkFactory: Send + Sync {
     fn changelog_mode(&self) -> ChangelogMode;
+
+    /// The last epoch of the job that this table's transactions have committed, 0 if none; `None` for
+    /// a table without transactions. What an earlier run of the job left open is aborted, and the
+    /// run itself, should it still live, commits nothing more. Called before anything is restored.
+    async fn committed(&self, _job: &str) -> Result<Option<Epoch>> {
+        Ok(None)
+    }
 
     /// Connects and checks. Errors name the table and what is wrong.
     async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>>;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::operator::Epoch;
 use crate::sink::Sink;
 use crate::stats::{JobStats, StageStats, add};
 use crate::trouble;
-use crate::worker::Control;
+use crate::worker::{Control, Report};
 use crate::world::World;
 
 /// Batches written between two flushes at most: bounds what a crash must write again and how late a
@@ -22,7 +22,6 @@ const BATCHES_PER_FLUSH: usize = 64;
 pub(crate) enum SinkCommand {
     Write(Batch),
     Barrier(Epoch),
-    Commit(Epoch),
     End,
 }
 
@@ -32,12 +31,25 @@ pub(crate) struct SinkTask {
     pub sink: Box<dyn Sink>,
     pub commands: mpsc::Receiver<SinkCommand>,
     pub control: mpsc::UnboundedSender<Control>,
+    pub reports: mpsc::UnboundedSender<Report>,
+    /// The last complete checkpoint; none where the job keeps no checkpoints.
+    pub complete: Option<watch::Receiver<Epoch>>,
+    /// The last checkpoint whose barrier has come, the last that is committed.
+    pub prepared: Epoch,
+    pub committed: Epoch,
     pub world: World,
     pub stats: Arc<JobStats>,
     /// Written and not flushed yet.
     pub written: Vec<Batch>,
     /// Dropped last, when the sink is gone: its job waits for that.
     pub _open: OpenSink,
+}
+
+enum Next {
+    /// None: the worker has gone.
+    Command(Option<SinkCommand>),
+    /// A checkpoint is complete.
+    Complete,
 }
 
 /// A mark of a sink that is open.
@@ -49,8 +61,13 @@ impl SinkTask {
         let served = trouble::noted(stats, node, self.serve()).await;
         if let Err(error) = served {
             let error = error.context(format_args!("sink `{}`", self.name()));
-            // The worker may have failed before us; then no one listens.
-            let _ = self.control.send(Control::Failed(error));
+            // The worker ends before a sink that waits for the last checkpoint; whoever has failed
+            // before us, no one listens then.
+            if let Err(refused) = self.control.send(Control::Failed(error))
+                && let Control::Failed(error) = refused.0
+            {
+                let _ = self.reports.send(Report::Failed(error));
+            }
         }
     }
 
@@ -73,37 +90,88 @@ impl SinkTask {
 
     async fn serve(&mut self) -> Result<()> {
         loop {
+            self.commit().await?;
             let command = match self.commands.try_recv() {
                 Ok(command) => Some(command),
                 Err(_) => {
                     self.flush().await?;
-                    self.commands.recv().await
+                    match self.next().await {
+                        Next::Command(command) => command,
+                        Next::Complete => continue,
+                    }
                 }
             };
             match command {
                 Some(SinkCommand::Write(batch)) => self.write(batch).await?,
                 Some(SinkCommand::Barrier(epoch)) => {
-                    self.begin();
-                    self.sink.prepare(epoch).await?;
-                    self.end();
-                    self.show();
+                    self.prepare(epoch).await?;
                     self.tell(Control::SinkFlushed { node: self.node, epoch })?;
-                }
-                Some(SinkCommand::Commit(epoch)) => {
-                    self.begin();
-                    self.sink.commit(epoch).await?;
-                    self.end();
+                    if self.sink.waits_for_commit() && !self.committed().await? {
+                        return Ok(());
+                    }
                 }
                 Some(SinkCommand::End) => {
-                    self.begin();
-                    self.sink.close().await?;
-                    self.end();
-                    self.show();
-                    return self.tell(Control::SinkEnded { node: self.node });
+                    self.prepare(self.prepared + 1).await?;
+                    self.tell(Control::SinkEnded { node: self.node })?;
+                    self.committed().await?;
+                    return Ok(());
                 }
-                None => return Ok(()),
+                // The last checkpoint of a job that was stopped may be complete just now.
+                None => return self.commit().await,
             }
         }
+    }
+
+    async fn next(&mut self) -> Next {
+        let Some(complete) = &mut self.complete else {
+            return Next::Command(self.commands.recv().await);
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = complete.changed() => Next::Complete,
+            command = self.commands.recv() => Next::Command(command),
+        }
+    }
+
+    async fn prepare(&mut self, epoch: Epoch) -> Result<()> {
+        self.begin();
+        self.sink.prepare(epoch).await?;
+        self.end();
+        self.prepared = epoch;
+        self.show();
+        Ok(())
+    }
+
+    /// Commits the last complete checkpoint, if that is news.
+    async fn commit(&mut self) -> Result<()> {
+        let Some(complete) = &mut self.complete else { return Ok(()) };
+        let epoch = *complete.borrow_and_update();
+        self.commit_epoch(epoch).await
+    }
+
+    async fn commit_epoch(&mut self, epoch: Epoch) -> Result<()> {
+        if epoch > self.committed {
+            self.begin();
+            self.sink.commit(epoch).await?;
+            self.end();
+            self.committed = epoch;
+        }
+        Ok(())
+    }
+
+    /// Waits until what was prepared is committed; whether it is. It never is where the job ends
+    /// before.
+    async fn committed(&mut self) -> Result<bool> {
+        let prepared = self.prepared;
+        let complete = match &mut self.complete {
+            None => prepared,
+            Some(complete) => match complete.wait_for(|complete| *complete >= prepared).await {
+                Ok(complete) => *complete,
+                Err(_) => return Ok(false),
+            },
+        };
+        self.commit_epoch(complete).await?;
+        Ok(true)
     }
 
     async fn write(&mut self, batch: Batch) -> Result<()> {

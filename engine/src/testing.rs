@@ -16,7 +16,7 @@ use crate::checkpoint::Checkpoints;
 use crate::coordinator::{Coordinator, Outcome};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::job::{JobOptions, Parts, wire};
+use crate::job::{JobOptions, Parts, restore, wire};
 use crate::operator::Epoch;
 use crate::sink::{ChangelogMode, Sink, SinkContext, SinkFactory};
 use crate::source::{Position, Source, SourceContext, SourceEvent, SourceFactory};
@@ -227,22 +227,18 @@ pub async fn simulate(
     let mut random = Random(seed | 1);
     let stats = JobStats::new(graph, options.workers);
     let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
-    let (restored, last) = match &checkpoints {
-        Some(checkpoints) => {
-            (checkpoints.latest().await?, checkpoints.epochs().await?.last().copied().unwrap_or(0))
-        }
-        None => (None, 0),
-    };
-    let Parts { wirings, controls, mut reports, .. } =
-        wire(options, world, &stats, &Handle::current());
+    let (restored, begin) = restore(graph, checkpoints.as_ref(), options).await?;
+    let Parts { wirings, controls, mut reports, mut open_sinks, complete } =
+        wire(options, world, &stats, &Handle::current(), begin);
     let clock = Arc::clone(&world.clock);
-    let mut coordinator = Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, last);
+    let mut coordinator =
+        Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
     let mut workers = BTreeMap::new();
     for wiring in wirings {
         let index = wiring.index;
         workers.insert(index, Worker::open(graph, wiring, restored.as_ref()).await?);
     }
-    let restored = restored.map_or(0, |restored| restored.manifest.epoch);
+    let restored = begin.restored;
     let mut crash_in = None;
     loop {
         if random.below(8) == 0 {
@@ -262,7 +258,14 @@ pub async fn simulate(
         }
         while let Ok(report) = reports.try_recv() {
             match coordinator.handle(report).await? {
-                Outcome::Finished => return Ok(Simulated { restored, finished: true, stats }),
+                Outcome::Finished => {
+                    drop(workers);
+                    while open_sinks.recv().await.is_some() {}
+                    while let Ok(report) = reports.try_recv() {
+                        coordinator.handle(report).await?;
+                    }
+                    return Ok(Simulated { restored, finished: true, stats });
+                }
                 Outcome::Complete(_) => {
                     if let Until::CrashAfterCheckpoint { turns } = until {
                         crash_in.get_or_insert(turns);

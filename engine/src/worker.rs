@@ -17,7 +17,7 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use futures::future::select_all;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::aside::DeadLetter;
 use crate::batch::Batch;
@@ -145,6 +145,11 @@ pub(crate) struct Wiring {
     pub reports: mpsc::UnboundedSender<Report>,
     pub rows_max: usize,
     pub idle_timeout: Option<Duration>,
+    pub checkpoint_interval: Option<Duration>,
+    /// The last complete checkpoint; none where the job keeps no checkpoints.
+    pub complete: Option<watch::Receiver<Epoch>>,
+    /// The greatest epoch that an earlier run has begun.
+    pub last: Epoch,
     pub world: World,
     pub stats: Arc<JobStats>,
     /// Where sinks and requests run.

@@ -84,6 +84,8 @@ impl Worker {
                         worker: index,
                         workers,
                         restored: worker.committed,
+                        keeps_checkpoints: worker.wiring.complete.is_some(),
+                        checkpoint_interval: worker.wiring.checkpoint_interval,
                     };
                     let sink = factory.open(context).await?;
                     let (sender, commands) = mpsc::channel(QUEUE_ELEMENTS);
@@ -93,6 +95,10 @@ impl Worker {
                         sink,
                         commands,
                         control: worker.wiring.control_sender.clone(),
+                        reports: worker.wiring.reports.clone(),
+                        complete: worker.wiring.complete.clone(),
+                        prepared: worker.wiring.last,
+                        committed: worker.committed,
                         world: worker.wiring.world.clone(),
                         stats: Arc::clone(&worker.wiring.stats),
                         written: vec![],

@@ -91,12 +91,6 @@ impl Worker {
 
     pub(super) fn commit(&mut self, epoch: Epoch) -> Result<()> {
         self.committed = epoch;
-        for runner in &mut self.runners {
-            if let Runner::Sink(outbox) = runner {
-                // A sink that has ended has nothing left to commit.
-                let _ = outbox.push(SinkCommand::Commit(epoch));
-            }
-        }
         if let Some(positions) = self.positions.remove(&epoch) {
             for (slot, positions) in self.sources.iter_mut().zip(&positions) {
                 slot.source.commit(epoch, positions);

@@ -113,7 +113,7 @@ mod tests {
         let factory = Registry::new(environment).sink(&table).unwrap();
         let batch = Batch::new(rows).with_weights(Some(vec![1, -1].into()));
         for workers in 1..3 {
-            let context = SinkContext { job: "test".into(), worker: 0, workers, restored: 0 };
+            let context = SinkContext { workers, ..SinkContext::alone("test") };
             let mut sink = factory.open(context).await.unwrap();
             sink.write(&batch, &mut vec![]).await.unwrap();
         }

@@ -1,10 +1,12 @@
 //! The `filesystem` sink: part files that appear whole.
 //!
-//! A part is written under a hidden name and renamed when it is closed: at a checkpoint, when it is
-//! old or large enough, or when the sink ends. Parquet needs its end to be readable, so there a part
-//! is closed at every flush. A crash leaves at most one hidden part a worker: its whole lines were
-//! flushed, perhaps before a checkpoint, and are kept by the next start. Rows may so appear twice
-//! after a crash, never get lost.
+//! A part is written under a hidden name and closed at a checkpoint, or before when it is old or large
+//! enough. Its hidden name then says of which checkpoint it is, and it gets its own when that is
+//! complete: each row appears exactly once. After a crash the parts of the checkpoint that the job
+//! goes on from appear, later ones are removed, for their rows are read again.
+//!
+//! Without checkpoints a part appears when it is closed; a Parquet part is closed at every flush, since
+//! it needs its end to be readable. Of a part left by a crash the next start keeps the whole lines.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -52,11 +54,14 @@ impl SinkFactory for FileSinkFactory {
             extension,
             header,
             worker: context.worker,
+            checkpoints: context.keeps_checkpoints,
             sequence: 0,
             part: None,
+            closed: vec![],
+            pending: vec![],
             table,
         };
-        sink.recover()?;
+        sink.recover(&context)?;
         Ok(Box::new(sink))
     }
 }
@@ -69,8 +74,14 @@ struct FileSink {
     extension: &'static str,
     header: Option<Vec<u8>>,
     worker: usize,
+    /// Whether parts wait for a checkpoint until they appear.
+    checkpoints: bool,
     sequence: u64,
     part: Option<Part>,
+    /// Closed since the last checkpoint began.
+    closed: Vec<PathBuf>,
+    /// Of checkpoints that are not complete yet.
+    pending: Vec<(Epoch, PathBuf)>,
 }
 
 /// The part in progress.
@@ -87,24 +98,28 @@ enum Writer {
 }
 
 impl FileSink {
-    /// Takes up the numbering of earlier runs and the part that one of them left in progress.
-    fn recover(&mut self) -> Result<()> {
+    /// Takes up the numbering of earlier runs, and the parts that they left.
+    fn recover(&mut self, context: &SinkContext) -> Result<()> {
         let failed = |error: std::io::Error| self.table.failed(&self.folder, error);
-        let prefix = format!("part-{}-", self.worker);
         let mut left = vec![];
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-            let visible = name.strip_prefix('.').unwrap_or(&name);
-            let Some(rest) = visible.strip_prefix(&prefix) else { continue };
-            let digits = rest.split('.').next().unwrap_or_default();
-            let Ok(sequence) = digits.parse::<u64>() else { continue };
-            self.sequence = self.sequence.max(sequence + 1);
-            if name.starts_with('.') {
-                left.push(self.folder.join(name));
+            let Some(found) = Found::read(&name) else { continue };
+            if found.worker == self.worker {
+                self.sequence = self.sequence.max(found.sequence + 1);
+            }
+            // A run with more workers may have left parts that no worker of this one would write.
+            if name.starts_with('.') && found.worker % context.workers.max(1) == self.worker {
+                left.push((found.epoch, self.folder.join(name)));
             }
         }
-        for path in left {
-            self.adopt(&path)?;
+        for (epoch, path) in left {
+            let failed = |error: std::io::Error| self.table.failed(&path, error);
+            match epoch {
+                Some(epoch) if epoch <= context.restored => publish(&path).map_err(failed)?,
+                None if !self.checkpoints => self.adopt(&path)?,
+                _ => fs::remove_file(&path).map_err(failed)?,
+            }
         }
         Ok(())
     }
@@ -155,19 +170,27 @@ impl FileSink {
         self.part.as_mut().ok_or_else(|| Error::bug("the part just opened is gone"))
     }
 
-    /// Closes the part in progress and gives it its name.
+    /// Closes the part in progress; without checkpoints it appears.
     fn roll(&mut self) -> Result<()> {
         let Some(part) = self.part.take() else { return Ok(()) };
         let path = part.path;
-        let closed = match part.writer {
-            Writer::Lines(file) => file
-                .into_inner()
-                .map_err(|error| error.to_string())
-                .and_then(|file| file.sync_all().map_err(|error| error.to_string())),
-            Writer::Parquet(writer) => writer.close().map(drop).map_err(|error| error.to_string()),
+        let file = match part.writer {
+            Writer::Lines(file) => file.into_inner().map_err(|error| error.to_string()),
+            Writer::Parquet(writer) => writer.into_inner().map_err(|error| error.to_string()),
         };
-        closed.map_err(|error| self.table.failed(&path, error))?;
-        publish(&path).map_err(|error| self.table.failed(&path, error))
+        let synced = file.and_then(|file| file.sync_all().map_err(|error| error.to_string()));
+        synced.map_err(|error| self.table.failed(&path, error))?;
+        match self.checkpoints {
+            true => self.closed.push(path),
+            false => publish(&path).map_err(|error| self.table.failed(&path, error))?,
+        }
+        Ok(())
+    }
+
+    /// New names of parts outlive a loss of power.
+    fn sync(&self) -> Result<()> {
+        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| self.table.failed(&self.folder, error))
     }
 
     fn write_lines(&mut self, batch: &Batch) -> Result<()> {
@@ -188,10 +211,35 @@ impl FileSink {
     }
 }
 
+/// What the name of a part tells: `part-WORKER-SEQUENCE.…`, `.part-…` while it is written,
+/// `.epoch-EPOCH.part-…` while its checkpoint is not complete.
+struct Found {
+    epoch: Option<Epoch>,
+    worker: usize,
+    sequence: u64,
+}
+
+impl Found {
+    fn read(name: &str) -> Option<Self> {
+        let (epoch, part) = match name.strip_prefix(".epoch-") {
+            Some(rest) => {
+                let (epoch, part) = rest.split_once('.')?;
+                (Some(epoch.parse().ok()?), part)
+            }
+            None => (None, name.strip_prefix('.').unwrap_or(name)),
+        };
+        let (worker, rest) = part.strip_prefix("part-")?.split_once('-')?;
+        let sequence = rest.split('.').next()?.parse().ok()?;
+        Some(Self { epoch, worker: worker.parse().ok()?, sequence })
+    }
+}
+
+/// Gives a part its own name.
 fn publish(path: &Path) -> std::io::Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
-    fs::rename(path, path.with_file_name(name.trim_start_matches('.')))
+    let own = name.find("part-").map_or(name.as_str(), |at| &name[at..]);
+    fs::rename(path, path.with_file_name(own))
 }
 
 #[async_trait]
@@ -222,29 +270,42 @@ impl Sink for FileSink {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let rollover = self.table.rollover;
+        let (checkpoints, rollover) = (self.checkpoints, self.table.rollover);
         let Some(part) = &mut self.part else { return Ok(()) };
         let path = part.path.clone();
         match &mut part.writer {
-            Writer::Lines(file) if part.opened.elapsed() < rollover => {
-                file.flush().map_err(|error| self.table.failed(&path, error))
-            }
-            _ => self.roll(),
+            _ if part.opened.elapsed() >= rollover => self.roll(),
+            Writer::Lines(file) => file.flush().map_err(|error| self.table.failed(&path, error)),
+            Writer::Parquet(_) if checkpoints => Ok(()),
+            Writer::Parquet(_) => self.roll(),
         }
     }
 
-    async fn commit(&mut self, _: Epoch) -> Result<()> {
-        self.roll()
+    async fn prepare(&mut self, epoch: Epoch) -> Result<()> {
+        self.roll()?;
+        for path in std::mem::take(&mut self.closed) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let pending = path.with_file_name(format!(".epoch-{epoch}{name}"));
+            fs::rename(&path, &pending).map_err(|error| self.table.failed(&path, error))?;
+            self.pending.push((epoch, pending));
+        }
+        self.sync()
     }
 
-    async fn close(&mut self) -> Result<()> {
-        self.roll()
+    async fn commit(&mut self, epoch: Epoch) -> Result<()> {
+        for (_, path) in self.pending.extract_if(.., |(of, _)| *of <= epoch) {
+            publish(&path).map_err(|error| self.table.failed(&path, error))?;
+        }
+        self.sync()
     }
 }
 
+/// Without checkpoints, what was written appears also when the job is stopped.
 impl Drop for FileSink {
     fn drop(&mut self) {
-        if let Err(error) = self.roll() {
+        if !self.checkpoints
+            && let Err(error) = self.roll()
+        {
             tracing::warn!("{error}");
         }
     }

@@ -72,7 +72,7 @@ fn batch(table: &TableDefinition, from: i64, to: i64) -> Batch {
 }
 
 async fn sink(table: &TableDefinition, worker: usize) -> Box<dyn Sink> {
-    let context = SinkContext { job: "test".into(), worker, workers: 2, restored: 0 };
+    let context = SinkContext { worker, workers: 2, ..SinkContext::alone("test") };
     registry().sink(table).unwrap().open(context).await.unwrap()
 }
 
@@ -102,7 +102,7 @@ async fn what_is_written_is_read_again_in_every_format() {
                 sink.write(&batch(&table, from, from + 5), &mut rejected).await.unwrap();
                 sink.flush().await.unwrap();
                 if part == 0 {
-                    sink.commit(1).await.unwrap();
+                    sink.prepare(1).await.unwrap();
                     assert!(
                         visible(dir.path())
                             .iter()
@@ -179,6 +179,52 @@ async fn a_part_left_by_a_crash_keeps_its_whole_lines() {
     let parts = ["part-0-000004.json", "part-0-000005.json", "part-0-000006.json"];
     assert_eq!(visible(dir.path()), parts, "another worker's part is its own");
     assert_eq!(read(&table, at(&[])).await.0, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn parts_appear_with_their_checkpoint() {
+    for format in ["json", "csv", "parquet"] {
+        for restored in 1..4 {
+            let dir = tempfile::tempdir().unwrap();
+            let table = table(dir.path(), &[("format", format)]);
+            let open = async |worker, workers, restored| {
+                let alone = SinkContext::alone("test");
+                let context =
+                    SinkContext { worker, workers, restored, keeps_checkpoints: true, ..alone };
+                registry().sink(&table).unwrap().open(context).await.unwrap()
+            };
+            for worker in 0..3 {
+                let mut sink = open(worker, 3, 0).await;
+                for epoch in 1..4 {
+                    let from = 100 * worker as i64 + 10 * epoch as i64;
+                    sink.write(&batch(&table, from, from + 2), &mut vec![]).await.unwrap();
+                    sink.flush().await.unwrap();
+                    let seen = visible(dir.path()).len();
+                    sink.prepare(epoch).await.unwrap();
+                    assert_eq!(visible(dir.path()).len(), seen, "not complete yet");
+                    if epoch == 1 {
+                        sink.commit(1).await.unwrap();
+                        assert_eq!(visible(dir.path()).len(), seen + 1);
+                    }
+                }
+                sink.write(&batch(&table, 1_000, 1_001), &mut vec![]).await.unwrap();
+                sink.flush().await.unwrap();
+                // A crash: the checkpoint that the next run goes on from was perhaps complete.
+            }
+            for worker in 0..2 {
+                drop(open(worker, 2, restored).await);
+            }
+            let mut numbers = read(&table, at(&[])).await.0;
+            numbers.sort_unstable();
+            let epochs =
+                |worker: i64| (1..=restored as i64).map(move |epoch| 100 * worker + 10 * epoch);
+            let expected: Vec<i64> =
+                (0..3).flat_map(epochs).flat_map(|from| [from, from + 1]).collect();
+            assert_eq!(numbers, expected, "{format}, from checkpoint {restored}");
+            let hidden = fs::read_dir(dir.path()).unwrap().count() - visible(dir.path()).len();
+            assert_eq!(hidden, 0, "nothing is left behind");
+        }
+    }
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn registry() -> Registry {
 }
 
 async fn open_sink(table: &TableDefinition) -> Box<dyn Sink> {
-    let context = SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 };
+    let context = SinkContext::alone("test");
     registry().sink(table).unwrap().open(context).await.unwrap()
 }
 

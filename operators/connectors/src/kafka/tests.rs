@@ -260,12 +260,7 @@ async fn what_the_sink_writes_others_read_and_the_source_too() {
         topic.table(fields(), &options),
         &[("partition", DataType::Int32, true), ("timestamp", stamp, false)],
     );
-    let mut sink = registry()
-        .sink(&table)
-        .unwrap()
-        .open(SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 })
-        .await
-        .unwrap();
+    let mut sink = registry().sink(&table).unwrap().open(SinkContext::alone("test")).await.unwrap();
     let count = 5_000;
     // As the planner hands it over: without the VIRTUAL column.
     let written =
@@ -621,12 +616,7 @@ async fn metadata_and_keys_are_columns() {
     );
 
     // And back: headers are written as they were read.
-    let mut sink = registry()
-        .sink(&table)
-        .unwrap()
-        .open(SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 })
-        .await
-        .unwrap();
+    let mut sink = registry().sink(&table).unwrap().open(SinkContext::alone("test")).await.unwrap();
     sink.write(&Batch::new(rows.slice(0, 1)), &mut vec![]).await.unwrap();
     sink.flush().await.unwrap();
     let consumer: BaseConsumer = config(&topic.bootstrap).create().unwrap();
@@ -650,7 +640,7 @@ async fn unknown_topics_and_properties_are_named() {
     let expected = format!("does not exist; did you mean \"{}\"?", topic.name);
     assert!(error.to_string().ends_with(&expected), "{error}");
     let sunk = registry().sink(&table).unwrap();
-    let context = SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 };
+    let context = SinkContext::alone("test");
     assert!(sunk.open(context).await.err().unwrap().to_string().contains("does not exist"));
     let error =
         open_error(&topic.counted(&[("properties.fetch.min.bites", "1")])).await.to_string();
@@ -721,7 +711,7 @@ async fn what_cannot_work_is_said_before_it_starts() {
 }
 
 async fn open_sink(table: &TableDefinition) -> Box<dyn nowcast_engine::Sink> {
-    let context = SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 };
+    let context = SinkContext::alone("test");
     registry().sink(table).unwrap().open(context).await.unwrap()
 }
 

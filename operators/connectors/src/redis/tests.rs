@@ -41,7 +41,7 @@ fn batch(table: &TableDefinition, lines: &[Line<'_>]) -> Batch {
 }
 
 fn context() -> SinkContext {
-    SinkContext { job: "test".into(), worker: 0, workers: 1, restored: 0 }
+    SinkContext::alone("test")
 }
 
 async fn rows_become_hashes(url: &str, prefix: &str) {
