@@ -40,6 +40,9 @@ pub struct Manifest {
     pub finished: bool,
     #[serde(flatten, default)]
     pub run: Run,
+    /// The checkpoint that it follows: complete, and its transactions committed; 0 for a first one.
+    #[serde(default)]
+    pub follows: Epoch,
     pub sources: Vec<SourceState>,
     pub stages: Vec<StageState>,
 }
@@ -127,7 +130,7 @@ impl Checkpoints {
         epoch: Epoch,
         workers: usize,
         finished: bool,
-        run: Run,
+        (run, follows): (Run, Epoch),
         states: Vec<WorkerState>,
     ) -> Result<usize> {
         let folder = self.folder(epoch);
@@ -166,8 +169,17 @@ impl Checkpoints {
             }
         }
         let job = self.job.clone();
-        let manifest =
-            Manifest { format: FORMAT, job, epoch, workers, finished, run, sources, stages };
+        let manifest = Manifest {
+            format: FORMAT,
+            job,
+            epoch,
+            workers,
+            finished,
+            run,
+            follows,
+            sources,
+            stages,
+        };
         let text = serde_json::to_vec_pretty(&manifest).map_err(Error::bug)?;
         written += text.len();
         let path = folder.join("manifest.json");
@@ -213,6 +225,14 @@ impl Checkpoints {
             };
             if epoch < *since.get_or_insert(manifest.run.since) {
                 break;
+            }
+            if manifest.run.transactions && committed.is_some_and(|epoch| epoch < manifest.follows)
+            {
+                return Err(Error::user(format!(
+                    "checkpoint {} follows {}, whose transactions were committed, but their mark is \
+                     gone: going on would lose or repeat rows. Start afresh, or with another name",
+                    manifest.epoch, manifest.follows
+                )));
             }
             if manifest.run.transactions && committed.is_some_and(|committed| committed < epoch) {
                 tracing::info!(epoch, "checkpoint passed over: its transactions are not committed");

@@ -109,14 +109,12 @@ impl Coordinator {
                 }
             }
         }
-        let complete = self.complete().await?;
-        match self.finished.len() == self.workers.len() {
-            true => {
-                self.write_last().await?;
-                Ok(Outcome::Finished)
-            }
-            false => Ok(complete),
+        if self.finished.len() == self.workers.len() {
+            // It takes the place of a checkpoint under way, for which no sink waits any more.
+            self.write_last().await?;
+            return Ok(Outcome::Finished);
         }
+        self.complete().await
     }
 
     async fn complete(&mut self) -> Result<Outcome> {
@@ -152,8 +150,8 @@ impl Coordinator {
             let sources = state.sources.clone();
             states.push(WorkerState { sources, stages: vec![] });
         }
-        let bytes =
-            checkpoints.write(epoch, self.workers.len(), finished, self.run, states).await?;
+        let of = (self.run, *self.complete.borrow());
+        let bytes = checkpoints.write(epoch, self.workers.len(), finished, of, states).await?;
         self.complete.send_replace(epoch);
         let took = self.clock.now().saturating_sub(started).max(0) as u64;
         self.stats.epoch.store(epoch, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{Message, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeKind};
 use crate::operator::Epoch;
+use crate::sink::JobRun;
 use crate::stats::JobStats;
 use crate::worker::{Control, Flow, Report, Wiring, Worker};
 use crate::world::World;
@@ -199,7 +200,7 @@ pub(crate) async fn restore(
     checkpoints: Option<&Checkpoints>,
     options: &JobOptions,
 ) -> Result<(Option<Restored>, Begin)> {
-    let committed = committed(graph, &options.name).await?;
+    let committed = committed(graph, &JobRun::new(&options.name)).await?;
     let Some(checkpoints) = checkpoints else {
         let run = Run::default();
         return Ok((None, Begin { last: committed.unwrap_or(0), restored: 0, run }));
@@ -217,14 +218,16 @@ pub(crate) async fn restore(
 }
 
 /// The last epoch that the transactions of all tables have committed; `None` without any.
-async fn committed(graph: &Graph, job: &str) -> Result<Option<Epoch>> {
+async fn committed(graph: &Graph, run: &JobRun) -> Result<Option<Epoch>> {
     let mut first: Option<(&str, Epoch)> = None;
     for node in &graph.nodes {
         let NodeKind::Sink(factory) = &node.kind else { continue };
         let named = |error: Error| error.context(format_args!("sink `{}`", node.name));
-        let Some(epoch) = factory.committed(job).await.map_err(named)? else { continue };
+        let Some(epoch) = factory.committed(run).await.map_err(named)? else { continue };
         match first {
-            Some((other, known)) if known != epoch => {
+            // A table that is new in the job has committed nothing.
+            _ if epoch == 0 && first.is_some() => {}
+            Some((other, known)) if known != epoch && known != 0 => {
                 return Err(Error::user(format!(
                     "tables `{other}` and `{}` have committed different checkpoints, {known} and \
                      {epoch}: exactly-once needs one transaction for all tables of a job",

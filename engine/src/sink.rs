@@ -1,5 +1,6 @@
 //! The contract of sinks: rows out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,6 +53,23 @@ pub trait Sink: Send {
     }
 }
 
+/// One run of a job, from its start or restart on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRun {
+    /// Name of the job, unique within its stores.
+    pub job: String,
+    /// Unique within this process.
+    pub number: u64,
+}
+
+impl JobRun {
+    /// A new run.
+    pub fn new(job: &str) -> Self {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        Self { job: job.to_owned(), number: RUNS.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
 /// What a sink is opened with.
 #[derive(Debug, Clone)]
 pub struct SinkContext {
@@ -89,7 +107,7 @@ pub trait SinkFactory: Send + Sync {
     /// The last epoch of the job that this table's transactions have committed, 0 if none; `None` for
     /// a table without transactions. What an earlier run of the job left open is aborted, and the
     /// run itself, should it still live, commits nothing more. Called before anything is restored.
-    async fn committed(&self, _job: &str) -> Result<Option<Epoch>> {
+    async fn committed(&self, _run: &JobRun) -> Result<Option<Epoch>> {
         Ok(None)
     }
 

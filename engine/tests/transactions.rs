@@ -12,8 +12,8 @@ use nowcast_engine::aside::{DeadLetter, Discard};
 use nowcast_engine::graph::SourceNode;
 use nowcast_engine::testing::{RowsSource, Until, simulate, world};
 use nowcast_engine::{
-    Batch, ChangelogMode, Epoch, Error, Graph, Input, JobOptions, Node, NodeKind, Result, Route,
-    Sink, SinkContext, SinkFactory,
+    Batch, ChangelogMode, Epoch, Error, Graph, Input, JobOptions, JobRun, Node, NodeKind, Result,
+    Route, Sink, SinkContext, SinkFactory,
 };
 
 /// A log as a transactional broker keeps it.
@@ -57,7 +57,7 @@ impl SinkFactory for Transactions {
         ChangelogMode::Append
     }
 
-    async fn committed(&self, _job: &str) -> Result<Option<Epoch>> {
+    async fn committed(&self, _run: &JobRun) -> Result<Option<Epoch>> {
         let mut log = self.0.lock().unwrap();
         log.open.clear();
         log.generation += 1;

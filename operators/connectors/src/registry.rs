@@ -22,6 +22,8 @@ pub struct Environment {
     pub embedded_bootstrap: Option<String>,
     /// What `embedded://` means as the `url` of the `redis` connector.
     pub store: Arc<EmbeddedStore>,
+    /// Those of the `kafka` connector, shared by the tables of a job.
+    pub transactions: Arc<kafka::Transactions>,
     /// Where the `print` connector writes, and with `standard-error`.
     pub out: Output,
     pub err: Output,
@@ -36,6 +38,7 @@ impl Environment {
         Self {
             embedded_bootstrap: None,
             store: Arc::new(EmbeddedStore::in_memory()),
+            transactions: Arc::default(),
             out: Arc::new(Mutex::new(io::stdout())),
             err: Arc::new(Mutex::new(io::stderr())),
         }

@@ -10,6 +10,7 @@ mod reader;
 mod rows;
 mod sink;
 mod source;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
 
 use self::options::{KafkaOptions, TopicMode};
+pub use self::transaction::Transactions;
 use crate::registry::Environment;
 
 pub fn source(
@@ -62,5 +64,5 @@ fn sink_of(
     mode: TopicMode,
 ) -> Result<Arc<dyn SinkFactory>> {
     let options = KafkaOptions::read(table, environment, mode)?;
-    Ok(Arc::new(sink::KafkaSinkFactory::new(table, options)?))
+    Ok(Arc::new(sink::KafkaSinkFactory::new(table, options, environment)?))
 }

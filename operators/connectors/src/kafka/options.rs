@@ -7,6 +7,7 @@ use nowcast_engine::{Error, Result, TableDefinition};
 use regex::Regex;
 
 use super::parts::{Part, parts, upsert_parts};
+use super::transaction::PREFIX_KEY;
 use crate::options::Options;
 use crate::registry::Environment;
 
@@ -32,6 +33,8 @@ pub struct KafkaOptions {
     pub buffer_rows: usize,
     /// Bytes of key and value that librdkafka takes.
     pub message_bytes_max: usize,
+    /// Exactly once: what the transactional id begins with.
+    pub transactional: Option<String>,
 }
 
 /// What to do where an offset is not there (`properties.auto.offset.reset`).
@@ -188,8 +191,8 @@ impl KafkaOptions {
                 .parsed("properties.message.max.bytes", "a number of bytes")?
                 .unwrap_or(MESSAGE_BYTES),
             properties: properties(&options),
+            transactional: transactional(&options)?,
         };
-        options.choice("sink.delivery-guarantee", &[("at-least-once", ()), ("none", ())])?;
         // Every worker has its instance; known for portability.
         options.parsed::<usize>("scan.parallelism", "a number")?;
         options.parsed::<usize>("sink.parallelism", "a number")?;
@@ -203,6 +206,17 @@ impl KafkaOptions {
             Topics::Named(names) => format!("kafka topic \"{}\"", names.join(";")),
             Topics::Pattern(pattern) => format!("kafka topics \"{pattern}\""),
         }
+    }
+}
+
+/// The prefix of the transactional id, where rows are written exactly once.
+fn transactional(options: &Options<'_>) -> Result<Option<String>> {
+    let guarantees = [("at-least-once", false), ("none", false), ("exactly-once", true)];
+    let exactly_once = options.choice("sink.delivery-guarantee", &guarantees)?;
+    let prefix = options.text(PREFIX_KEY).map(str::to_owned);
+    match exactly_once {
+        true => Ok(Some(given(options, PREFIX_KEY, prefix)?)),
+        false => Ok(None),
     }
 }
 

@@ -1,13 +1,13 @@
-//! The `kafka` sink: an idempotent producer.
+//! The `kafka` sink: an idempotent producer of its own, or the transaction of the job.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use async_trait::async_trait;
 use nowcast_engine::time::to_millis;
 use nowcast_engine::{
-    Batch, ChangelogMode, DeadLetter, Error, Result, Sink, SinkContext, SinkFactory,
+    Batch, ChangelogMode, DeadLetter, Epoch, Error, JobRun, Result, Sink, SinkContext, SinkFactory,
     TableDefinition,
 };
 use rdkafka::error::RDKafkaErrorCode;
@@ -20,13 +20,22 @@ use super::metadata::Metadata;
 use super::options::{KafkaOptions, Partitioner, TopicMode, Topics};
 use super::parts::Part;
 use super::rows::fields;
+use super::transaction::{Transaction, Transactions};
 use crate::format::{Encoded, Encoder};
+use crate::registry::Environment;
 
 /// Kilobytes of messages that wait to be sent; then writing waits.
 const QUEUE_KBYTES: &str = "65536";
 /// How long the producer waits for more messages before it sends: short, as a row should be seen
 /// soon; under load batches fill while others are on their way.
 const LINGER_MS: &str = "1";
+/// What every producer is set up with.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("partitioner", "murmur2_random"),
+    ("queue.buffering.max.kbytes", QUEUE_KBYTES),
+    ("linger.ms", LINGER_MS),
+];
 /// How often a full or draining queue is looked at. `flush` of librdkafka would look every 100 ms.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -36,6 +45,9 @@ pub struct KafkaSinkFactory {
     options: Arc<KafkaOptions>,
     topic: String,
     writable: Writable,
+    transactions: Arc<Transactions>,
+    /// That of the run which is being opened.
+    transaction: Mutex<Option<Arc<Transaction>>>,
 }
 
 /// Columns that are not part of the value but set the message's own properties.
@@ -46,7 +58,11 @@ struct Writable {
 }
 
 impl KafkaSinkFactory {
-    pub fn new(table: &TableDefinition, options: KafkaOptions) -> Result<Self> {
+    pub fn new(
+        table: &TableDefinition,
+        options: KafkaOptions,
+        environment: &Environment,
+    ) -> Result<Self> {
         let refuse = |text: String| Error::user(format!("table \"{}\": {text}", table.name));
         let topic = match &options.topics {
             Topics::Named(names) if names.len() == 1 => names[0].clone(),
@@ -68,7 +84,14 @@ impl KafkaSinkFactory {
         }
         let mut parts = std::iter::once(&options.value).chain(&options.key);
         parts.try_for_each(|part| encoder(table, part).map(drop))?;
-        Ok(Self { table: table.clone(), options: Arc::new(options), topic, writable })
+        Ok(Self {
+            table: table.clone(),
+            options: Arc::new(options),
+            topic,
+            writable,
+            transactions: Arc::clone(&environment.transactions),
+            transaction: Mutex::default(),
+        })
     }
 }
 
@@ -86,16 +109,29 @@ impl SinkFactory for KafkaSinkFactory {
         }
     }
 
+    async fn committed(&self, run: &JobRun) -> Result<Option<Epoch>> {
+        let Some(prefix) = self.options.transactional.clone() else { return Ok(None) };
+        let (transactions, run) = (Arc::clone(&self.transactions), run.clone());
+        let (topic, options) = (self.topic.clone(), Arc::clone(&self.options));
+        let of = move || transactions.of(&run, &prefix, &topic, &options);
+        let asked = tokio::task::spawn_blocking(of).await;
+        let (transaction, epoch) =
+            asked.map_err(|error| Error::bug(format!("a task died: {error}")))??;
+        *self.transaction.lock().unwrap_or_else(PoisonError::into_inner) = Some(transaction);
+        Ok(Some(epoch))
+    }
+
     async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let config = config(
-            &self.options,
-            &[
-                ("enable.idempotence", "true"),
-                ("partitioner", "murmur2_random"),
-                ("queue.buffering.max.kbytes", QUEUE_KBYTES),
-                ("linger.ms", LINGER_MS),
-            ],
-        );
+        let config = config(&self.options, SETTINGS);
+        let transaction = match self.options.transactional {
+            None => None,
+            Some(_) => {
+                Transaction::check(&self.options, &context)?;
+                let begun = self.transaction.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Some(begun.ok_or_else(|| Error::bug("opened before its transaction"))?)
+            }
+        };
+        let producing = transaction.as_ref().map(|transaction| transaction.producer());
         let options = Arc::clone(&self.options);
         let key = options.key.as_ref();
         let mut key = key.map(|key| encoder(&self.table, key)).transpose()?;
@@ -105,9 +141,14 @@ impl SinkFactory for KafkaSinkFactory {
             for encoder in key.iter_mut().chain([&mut value]) {
                 encoder.connect().map_err(failed)?;
             }
-            let producer: ThreadedProducer<Watch> = config
-                .create_with_context(Watch::default())
-                .map_err(|error| refused(&options, error))?;
+            let producer = match producing {
+                Some(producer) => producer,
+                None => Arc::new(
+                    config
+                        .create_with_context(Watch::default())
+                        .map_err(|error| refused(&options, error))?,
+                ),
+            };
             // The producer's own thread serves it.
             let partitions = partitions(producer.client(), &options, &|| {})?;
             Ok::<_, Error>((producer, partitions, key, value))
@@ -123,6 +164,7 @@ impl SinkFactory for KafkaSinkFactory {
             options: Arc::clone(&self.options),
             writable: self.writable,
             producer,
+            transaction,
             topic: self.topic.clone(),
             latest: Latest::default(),
             next: context.worker,
@@ -135,7 +177,8 @@ struct KafkaSink {
     table: TableDefinition,
     options: Arc<KafkaOptions>,
     writable: Writable,
-    producer: ThreadedProducer<Watch>,
+    producer: Arc<ThreadedProducer<Watch>>,
+    transaction: Option<Arc<Transaction>>,
     topic: String,
     partitions: Vec<i32>,
     /// Where in `partitions` the next row goes, where the key does not decide.
@@ -223,6 +266,9 @@ impl Sink for KafkaSink {
         if !takes_deletes && (0..batch.num_rows()).any(is_delete) {
             return Err(Error::bug("a kafka table was sent deletes"));
         }
+        if let Some(transaction) = &self.transaction {
+            transaction.open().await?;
+        }
         let values = self.value.encode(&self.columns(batch, &part.columns), weights)?;
         let keys = match (&self.key, &self.options.key) {
             (Some(encoder), Some(part)) => {
@@ -274,11 +320,26 @@ impl Sink for KafkaSink {
 
     async fn flush(&mut self) -> Result<()> {
         self.send_latest().await?;
+        if self.transaction.is_some() {
+            // Nobody reads it before the commit.
+            return self.check();
+        }
         while self.producer.in_flight_count() > 0 {
             self.check()?;
             tokio::time::sleep(LOOK).await;
         }
         self.check()
+    }
+
+    async fn commit(&mut self, epoch: Epoch) -> Result<()> {
+        match &self.transaction {
+            Some(transaction) => transaction.commit(epoch).await,
+            None => Ok(()),
+        }
+    }
+
+    fn waits_for_commit(&self) -> bool {
+        self.transaction.is_some()
     }
 }
 

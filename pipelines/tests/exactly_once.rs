@@ -1,0 +1,221 @@
+//! Kafka to Kafka, exactly once: whatever dies and whenever, a reader of committed messages sees each
+//! row once. Against a real Kafka.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use common::{fresh_topic, given, nowcast, produce, succeed, wait_until};
+use rand::{RngExt, SeedableRng};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+const EVENTS: usize = 40_000;
+const KEYS: usize = 50;
+const KILLS: usize = 5;
+const INTERVAL: &str = "100ms";
+
+/// Topics, one job that writes two of them, and where it keeps its checkpoints.
+struct Bench {
+    bootstrap: String,
+    folder: tempfile::TempDir,
+    events: String,
+    evens: String,
+    totals: String,
+}
+
+impl Bench {
+    fn new(bootstrap: String) -> Self {
+        let events = fresh_topic("events");
+        let rows: Vec<String> =
+            (0..EVENTS).map(|id| format!("{{\"id\":{id},\"k\":{}}}", id % KEYS)).collect();
+        let rows: Vec<&[u8]> = rows.iter().map(String::as_bytes).collect();
+        produce(&bootstrap, &events, 3, &rows);
+        let (evens, totals) = (fresh_topic("evens"), fresh_topic("totals"));
+        for topic in [&evens, &totals] {
+            produce(&bootstrap, topic, 2, &[]);
+        }
+        Self { bootstrap, folder: common::folder(), events, evens, totals }
+    }
+
+    fn run(&self, interval: &str, data: &Path) -> Command {
+        let Self { bootstrap, folder, events, evens, totals } = self;
+        let sql = format!(
+            "CREATE TABLE events (id BIGINT, k INT) WITH (
+               'connector' = 'kafka', 'topic' = '{events}', 'format' = 'json',
+               'properties.bootstrap.servers' = '{bootstrap}',
+               'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset');
+             CREATE TABLE evens (id BIGINT, k INT) WITH (
+               'connector' = 'kafka', 'topic' = '{evens}', 'format' = 'json',
+               'properties.bootstrap.servers' = '{bootstrap}',
+               'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = 'test');
+             CREATE TABLE totals (k INT, n BIGINT, s BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH (
+               'connector' = 'upsert-kafka', 'topic' = '{totals}',
+               'key.format' = 'json', 'value.format' = 'json',
+               'properties.bootstrap.servers' = '{bootstrap}',
+               'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = 'test');
+             EXECUTE STATEMENT SET BEGIN
+               INSERT INTO evens SELECT id, k FROM events WHERE MOD(id, 2) = 0;
+               INSERT INTO totals SELECT k, COUNT(*), SUM(id) FROM events GROUP BY k;
+             END;"
+        );
+        let file = folder.path().join(format!("{evens}.sql"));
+        std::fs::write(&file, sql).unwrap();
+        let mut run = nowcast();
+        run.arg("run").arg(file).args(["--no-http", "--workers", "2", "--rows-max", "16"]);
+        run.args(["--checkpoint-interval", interval, "--data-dir"]).arg(data);
+        run
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn start(&self) -> Child {
+        self.run(INTERVAL, &self.data()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Each even id once, and the last totals.
+    fn check(&self) {
+        let mut ids: Vec<i64> = committed(&self.bootstrap, &self.evens)
+            .iter()
+            .map(|(_, value)| value["id"].as_i64().unwrap())
+            .collect();
+        ids.sort_unstable();
+        let seen = ids.len();
+        ids.dedup();
+        assert_eq!(seen - ids.len(), 0, "rows seen twice");
+        let lost = EVENTS / 2 - ids.len();
+        assert_eq!(lost, 0, "rows lost");
+
+        let totals: BTreeMap<i64, (i64, i64)> = committed(&self.bootstrap, &self.totals)
+            .iter()
+            .map(|(_, value)| {
+                let column = |name: &str| value[name].as_i64().unwrap();
+                (column("k"), (column("n"), column("s")))
+            })
+            .collect();
+        let mut expected = BTreeMap::new();
+        for id in 0..EVENTS {
+            let total: &mut (i64, i64) = expected.entry((id % KEYS) as i64).or_default();
+            *total = (total.0 + 1, total.1 + id as i64);
+        }
+        assert_eq!(totals, expected);
+    }
+}
+
+/// The messages that a reader with `isolation.level = read_committed` sees, in order of a partition.
+fn committed(bootstrap: &str, topic: &str) -> Vec<(i32, Value)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "nowcast-test")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..2 {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut messages, mut ends) = (vec![], 0);
+    while ends < 2 {
+        match consumer.poll(Duration::from_secs(30)).expect("no answer") {
+            Ok(message) => {
+                let value = serde_json::from_slice(message.payload().unwrap_or(b"null")).unwrap();
+                messages.push((message.partition(), value));
+            }
+            Err(KafkaError::PartitionEOF(_)) => ends += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    messages
+}
+
+/// The newest complete checkpoint.
+fn epoch(data: &Path) -> u64 {
+    let Ok(jobs) = std::fs::read_dir(data.join("checkpoints")) else { return 0 };
+    let epochs = jobs.flatten().filter_map(|job| std::fs::read_dir(job.path()).ok());
+    let complete = epochs.flatten().flatten();
+    let complete = complete.filter(|epoch| epoch.path().join("manifest.json").exists());
+    let numbers = complete
+        .filter_map(|epoch| epoch.file_name().to_str()?.strip_prefix("epoch-")?.parse().ok());
+    numbers.max().unwrap_or(0)
+}
+
+#[test]
+fn kills_lose_no_row_and_repeat_none() {
+    let Some(bootstrap) = given("NOWCAST_KAFKA") else { return };
+    let bench = Bench::new(bootstrap);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    let mut killed = 0;
+    for _ in 0..KILLS {
+        let before = epoch(&bench.data());
+        let mut child = bench.start();
+        let mut ended = false;
+        wait_until("a checkpoint", || {
+            ended = child.try_wait().unwrap().is_some();
+            ended || epoch(&bench.data()) > before
+        });
+        // Anywhere between two checkpoints, also between a manifest and its commit.
+        std::thread::sleep(Duration::from_millis(random.random_range(0..150)));
+        child.kill().unwrap();
+        killed += usize::from(!child.wait().unwrap().success());
+        if ended {
+            break;
+        }
+    }
+    println!("killed {killed} times, the last time after epoch {}", epoch(&bench.data()));
+    assert!(killed > 1, "the job ended before it could be killed");
+    succeed(&mut bench.run(INTERVAL, &bench.data()));
+    bench.check();
+    // A job that has ended has nothing left to write.
+    succeed(&mut bench.run(INTERVAL, &bench.data()));
+    bench.check();
+}
+
+#[test]
+fn a_run_that_was_taken_over_commits_nothing_more() {
+    let Some(bootstrap) = given("NOWCAST_KAFKA") else { return };
+    let bench = Bench::new(bootstrap);
+    let zombie = bench.start();
+    wait_until("a checkpoint", || epoch(&bench.data()) > 0);
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &zombie.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    // Another machine has the checkpoints, as from a store that both reach.
+    let other = bench.folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let mut copy = Command::new("cp");
+    let copied = copy.arg("-r").arg(bench.data().join("checkpoints")).arg(&other).status();
+    assert!(copied.unwrap().success());
+    succeed(&mut bench.run(INTERVAL, &other));
+    signal("-CONT");
+    let zombie = zombie.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&zombie.stderr);
+    assert!(!zombie.status.success(), "{told}");
+    assert!(told.contains("another run of this job has taken over"), "{told}");
+    bench.check();
+}
+
+#[test]
+fn what_exactly_once_needs_is_said() {
+    let Some(bootstrap) = given("NOWCAST_KAFKA") else { return };
+    let bench = Bench::new(bootstrap);
+    common::fail(
+        &mut bench.run("10min", &bench.data()),
+        &["transaction.timeout.ms", "two of them"],
+    );
+}
