@@ -63,18 +63,28 @@ pub(crate) fn mask(
     rows: &RecordBatch,
     out: &mut Output,
 ) -> Result<BooleanArray> {
+    let (mask, rejected) = tested(filter, rows)?;
+    out.reject(rows, rejected)?;
+    Ok(mask)
+}
+
+/// For each row whether `filter` is true, and the rows for which it has no value, with why.
+pub(crate) fn tested(
+    filter: &dyn Evaluate,
+    rows: &RecordBatch,
+) -> Result<(BooleanArray, Vec<(usize, String)>)> {
     let mut masks = vec![];
     let mut rejected = vec![];
     halves(filter, rows, 0, &mut masks, &mut rejected)?;
-    out.reject(rows, rejected)?;
-    Ok(match masks.as_slice() {
+    let mask = match masks.as_slice() {
         [] => BooleanArray::from(Vec::<bool>::new()),
         [mask] => mask.clone(),
         masks => {
             let parts: Vec<&dyn Array> = masks.iter().map(|mask| mask as &dyn Array).collect();
             concat(&parts)?.as_boolean().clone()
         }
-    })
+    };
+    Ok((mask, rejected))
 }
 
 /// Evaluates `filter`; where a row fails, in halves, so that the row fails alone.

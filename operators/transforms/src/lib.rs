@@ -1,4 +1,4 @@
-//! Operators: filter and project, windows, Top-N, OVER, upserts, scoring, nowcasts.
+//! Operators: filter and project, windows, Top-N, OVER, row patterns, upserts, scoring, nowcasts.
 //!
 //! Each is synchronous and deterministic: rows and time in, rows out, whatever the size of the
 //! batches. State is cut by key group in `save`, so it can be loaded on another number of workers.
@@ -13,9 +13,12 @@ mod expiry;
 mod first_row;
 mod group_aggregate;
 mod groups;
+mod held;
 mod join;
+mod match_recognize;
 mod over;
 mod rank;
+mod rounds;
 mod saved;
 mod score;
 mod session_assign;
@@ -37,6 +40,9 @@ pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
     IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, LookupJoin,
     LookupJoinSpec, TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
+};
+pub use match_recognize::{
+    Condition, End, MatchRecognize, MatchRecognizeSpec, Quantifier, Reference, Skip, VARIABLES_MAX,
 };
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use rank::{Rank, RankSpec};

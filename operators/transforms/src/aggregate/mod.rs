@@ -26,7 +26,7 @@ pub(crate) use values::{Place, Values};
 pub use variance::Spread;
 
 /// One aggregate of a query.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregateCall {
     pub function: AggregateFunction,
     /// Input columns; none for `COUNT(*)`.

@@ -3,10 +3,8 @@
 mod answered;
 mod bounded;
 mod forecast;
-mod held;
 mod lag;
 mod nowcast;
-mod rounds;
 mod running;
 mod series;
 
@@ -21,11 +19,11 @@ use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, Stat
 
 use crate::admission::{Admission, inserts_only, row_watermark};
 use crate::aggregate::{AggregateCall, as_type};
+use crate::held::{Held, Taken};
+use crate::rounds::{Rounds, RoundsBuilder};
 use crate::saved;
 use crate::window::unusable;
 use answered::{Answered, behind};
-use held::{Held, Taken};
-use rounds::{Rounds, RoundsBuilder};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverOrder {

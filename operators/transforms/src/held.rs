@@ -12,7 +12,7 @@ use crate::aggregate::{Place, Values};
 use crate::groups::EMIT_ROWS_MAX;
 
 /// Rows by time, then by arrival.
-pub struct Held {
+pub(crate) struct Held {
     schema: SchemaRef,
     types: Vec<DataType>,
     values: Values,
@@ -22,7 +22,7 @@ pub struct Held {
 }
 
 /// Rows in order, their times, and the watermarks that they came behind.
-pub struct Taken {
+pub(crate) struct Taken {
     pub rows: RecordBatch,
     pub times: Vec<Millis>,
     pub behind: Vec<Millis>,

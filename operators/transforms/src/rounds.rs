@@ -6,7 +6,7 @@ use arrow::compute::{concat, take};
 use nowcast_engine::{Millis, Result};
 
 /// Remembers between batches how long its marks are, and which of them are of this batch.
-pub struct RoundsBuilder {
+pub(crate) struct RoundsBuilder {
     /// Whether rows of one time are peers.
     peers: bool,
     marks: Vec<Mark>,
@@ -21,7 +21,7 @@ struct Mark {
     time: Millis,
 }
 
-pub struct Rounds {
+pub(crate) struct Rounds {
     /// Rows by round, in order within each.
     rows: Vec<u32>,
     /// One past the last row of each round.

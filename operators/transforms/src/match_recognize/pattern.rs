@@ -1,0 +1,264 @@
+//! Row patterns as automata, with the states and transitions that Flink's pattern library makes.
+
+use nowcast_engine::{Error, Result};
+
+/// How often the rows of a variable repeat, one right after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Quantifier {
+    pub least: u32,
+    /// `None`: without end.
+    pub most: Option<u32>,
+    /// As many rows as possible; otherwise as few.
+    pub greedy: bool,
+}
+
+impl Quantifier {
+    pub const ONCE: Self = Self { least: 1, most: Some(1), greedy: true };
+}
+
+/// Variables of one pattern: which of their conditions hold fits one word.
+pub const VARIABLES_MAX: usize = 64;
+
+/// States of one automaton: a variable that repeats `{n,m}` makes `m` of them.
+const STATES_MAX: usize = 4096;
+
+/// Position of a state.
+pub type StateId = u32;
+
+/// The state in which a match is whole.
+pub const FINAL: StateId = 0;
+
+/// For each variable a bit: whether its condition holds.
+pub type Truth = u64;
+
+pub struct Automaton {
+    states: Vec<State>,
+    pub start: StateId,
+}
+
+#[derive(Default)]
+struct State {
+    transitions: Vec<Transition>,
+    /// The variables whose conditions decide what a row does here.
+    asks: Truth,
+}
+
+#[derive(Clone, Copy)]
+struct Transition {
+    /// The variable that takes the row; `None`: on to the target with the same row.
+    takes: Option<usize>,
+    target: StateId,
+    /// Conditions that must hold.
+    wanted: Truth,
+    /// Conditions that must not hold.
+    unwanted: Truth,
+}
+
+impl Transition {
+    fn is_open(&self, truth: Truth) -> bool {
+        self.wanted & !truth == 0 && self.unwanted & truth == 0
+    }
+}
+
+/// A row taken by a variable.
+pub struct Taking {
+    pub variable: usize,
+    pub target: StateId,
+    /// Whether the match may end with this row, all the same whether it goes on.
+    pub may_end: bool,
+}
+
+impl Automaton {
+    /// # Errors
+    /// Of the user, where the pattern has no variable or too many, or matches no rows at all.
+    pub fn new(quantifiers: &[Quantifier]) -> Result<Self> {
+        if quantifiers.is_empty() || quantifiers.len() > VARIABLES_MAX {
+            return Err(Error::user(format!(
+                "a pattern has 1 to {VARIABLES_MAX} variables, not {}",
+                quantifiers.len()
+            )));
+        }
+        let mut automaton = Self { states: vec![State::default()], start: FINAL };
+        let mut next = FINAL;
+        for (variable, quantifier) in quantifiers.iter().enumerate().rev() {
+            next = automaton.variable(variable, *quantifier, next)?;
+        }
+        automaton.start = next;
+        if automaton.may_end(next, 0) {
+            return Err(Error::user("a pattern that matches no rows at all"));
+        }
+        for state in 0..automaton.states.len() as StateId {
+            automaton.states[state as usize].asks = automaton.asked(state);
+        }
+        Ok(automaton)
+    }
+
+    /// Whether there is such a state.
+    pub fn knows(&self, state: StateId) -> bool {
+        (state as usize) < self.states.len()
+    }
+
+    /// The variables whose conditions decide what a row does to a run in this state.
+    pub fn asks(&self, state: StateId) -> Truth {
+        self.states[state as usize].asks
+    }
+
+    /// All ways in which a row is taken.
+    pub fn takings(&self, state: StateId, truth: Truth) -> Vec<Taking> {
+        let mut takings = vec![];
+        let mut pending = vec![state];
+        while let Some(state) = pending.pop() {
+            for transition in &self.states[state as usize].transitions {
+                if !transition.is_open(truth) {
+                    continue;
+                }
+                let target = transition.target;
+                match transition.takes {
+                    None => pending.push(target),
+                    Some(variable) => {
+                        let may_end = self.may_end(target, truth);
+                        takings.push(Taking { variable, target, may_end });
+                    }
+                }
+            }
+        }
+        takings
+    }
+
+    /// Whether the final state follows without a further row.
+    fn may_end(&self, state: StateId, truth: Truth) -> bool {
+        let mut pending = vec![state];
+        while let Some(state) = pending.pop() {
+            for transition in &self.states[state as usize].transitions {
+                if transition.takes.is_none() && transition.is_open(truth) {
+                    if transition.target == FINAL {
+                        return true;
+                    }
+                    pending.push(transition.target);
+                }
+            }
+        }
+        false
+    }
+
+    fn asked(&self, state: StateId) -> Truth {
+        let mut asked = 0;
+        let (mut seen, mut pending) = (vec![], vec![(state, true)]);
+        while let Some((state, takes)) = pending.pop() {
+            if seen.contains(&(state, takes)) {
+                continue;
+            }
+            seen.push((state, takes));
+            for transition in &self.states[state as usize].transitions {
+                if transition.takes.is_some() && !takes {
+                    continue;
+                }
+                asked |= transition.wanted | transition.unwanted;
+                pending.push((transition.target, takes && transition.takes.is_none()));
+            }
+        }
+        asked
+    }
+
+    /// The first state of a variable that `next` follows.
+    fn variable(
+        &mut self,
+        variable: usize,
+        quantifier: Quantifier,
+        next: StateId,
+    ) -> Result<StateId> {
+        let Quantifier { least, most, greedy } = quantifier;
+        let optional = least == 0;
+        let Some(most) = most else {
+            let looping = self.state()?;
+            self.add(looping, None, next, 0);
+            self.add(looping, Some(variable), looping, 1 << variable);
+            if greedy {
+                self.only_without(next, variable);
+            }
+            return self.times(variable, least.max(1), least.max(1), optional, looping, next);
+        };
+        if most == 0 || least > most {
+            return Err(Error::user(format!("a variable that repeats {least} to {most} times")));
+        }
+        if greedy && least.max(1) != most {
+            self.only_without(next, variable);
+        }
+        self.times(variable, least.max(1), most, optional, next, next)
+    }
+
+    /// A chain of states that take `least` to `most` rows and end at `sink`; `next` is what follows
+    /// where a row is left out.
+    fn times(
+        &mut self,
+        variable: usize,
+        least: u32,
+        most: u32,
+        optional: bool,
+        sink: StateId,
+        next: StateId,
+    ) -> Result<StateId> {
+        let mut last = sink;
+        for nth in (0..most).rev() {
+            let state = self.state()?;
+            self.add(state, Some(variable), last, 1 << variable);
+            if nth >= least || (nth == 0 && optional) {
+                self.add(state, None, next, 0);
+            }
+            last = state;
+        }
+        Ok(last)
+    }
+
+    fn state(&mut self) -> Result<StateId> {
+        if self.states.len() >= STATES_MAX {
+            return Err(Error::user(format!(
+                "a pattern of more than {STATES_MAX} rows that are counted"
+            )));
+        }
+        self.states.push(State::default());
+        Ok((self.states.len() - 1) as StateId)
+    }
+
+    fn add(&mut self, from: StateId, takes: Option<usize>, target: StateId, wanted: Truth) {
+        let transition = Transition { takes, target, wanted, unwanted: 0 };
+        self.states[from as usize].transitions.push(transition);
+    }
+
+    /// A greedy variable before a state keeps every row that it can take.
+    fn only_without(&mut self, state: StateId, variable: usize) {
+        for transition in &mut self.states[state as usize].transitions {
+            transition.unwanted |= 1 << variable;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: Quantifier = Quantifier { least: 0, most: None, greedy: true };
+
+    #[test]
+    fn a_greedy_variable_keeps_what_it_can_take() {
+        let automaton = Automaton::new(&[Quantifier::ONCE, ANY, Quantifier::ONCE]).unwrap();
+        let after_a = automaton.takings(automaton.start, 0b001)[0].target;
+        let takers = |truth| -> Vec<usize> {
+            automaton.takings(after_a, truth).iter().map(|taking| taking.variable).collect()
+        };
+        assert_eq!(takers(0b110), [1]);
+        assert_eq!(takers(0b100), [2]);
+        assert!(takers(0b001).is_empty());
+        assert_eq!(automaton.asks(automaton.start), 0b001);
+        assert_eq!(automaton.asks(after_a), 0b110);
+    }
+
+    #[test]
+    fn a_match_may_end_before_an_optional_variable() {
+        let optional = Quantifier { least: 0, most: Some(1), greedy: true };
+        let automaton = Automaton::new(&[Quantifier::ONCE, optional]).unwrap();
+        let taking = &automaton.takings(automaton.start, 0b01)[0];
+        assert!(taking.may_end);
+        assert!(Automaton::new(&[optional]).is_err());
+    }
+}
