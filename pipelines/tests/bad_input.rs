@@ -221,3 +221,55 @@ fn a_port_in_use_is_named_before_anything_starts() {
         &[&address, "in use"],
     );
 }
+
+#[test]
+fn row_patterns_that_flink_has_not_are_refused_by_place() {
+    let refused = |from: &str, to: &str, words: &[&str]| {
+        let query = "SELECT * FROM clicks MATCH_RECOGNIZE (
+PARTITION BY country ORDER BY ts
+MEASURES A.title_id AS a
+ONE ROW PER MATCH
+AFTER MATCH SKIP PAST LAST ROW
+PATTERN (A B C)
+DEFINE B AS B.title_id > A.title_id
+);";
+        assert!(query.contains(from), "{from}");
+        check(&format!("{TABLES}EXPLAIN {}", query.replacen(from, to, 1)), words);
+    };
+    for (from, to, words) in [
+        ("A B C", "A B+", ["line 10, column 12", "the last variable `B` of PATTERN is greedy"]),
+        ("A B C", "A* B*? C", ["column 13", "`B`, which may be missing, follows a greedy one"]),
+        ("A B C", "A*", ["column 10", "matches no rows at all"]),
+        ("A B C", "A | B", ["column 10", "`|` in PATTERN is not supported, in Flink neither"]),
+        ("A B C", "(A B)+ C", ["column 11", "a quantifier after a group"]),
+        ("A B C", "PERMUTE(A, B)", ["column 18", "PERMUTE"]),
+        ("A B C", "A B? C ?? D", ["column 15", "`??` in PATTERN"]),
+        ("A B C", "^ A B", ["line 10", "`PATTERN` with ^"]),
+        ("A B C", "A B A", ["column 14", "variable `A` stands twice"]),
+        ("A B C", "A B{3,2} C", ["column 12", "takes no rows"]),
+        ("A B C)", "A B C) SUBSET S = (A, B)", ["column 17", "SUBSET"]),
+        ("A B C)", "A B C) WITHIN INTERVAL '1' MONTH", ["column 17", "days or less"]),
+        ("PAST LAST ROW", "TO FIRST A", ["line 9, column 27", "go on with its first row"]),
+        ("PAST LAST ROW", "TO LAST X", ["column 26", "`X` is no variable of PATTERN"]),
+        ("ORDER BY ts", "", ["line 5", "needs ORDER BY a time attribute"]),
+        ("ORDER BY ts", "ORDER BY title_id", ["line 6, column 31", "not an event-time attribute"]),
+        ("ORDER BY ts", "ORDER BY ts DESC", ["line 6, column 31", "ascending"]),
+        ("ONE ROW", "ALL ROWS", ["line 8", "ROWS PER MATCH is not supported"]),
+        ("A.title_id AS a", "X.title_id AS a", ["line 7, column 10", "`X` is no variable"]),
+        ("A.title_id AS a", "A.titel_id AS a", ["column 12", "did you mean `title_id`?"]),
+        ("A.title_id AS a", "A.ts AS country", ["column 18", "two columns `country`"]),
+        ("A.title_id AS a", "COUNT(DISTINCT A.ts) AS a", ["column 10", "DISTINCT"]),
+        (
+            "A.title_id AS a",
+            "SUM(A.title_id + B.title_id) AS a",
+            ["column 10", "several variables"],
+        ),
+        ("B.title_id > A.title_id", "B.title_id", ["line 11, column 8", "no condition"]),
+        ("> A.title_id", "> PREV(A.title_id)", ["column 26", "counts rows of the table"]),
+    ] {
+        refused(from, to, &words);
+    }
+    let counted = "CREATE VIEW counted AS SELECT title_id, MAX(ts) AS ts FROM clicks GROUP BY title_id;
+EXPLAIN SELECT * FROM counted MATCH_RECOGNIZE (ORDER BY ts MEASURES A.ts AS a PATTERN (A) DEFINE A AS TRUE);";
+    check(&format!("{TABLES}{counted}"), &["line 6, column 31", "takes new rows alone"]);
+}

@@ -51,6 +51,27 @@ fn a_plan_tells_state_watermark_and_changelog() {
 }
 
 #[test]
+fn a_row_pattern_tells_what_it_matches_and_keeps() {
+    let text = explained(
+        &format!(
+            "{TABLES}CREATE TABLE found (country STRING, a BIGINT, n BIGINT)
+            WITH ('connector' = 'blackhole');
+            INSERT INTO found SELECT * FROM clicks MATCH_RECOGNIZE (
+            PARTITION BY country ORDER BY ts MEASURES LAST(A.title_id, 1) AS a, COUNT(B.ts) AS n
+            PATTERN (A B+?) WITHIN INTERVAL '1' MINUTE DEFINE B AS B.title_id > A.title_id);"
+        ),
+        &[],
+    );
+    assert!(
+        text.contains("PATTERN (A B+?) WITHIN 60000 ms: country, LAST(A.title_id, 1)"),
+        "{text}"
+    );
+    assert!(text.contains("state: rows of matches under way"), "{text}");
+    assert!(text.contains("by (country)"), "{text}");
+    assert!(text.contains("watermark: clicks.ts"), "{text}");
+}
+
+#[test]
 fn programs_read_json_and_mermaid() {
     let sql = format!("{TABLES}{WINDOW}");
     let json: Value = serde_json::from_str(&explained(&sql, &["--format", "json"])).unwrap();

@@ -53,7 +53,7 @@ enum Lasts {
 }
 
 /// Kinds of nodes that keep state: what it is, and until when.
-const STATES: [(&str, &str, Lasts); 14] = [
+const STATES: [(&str, &str, Lasts); 15] = [
     ("WindowAggregate", "aggregates of open windows", Lasts::Window),
     ("AttachedWindowAggregate", "aggregates of open windows", Lasts::Window),
     ("SessionAggregate", "aggregates of open sessions", Lasts::Window),
@@ -62,6 +62,11 @@ const STATES: [(&str, &str, Lasts); 14] = [
     ("WindowJoin", "rows of open windows", Lasts::Window),
     ("IntervalJoin", "rows of both inputs", Lasts::Rows),
     ("TemporalJoin", "versions, and rows that wait for theirs", Lasts::Rows),
+    (
+        "MatchRecognize",
+        "rows of matches under way, and rows that the watermark has not passed",
+        Lasts::Rows,
+    ),
     ("Over", "rows of the frame, and rows that the watermark has not passed", Lasts::Forever),
     ("GroupAggregate", "an aggregate a key", Lasts::Ttl),
     ("Join", "rows of both inputs", Lasts::Ttl),

@@ -13,6 +13,7 @@ mod functions;
 mod grouping_sets;
 mod insert;
 mod lateral;
+mod match_recognize;
 mod models;
 mod node;
 mod parse;

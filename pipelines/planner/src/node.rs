@@ -14,6 +14,7 @@ use datafusion_expr::{Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLo
 use nowcast_transforms::{Window, WindowKind};
 
 use crate::lateral::element_fields;
+use crate::match_recognize::Match;
 use crate::types::WINDOW_BOUND;
 
 /// A window table-valued function.
@@ -65,6 +66,7 @@ pub enum FlinkOp {
     Window(WindowFunction),
     Predict(Predict),
     Unnest(Unnest),
+    Match(Match),
     /// The right side of a join with `FOR SYSTEM_TIME AS OF`: nothing moves across it.
     AsOf,
 }
@@ -144,6 +146,11 @@ fn output_schema(op: &FlinkOp, input: &DFSchema) -> Result<DFSchemaRef> {
             let fields = kept.chain(output).collect();
             return Ok(Arc::new(DFSchema::new_with_metadata(fields, HashMap::new())?));
         }
+        FlinkOp::Match(matching) => {
+            let fields = matching.fields.iter().map(|field| (None, Arc::new(field.clone())));
+            let schema = DFSchema::new_with_metadata(fields.collect(), HashMap::new())?;
+            return Ok(Arc::new(schema));
+        }
         FlinkOp::AsOf => vec![],
     };
     let kept = input.iter().map(|(qualifier, field)| {
@@ -167,6 +174,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkOp::Window(_) => "Window",
             FlinkOp::Predict(_) => "Predict",
             FlinkOp::Unnest(_) => "Unnest",
+            FlinkOp::Match(_) => "Match",
             FlinkOp::AsOf => "AsOf",
         }
     }
@@ -183,6 +191,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         let columns = match &self.op {
             FlinkOp::Window(window) => &window.columns,
             FlinkOp::Predict(predict) => &predict.features,
+            FlinkOp::Match(matching) => &matching.columns,
             FlinkOp::Unnest(unnest) => return vec![unnest.of.clone()],
             FlinkOp::AsOf => return vec![],
         };
@@ -195,6 +204,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         let columns = match &mut op {
             FlinkOp::Window(window) => window.columns.as_mut_slice(),
             FlinkOp::Predict(predict) => predict.features.as_mut_slice(),
+            FlinkOp::Match(matching) => matching.columns.as_mut_slice(),
             FlinkOp::Unnest(unnest) => {
                 unnest.of = match exprs.pop() {
                     Some(of) => of,
@@ -224,7 +234,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
         let closed = match &self.op {
             FlinkOp::Predict(predict) => predict.aliases.is_some(),
-            FlinkOp::AsOf => true,
+            FlinkOp::AsOf | FlinkOp::Match(_) => true,
             FlinkOp::Window(_) | FlinkOp::Unnest(_) => false,
         };
         let first = if closed { 0 } else { self.input.schema().fields().len() };
@@ -237,6 +247,9 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
         if matches!(self.op, FlinkOp::AsOf) {
             return Some(vec![(0..inputs).collect()]);
         }
+        if matches!(self.op, FlinkOp::Match(_)) {
+            return Some(vec![vec![]]);
+        }
         Some(vec![output_columns.iter().copied().filter(|column| *column < inputs).collect()])
     }
 
@@ -245,6 +258,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkOp::Window(window) => write!(f, "{:?} on {}", window.span, window.time()),
             FlinkOp::Predict(predict) => write!(f, "Predict {}", predict.model),
             FlinkOp::Unnest(unnest) => write!(f, "Unnest {}", unnest.of),
+            FlinkOp::Match(matching) => write!(f, "Match {}", matching.text),
             FlinkOp::AsOf => write!(f, "AsOf"),
         }
     }

@@ -1,4 +1,5 @@
-//! Items of FROM which DataFusion does not plan: window functions, ML_PREDICT, tables with OPTIONS.
+//! Items of FROM which DataFusion does not plan: window functions, ML_PREDICT, row patterns, tables
+//! with OPTIONS.
 
 use std::sync::Arc;
 
@@ -19,10 +20,12 @@ use sqlparser::tokenizer::Location;
 use crate::catalog::{Catalog, Relation, Scanned, Table};
 use crate::error::SqlError;
 use crate::lateral::unnest;
+use crate::match_recognize::{Clauses, match_recognize};
 use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
 use crate::parse::dialect::{MODEL_ARGUMENT, PARTITION_BY, TABLE_ARGUMENT};
 use crate::parse::group_windows::UNEVEN;
 use crate::parse::rewrite::{LATERAL_INPUT, LATERAL_OUTPUT};
+use crate::parse::tokens::ROWS;
 use crate::types::sql_name;
 
 const DAY_MS: i64 = 86_400_000;
@@ -48,6 +51,14 @@ impl RelationPlanner for FlinkRelationPlanner {
             TableFactor::TableFunction { expr, .. } => {
                 return Err(fail(expr.span().start, "TABLE(…) takes a function").into());
             }
+            // FROM (SELECT …) MATCH_RECOGNIZE (…)
+            TableFactor::Table { name, args: Some(args), alias, .. }
+                if name.to_string() == ROWS =>
+            {
+                let function = Call { name: name.clone(), arguments: args.args.clone() }.into();
+                let [rows] = bind(&function, ["QUERY"])?;
+                Some((table_argument(&function, rows, context)?, alias.clone()))
+            }
             // FROM TUMBLE(…)
             TableFactor::Table { name, args: Some(args), alias, .. } => {
                 let function = Call { name: name.clone(), arguments: args.args.clone() };
@@ -55,6 +66,30 @@ impl RelationPlanner for FlinkRelationPlanner {
             }
             TableFactor::UNNEST { array_exprs, alias, with_ordinality, .. } => {
                 Some((unnest(array_exprs, *with_ordinality, context)?, alias.clone()))
+            }
+            TableFactor::MatchRecognize {
+                table,
+                partition_by,
+                order_by,
+                measures,
+                rows_per_match,
+                after_match_skip,
+                pattern,
+                symbols,
+                alias,
+            } => {
+                let clauses = Clauses {
+                    partition_by: partition_by.clone(),
+                    order_by: order_by.clone(),
+                    measures: measures.clone(),
+                    rows_per_match: rows_per_match.clone(),
+                    after_match_skip: after_match_skip.clone(),
+                    pattern: pattern.clone(),
+                    symbols: symbols.clone(),
+                };
+                let input = context.plan(table.as_ref().clone())?;
+                let matched = match_recognize(clauses, input, &self.catalog, context)?;
+                Some((matched, alias.clone()))
             }
             TableFactor::Table { name, alias, with_hints, .. } if !with_hints.is_empty() => {
                 Some((self.with_options(name, with_hints)?, alias.clone()))
@@ -444,14 +479,25 @@ fn milliseconds(
     };
     let Some(expr) = expr else { return Err(expected(place(function)).into()) };
     let at = expr.span().start;
-    match context.sql_to_expr(expr, &DFSchema::empty())? {
+    match milliseconds_of(expr, context)? {
+        Some(milliseconds) => Ok(milliseconds),
+        None => Err(expected(if at.line > 0 { at } else { place(function) }).into()),
+    }
+}
+
+/// A constant interval of days or less; `None` for other expressions.
+pub fn milliseconds_of(
+    expr: ast::Expr,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Option<i64>> {
+    Ok(match context.sql_to_expr(expr, &DFSchema::empty())? {
         Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)
             if interval.months == 0 =>
         {
-            Ok(i64::from(interval.days) * DAY_MS + interval.nanoseconds / 1_000_000)
+            Some(i64::from(interval.days) * DAY_MS + interval.nanoseconds / 1_000_000)
         }
-        _ => Err(expected(if at.line > 0 { at } else { place(function) }).into()),
-    }
+        _ => None,
+    })
 }
 
 /// One argument of a call, `name => value` or just `value`.

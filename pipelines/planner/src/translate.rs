@@ -47,7 +47,8 @@ impl Extent<'_> {
     }
 }
 
-fn translated(error: DataFusionError) -> SqlError {
+/// The same error in our words, perhaps without a place.
+pub fn translated(error: DataFusionError) -> SqlError {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<SqlError>() {
             Ok(error) => *error,

@@ -8,6 +8,7 @@ mod group_aggregate;
 mod interval_join;
 mod join;
 mod lookup_join;
+mod match_recognize;
 mod over;
 mod sink;
 mod source;
@@ -101,6 +102,7 @@ impl<'a> Lowering<'a> {
                 FlinkOp::Window(window) => self.assign_window(window, node),
                 FlinkOp::Predict(predict) => self.predict(predict, node),
                 FlinkOp::Unnest(unnest) => self.unnest(unnest, node),
+                FlinkOp::Match(matching) => self.match_recognize(matching, node),
                 FlinkOp::AsOf => Err(self.extent.error_at(
                     &["SYSTEM_TIME"],
                     "FOR SYSTEM_TIME AS OF stands on the right side of JOIN or LEFT JOIN",

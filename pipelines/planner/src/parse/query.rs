@@ -179,10 +179,7 @@ impl Check<'_> {
             }
             TableFactor::TableFunction { .. } => Ok(()),
             TableFactor::UNNEST { .. } => Ok(()),
-            TableFactor::MatchRecognize { .. } => {
-                let instead = "LAG(…) OVER (PARTITION BY … ORDER BY …) is";
-                Err(self.at_word("MATCH_RECOGNIZE", "MATCH_RECOGNIZE", instead))
-            }
+            TableFactor::MatchRecognize { table, .. } => self.table(table),
             TableFactor::Function { name, .. } => {
                 let instead = "LATERAL TABLE(ML_PREDICT(…)) on the table before it is";
                 Err(refused(name.span().start, "a lateral table function", instead))

@@ -187,7 +187,8 @@ fn clock(name: &str, at: Location, clocks: Clocks) -> SqlResult<Option<Expr>> {
     }))
 }
 
-pub(super) fn positional(function: &Function) -> Vec<Expr> {
+/// The arguments of a call by position.
+pub fn positional(function: &Function) -> Vec<Expr> {
     let FunctionArguments::List(list) = &function.args else { return vec![] };
     let expr = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
