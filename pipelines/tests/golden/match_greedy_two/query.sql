@@ -1,0 +1,37 @@
+-- Two greedy variables in a row.
+CREATE TABLE t (
+  id INT,
+  k STRING,
+  p INT,
+  kind STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k STRING,
+  a INT,
+  na BIGINT,
+  nb BIGINT,
+  c INT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT *
+FROM t
+MATCH_RECOGNIZE (
+  PARTITION BY k
+  ORDER BY ts
+  MEASURES
+    FIRST(A.id) AS a,
+    COUNT(A.id) AS na,
+    COUNT(B.id) AS nb,
+    C.id AS c
+  ONE ROW PER MATCH
+  AFTER MATCH SKIP PAST LAST ROW
+  PATTERN (A+ B+ C)
+  DEFINE
+    A AS A.p > 38,
+    B AS B.p < 48,
+    C AS C.kind = 'c'
+) AS m;

@@ -1,0 +1,34 @@
+-- Many keys with runs under way.
+CREATE TABLE t (
+  id INT,
+  k STRING,
+  p INT,
+  kind STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k STRING,
+  a INT,
+  n BIGINT,
+  b INT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT *
+FROM t
+MATCH_RECOGNIZE (
+  PARTITION BY k
+  ORDER BY ts
+  MEASURES
+    FIRST(A.id) AS a,
+    COUNT(A.id) AS n,
+    B.id AS b
+  ONE ROW PER MATCH
+  AFTER MATCH SKIP PAST LAST ROW
+  PATTERN (A+ B)
+  DEFINE
+    A AS A.p > LAST(A.p, 1) OR LAST(A.p, 1) IS NULL,
+    B AS B.p < LAST(A.p)
+) AS m;

@@ -1,0 +1,35 @@
+-- None to two.
+CREATE TABLE t (
+  id INT,
+  k STRING,
+  p INT,
+  kind STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k STRING,
+  a INT,
+  n BIGINT,
+  c INT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT *
+FROM t
+MATCH_RECOGNIZE (
+  PARTITION BY k
+  ORDER BY ts
+  MEASURES
+    A.id AS a,
+    COUNT(B.id) AS n,
+    C.id AS c
+  ONE ROW PER MATCH
+  AFTER MATCH SKIP PAST LAST ROW
+  PATTERN (A B{0,2} C)
+  DEFINE
+    A AS A.kind = 'a',
+    B AS B.kind = 'b',
+    C AS C.p > 35
+) AS m;
