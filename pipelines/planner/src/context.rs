@@ -106,7 +106,11 @@ impl Context {
     pub fn query(&self, query: Query) -> Result<LogicalPlan> {
         let options = ParserOptions::from(&self.options.sql_parser);
         let planner = SqlToRel::new_with_options(self, options);
-        let plan = planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+        self.settled(planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?)
+    }
+
+    /// The plan with Flink's types, as DataFusion's SQL planner gives it.
+    pub fn settled(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         self.analysed(in_plan(grouping_sets::separated(lateral::joined(plan)?)?, typed)?)
     }
 

@@ -47,6 +47,8 @@ pub fn match_recognize(
     catalog: &Arc<Catalog>,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
+    // Conditions are compiled by the types that the columns have in the end.
+    let input = Context::new(catalog).settled(input)?;
     if let Some(RowsPerMatch::AllRows(_)) = clauses.rows_per_match {
         let message = "`ALL` ROWS PER MATCH is not supported, in Flink neither";
         return Err(SqlError::nowhere(message).hint("ONE ROW PER MATCH is").into());
