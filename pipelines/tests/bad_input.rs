@@ -255,6 +255,7 @@ DEFINE B AS B.title_id > A.title_id
         ("ORDER BY ts", "ORDER BY title_id", ["line 6, column 31", "not an event-time attribute"]),
         ("ORDER BY ts", "ORDER BY ts DESC", ["line 6, column 31", "ascending"]),
         ("ONE ROW", "ALL ROWS", ["line 8", "ROWS PER MATCH is not supported"]),
+        ("A.title_id AS a", "MATCH_PROCTIME() AS a", ["line 7, column 10", "MATCH_PROCTIME"]),
         ("A.title_id AS a", "X.title_id AS a", ["line 7, column 10", "`X` is no variable"]),
         ("A.title_id AS a", "A.titel_id AS a", ["column 12", "did you mean `title_id`?"]),
         ("A.title_id AS a", "A.ts AS country", ["column 18", "two columns `country`"]),

@@ -42,7 +42,8 @@ pub use join::{
     LookupJoinSpec, TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
 };
 pub use match_recognize::{
-    Condition, End, MatchRecognize, MatchRecognizeSpec, Quantifier, Reference, Skip, VARIABLES_MAX,
+    Condition, End, MatchClock, MatchRecognize, MatchRecognizeSpec, Quantifier, Reference, Skip,
+    VARIABLES_MAX,
 };
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use rank::{Rank, RankSpec};

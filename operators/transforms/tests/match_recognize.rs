@@ -94,6 +94,7 @@ fn spec(skip: Skip, within_ms: Option<i64>) -> MatchRecognizeSpec {
         output: DataType::Int64,
     };
     MatchRecognizeSpec {
+        clock: MatchClock::EventTime,
         time: 0,
         order: vec![SortKey { column: 2, descending: false, nulls_first: true }],
         partition: vec![1],
@@ -229,6 +230,23 @@ fn a_row_without_an_answer_is_rejected_alone() {
         let seen = whole(&mut operator, &feed, size);
         assert_eq!(seen.rows, ["a|1|12|2|4"]);
         assert_eq!(seen.rejected, ["three"]);
+    }
+}
+
+#[test]
+fn in_processing_time_rows_are_matched_as_they_come() {
+    let row = |time, value| Row { time, key: "a", value };
+    let feed = feed(&[row(1, 5), row(2, 7), row(3, 6), row(9, 1), row(30, 0)], 0);
+    let mut spec = spec(Skip::PastLastRow, Some(20));
+    (spec.clock, spec.order) = (MatchClock::ProcessingTime, vec![]);
+    for size in SIZES {
+        let mut operator = MatchRecognize::new(spec.clone()).unwrap();
+        let mut out = Output::default();
+        for first in (0..feed.len()).step_by(size) {
+            let length = size.min(feed.len() - first);
+            operator.on_batch(0, feed.batch(first, length), &mut out).unwrap();
+        }
+        assert_eq!(Seen::take(&mut out).rows, ["a|1|12|6|3"]);
     }
 }
 

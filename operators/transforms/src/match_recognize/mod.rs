@@ -48,10 +48,19 @@ pub struct Condition {
     pub condition: Arc<dyn Evaluate>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchClock {
+    /// Rows are held until the watermark has passed them.
+    EventTime,
+    /// Rows are taken as they come; their time says when they came.
+    ProcessingTime,
+}
+
 #[derive(Clone)]
 pub struct MatchRecognizeSpec {
+    pub clock: MatchClock,
     pub time: usize,
-    /// Sorts rows of one time; then they are by arrival.
+    /// Sorts rows of one event time; then they are by arrival.
     pub order: Vec<SortKey>,
     /// Rows are exchanged by these columns in this order.
     pub partition: Vec<usize>,
@@ -68,7 +77,7 @@ pub struct MatchRecognizeSpec {
     pub schema: SchemaRef,
 }
 
-/// Rows are matched when the watermark has passed them, by time, then by the other sort keys, then
+/// In event time rows are matched when the watermark has passed them, by time, then by the other sort keys, then
 /// by arrival. A row that its own watermark had passed is set aside as late. A row for which a
 /// condition has no value is rejected, and the rows before and after it are neighbours.
 ///
@@ -89,6 +98,36 @@ pub struct MatchRecognize {
     /// When runs end, and of which slot; some have ended before.
     ends: BinaryHeap<Reverse<(Millis, u32)>>,
     event_time: Millis,
+}
+
+/// Rows of different partitions, and what holds of them for each run of their partition.
+#[derive(Default)]
+struct Hand {
+    /// With the slot of the partition.
+    rows: Vec<(u32, Row)>,
+    /// By row, the position of its first run.
+    firsts: Vec<usize>,
+    /// By run.
+    truths: Vec<Truth>,
+}
+
+impl Hand {
+    fn push(&mut self, slot: u32, row: Row, truth: Truth, runs: usize) {
+        self.rows.push((slot, row));
+        self.firsts.push(self.truths.len());
+        self.truths.resize(self.truths.len() + runs, truth);
+    }
+
+    fn truths_of(&self, row: usize) -> &[Truth] {
+        let end = self.firsts.get(row + 1).copied().unwrap_or(self.truths.len());
+        &self.truths[self.firsts[row]..end]
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.firsts.clear();
+        self.truths.clear();
+    }
 }
 
 impl MatchRecognize {
@@ -127,20 +166,21 @@ impl MatchRecognize {
         let place = self.values.push(rows.columns());
         let rounds = self.rounds.cut(&slots, self.keys.slots_len(), &[]);
         let mut found = vec![];
+        let mut hand = Hand::default();
         for round in rounds.iter() {
-            let mut at_hand: Vec<(u32, Row, Vec<Truth>)> = vec![];
+            hand.clear();
             for position in round {
                 let row = *position as usize;
                 let (slot, time) = (slots[row], times[row]);
                 self.expire(slot, time, &mut found)?;
                 let runs = self.partitions[slot as usize].partial().count();
-                let row = Row { place: place(row), time, position: *position };
-                at_hand.push((slot, row, vec![truths[*position as usize]; runs]));
+                let at = Row { place: place(row), time, position: *position };
+                hand.push(slot, at, truths[row], runs);
             }
-            self.decide(&rows, &mut at_hand, &mut rejected)?;
-            for (slot, row, truths) in at_hand {
+            self.decide(&rows, &mut hand, &mut rejected)?;
+            for (nth, (slot, row)) in hand.rows.iter().enumerate() {
                 if !rejected.contains_key(&(row.position as usize)) {
-                    self.advance(slot, row, &truths, &mut found)?;
+                    self.advance(*slot, *row, hand.truths_of(nth), &mut found)?;
                 }
             }
         }
@@ -209,7 +249,7 @@ impl MatchRecognize {
     fn decide(
         &self,
         rows: &RecordBatch,
-        at_hand: &mut [(u32, Row, Vec<Truth>)],
+        hand: &mut Hand,
         rejected: &mut BTreeMap<usize, String>,
     ) -> Result<()> {
         for (variable, condition) in self.spec.conditions.iter().enumerate() {
@@ -217,14 +257,16 @@ impl MatchRecognize {
             if condition.references.is_empty() {
                 continue;
             }
-            let mut asked = vec![];
+            // Positions of the rows, and of the runs among all of the hand.
+            let (mut positions, mut asked) = (vec![], vec![]);
             let mut candidates = vec![];
-            for (nth, (slot, row, _)) in at_hand.iter().enumerate() {
+            for (nth, (slot, row)) in hand.rows.iter().enumerate() {
                 for (run, of) in self.partitions[*slot as usize].partial().enumerate() {
                     if self.automaton.asks(of.state) & (1 << variable) == 0 {
                         continue;
                     }
-                    asked.push((nth, run));
+                    positions.push(row.position);
+                    asked.push(hand.firsts[nth] + run);
                     let next = Some((variable, row.place));
                     candidates.push(Candidate { last: of.last(), next, time: row.time });
                 }
@@ -232,8 +274,7 @@ impl MatchRecognize {
             if asked.is_empty() {
                 continue;
             }
-            let positions = asked.iter().map(|(nth, _)| at_hand[*nth].1.position);
-            let positions = UInt32Array::from_iter_values(positions);
+            let positions = UInt32Array::from(positions);
             let mut columns = vec![];
             for column in &condition.columns {
                 columns.push(take(rows.column(*column), &positions, None)?);
@@ -244,8 +285,7 @@ impl MatchRecognize {
             }
             let (mask, failed) = condition.test(columns, asked.len())?;
             for at in mask.values().set_indices() {
-                let (nth, run) = asked[at];
-                at_hand[nth].2[run] |= 1 << variable;
+                hand.truths[asked[at]] |= 1 << variable;
             }
             let failed = failed.into_iter().map(|(at, why)| (positions.value(at) as usize, why));
             rejected.extend(failed);
@@ -358,6 +398,10 @@ impl Operator for MatchRecognize {
     fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
         inserts_only(&batch, "match recognize")?;
         let times = to_millis(batch.column(self.spec.time))?;
+        if self.spec.clock == MatchClock::ProcessingTime {
+            let (rows, times) = (batch.rows().clone(), times.values().to_vec());
+            return self.take(Taken { rows, times, behind: vec![] }, out);
+        }
         let name = self.spec.input_schema.field(self.spec.time).name();
         let mut admission = Admission::new();
         for row in 0..times.len() {
@@ -380,7 +424,9 @@ impl Operator for MatchRecognize {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let (Time::Event(watermark), MatchClock::EventTime) = (time, self.spec.clock) else {
+            return Ok(());
+        };
         while let Some(taken) = self.held.take_until(watermark)? {
             self.take(taken, out)?;
         }

@@ -31,32 +31,42 @@ pub const FINAL: StateId = 0;
 /// For each variable a bit: whether its condition holds.
 pub type Truth = u64;
 
+/// What a row does to a run, by the state of the run.
 pub struct Automaton {
-    states: Vec<State>,
+    ways: Vec<Vec<Way>>,
+    /// The variables whose conditions decide it.
+    asks: Vec<Truth>,
     pub start: StateId,
 }
 
-#[derive(Default)]
-struct State {
-    transitions: Vec<Transition>,
-    /// The variables whose conditions decide what a row does here.
-    asks: Truth,
+/// A way on from a state.
+struct Way {
+    open: Test,
+    /// The variable that takes the row.
+    variable: usize,
+    target: StateId,
+    /// Where one of these holds, the match may end with the row.
+    ends: Vec<Test>,
 }
 
-#[derive(Clone, Copy)]
-struct Transition {
-    /// The variable that takes the row; `None`: on to the target with the same row.
-    takes: Option<usize>,
-    target: StateId,
-    /// Conditions that must hold.
+/// Conditions that must hold, and others that must not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Test {
     wanted: Truth,
-    /// Conditions that must not hold.
     unwanted: Truth,
 }
 
-impl Transition {
-    fn is_open(&self, truth: Truth) -> bool {
+impl Test {
+    fn holds(&self, truth: Truth) -> bool {
         self.wanted & !truth == 0 && self.unwanted & truth == 0
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { wanted: self.wanted | other.wanted, unwanted: self.unwanted | other.unwanted }
+    }
+
+    fn asks(&self) -> Truth {
+        self.wanted | self.unwanted
     }
 }
 
@@ -78,86 +88,92 @@ impl Automaton {
                 quantifiers.len()
             )));
         }
-        let mut automaton = Self { states: vec![State::default()], start: FINAL };
-        let mut next = FINAL;
+        let mut graph = Graph { states: vec![vec![]] };
+        let mut start = FINAL;
         for (variable, quantifier) in quantifiers.iter().enumerate().rev() {
-            next = automaton.variable(variable, *quantifier, next)?;
+            start = graph.variable(variable, *quantifier, start)?;
         }
-        automaton.start = next;
-        if automaton.may_end(next, 0) {
+        if !graph.ends(start).is_empty() {
             return Err(Error::user("a pattern that matches no rows at all"));
         }
-        for state in 0..automaton.states.len() as StateId {
-            automaton.states[state as usize].asks = automaton.asked(state);
-        }
-        Ok(automaton)
+        let states = 0..graph.states.len() as StateId;
+        let ways: Vec<Vec<Way>> = states.map(|state| graph.ways(state)).collect();
+        let asked =
+            |way: &Way| way.ends.iter().fold(way.open.asks(), |asked, end| asked | end.asks());
+        let asks = ways.iter().map(|ways| ways.iter().map(asked).fold(0, |all, of| all | of));
+        Ok(Self { asks: asks.collect(), ways, start })
     }
 
     /// Whether there is such a state.
     pub fn knows(&self, state: StateId) -> bool {
-        (state as usize) < self.states.len()
+        (state as usize) < self.ways.len()
     }
 
     /// The variables whose conditions decide what a row does to a run in this state.
     pub fn asks(&self, state: StateId) -> Truth {
-        self.states[state as usize].asks
+        self.asks[state as usize]
     }
 
     /// All ways in which a row is taken.
-    pub fn takings(&self, state: StateId, truth: Truth) -> Vec<Taking> {
-        let mut takings = vec![];
-        let mut pending = vec![state];
-        while let Some(state) = pending.pop() {
-            for transition in &self.states[state as usize].transitions {
-                if !transition.is_open(truth) {
-                    continue;
-                }
-                let target = transition.target;
-                match transition.takes {
-                    None => pending.push(target),
-                    Some(variable) => {
-                        let may_end = self.may_end(target, truth);
-                        takings.push(Taking { variable, target, may_end });
-                    }
+    pub fn takings(&self, state: StateId, truth: Truth) -> impl Iterator<Item = Taking> + '_ {
+        let open = self.ways[state as usize].iter().filter(move |way| way.open.holds(truth));
+        open.map(move |way| Taking {
+            variable: way.variable,
+            target: way.target,
+            may_end: way.ends.iter().any(|end| end.holds(truth)),
+        })
+    }
+}
+
+/// States as Flink makes them, with steps between them that take no row.
+struct Graph {
+    states: Vec<Vec<Transition>>,
+}
+
+#[derive(Clone, Copy)]
+struct Transition {
+    /// The variable that takes the row; `None`: on to the target with the same row.
+    takes: Option<usize>,
+    target: StateId,
+    open: Test,
+}
+
+impl Graph {
+    /// The ways on from a state, in the order in which Flink goes them.
+    fn ways(&self, state: StateId) -> Vec<Way> {
+        let mut ways = vec![];
+        let mut pending = vec![(state, Test::default())];
+        while let Some((state, before)) = pending.pop() {
+            for Transition { takes, target, open } in &self.states[state as usize] {
+                let open = before.and(*open);
+                match takes {
+                    None => pending.push((*target, open)),
+                    Some(variable) => ways.push(Way {
+                        open,
+                        variable: *variable,
+                        target: *target,
+                        ends: self.ends(*target),
+                    }),
                 }
             }
         }
-        takings
+        ways
     }
 
-    /// Whether the final state follows without a further row.
-    fn may_end(&self, state: StateId, truth: Truth) -> bool {
-        let mut pending = vec![state];
-        while let Some(state) = pending.pop() {
-            for transition in &self.states[state as usize].transitions {
-                if transition.takes.is_none() && transition.is_open(truth) {
-                    if transition.target == FINAL {
-                        return true;
-                    }
-                    pending.push(transition.target);
+    /// When the final state follows without a further row.
+    fn ends(&self, state: StateId) -> Vec<Test> {
+        let mut ends = vec![];
+        let mut pending = vec![(state, Test::default())];
+        while let Some((state, before)) = pending.pop() {
+            let steps = self.states[state as usize].iter().filter(|step| step.takes.is_none());
+            for Transition { target, open, .. } in steps {
+                match *target {
+                    FINAL => ends.push(before.and(*open)),
+                    target => pending.push((target, before.and(*open))),
                 }
             }
         }
-        false
-    }
-
-    fn asked(&self, state: StateId) -> Truth {
-        let mut asked = 0;
-        let (mut seen, mut pending) = (vec![], vec![(state, true)]);
-        while let Some((state, takes)) = pending.pop() {
-            if seen.contains(&(state, takes)) {
-                continue;
-            }
-            seen.push((state, takes));
-            for transition in &self.states[state as usize].transitions {
-                if transition.takes.is_some() && !takes {
-                    continue;
-                }
-                asked |= transition.wanted | transition.unwanted;
-                pending.push((transition.target, takes && transition.takes.is_none()));
-            }
-        }
-        asked
+        ends
     }
 
     /// The first state of a variable that `next` follows.
@@ -216,19 +232,19 @@ impl Automaton {
                 "a pattern of more than {STATES_MAX} rows that are counted"
             )));
         }
-        self.states.push(State::default());
+        self.states.push(vec![]);
         Ok((self.states.len() - 1) as StateId)
     }
 
     fn add(&mut self, from: StateId, takes: Option<usize>, target: StateId, wanted: Truth) {
-        let transition = Transition { takes, target, wanted, unwanted: 0 };
-        self.states[from as usize].transitions.push(transition);
+        let open = Test { wanted, unwanted: 0 };
+        self.states[from as usize].push(Transition { takes, target, open });
     }
 
     /// A greedy variable before a state keeps every row that it can take.
     fn only_without(&mut self, state: StateId, variable: usize) {
-        for transition in &mut self.states[state as usize].transitions {
-            transition.unwanted |= 1 << variable;
+        for transition in &mut self.states[state as usize] {
+            transition.open.unwanted |= 1 << variable;
         }
     }
 }
@@ -242,9 +258,9 @@ mod tests {
     #[test]
     fn a_greedy_variable_keeps_what_it_can_take() {
         let automaton = Automaton::new(&[Quantifier::ONCE, ANY, Quantifier::ONCE]).unwrap();
-        let after_a = automaton.takings(automaton.start, 0b001)[0].target;
+        let after_a = automaton.takings(automaton.start, 0b001).next().unwrap().target;
         let takers = |truth| -> Vec<usize> {
-            automaton.takings(after_a, truth).iter().map(|taking| taking.variable).collect()
+            automaton.takings(after_a, truth).map(|taking| taking.variable).collect()
         };
         assert_eq!(takers(0b110), [1]);
         assert_eq!(takers(0b100), [2]);
@@ -257,7 +273,7 @@ mod tests {
     fn a_match_may_end_before_an_optional_variable() {
         let optional = Quantifier { least: 0, most: Some(1), greedy: true };
         let automaton = Automaton::new(&[Quantifier::ONCE, optional]).unwrap();
-        let taking = &automaton.takings(automaton.start, 0b01)[0];
+        let taking = automaton.takings(automaton.start, 0b01).next().unwrap();
         assert!(taking.may_end);
         assert!(Automaton::new(&[optional]).is_err());
     }

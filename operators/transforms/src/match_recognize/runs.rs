@@ -108,6 +108,11 @@ impl Partition {
     ) -> Result<bool> {
         let arrival = self.arrived;
         self.arrived += 1;
+        if let (Some(Run { state, taken: None }), [truth]) = (self.partial.first(), truths)
+            && automaton.takings(*state, *truth).next().is_none()
+        {
+            return Ok(false);
+        }
         let mut began = false;
         let mut complete = Queue::default();
         for (run, truth) in std::mem::take(&mut self.partial).into_runs().into_iter().zip(truths) {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_expr::{Expr, UserDefinedLogicalNodeCore};
-use nowcast_transforms::{AggregateCall, Condition, MatchRecognize, MatchRecognizeSpec, Reference};
+use nowcast_transforms::{
+    AggregateCall, Condition, End, MatchClock, MatchRecognize, MatchRecognizeSpec, Reference,
+};
 
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
@@ -28,18 +30,7 @@ impl Lowering<'_> {
             true => input,
             false => self.calc(input, below, None, &wanted)?,
         };
-        match input.roles[matching.time] {
-            Role::EventTime => {}
-            Role::ProcessingTime => {
-                let message =
-                    "MATCH_RECOGNIZE in the order of a processing time is not supported yet";
-                return Err(self
-                    .extent
-                    .error_at(&["MATCH_RECOGNIZE"], message)
-                    .hint("ORDER BY the column of a WATERMARK is"));
-            }
-            _ => return Err(self.not_event_time(&matching.columns[matching.time].name)),
-        }
+        let clock = self.clock(matching, &input)?;
         let conditions = matching.variables.iter().map(|variable| {
             variable.condition.as_ref().map(|of| self.condition(of, matching)).transpose()
         });
@@ -50,6 +41,7 @@ impl Lowering<'_> {
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let role = |(nth, measure): (usize, &MatchReference)| match measure {
             MatchReference::Time => Role::EventTime,
+            MatchReference::ProcessingTime => Role::ProcessingTime,
             MatchReference::Row { column, .. } if nth < matching.partition.len() => {
                 super::columns::not_event_time(input.roles[*column])
             }
@@ -57,6 +49,7 @@ impl Lowering<'_> {
         };
         let roles = matching.measures.iter().enumerate().map(role).collect();
         let spec = MatchRecognizeSpec {
+            clock,
             time: matching.time,
             order: matching.order.clone(),
             partition: matching.partition.clone(),
@@ -68,12 +61,49 @@ impl Lowering<'_> {
             input_schema: Arc::clone(&input.schema),
             schema: Arc::clone(&schema),
         };
+        if matching.within_ms.is_none() {
+            self.graph.warn(format!(
+                "{}: MATCH_RECOGNIZE without WITHIN keeps matches under way forever, its state grows \
+                 with the keys: PATTERN (…) WITHIN INTERVAL '1' HOUR ends them",
+                self.scope
+            ));
+        }
         let within = matching.within_ms.map(|ms| format!(" WITHIN {ms} ms")).unwrap_or_default();
         let names: Vec<&str> = matching.fields.iter().map(|field| field.name().as_str()).collect();
         let text = format!("{}{within}: {}", matching.text, names.join(", "));
         let from = vec![(input.node, by(&matching.partition))];
         let make = move |_| Ok(boxed(MatchRecognize::new(spec.clone())?));
         self.operator("MatchRecognize", &text, from, schema, roles, Arc::new(make))
+    }
+
+    /// The time that rows are matched in.
+    fn clock(&self, matching: &Match, input: &Lowered) -> SqlResult<MatchClock> {
+        let conditions = matching.variables.iter().filter_map(|of| of.condition.as_ref());
+        let references = conditions.flat_map(|of| &of.references).chain(&matching.measures);
+        let references: Vec<&MatchReference> = references.collect();
+        let reads = |reference| references.contains(&&reference);
+        let name = &matching.columns[matching.time].name;
+        let (words, message, hint) = match input.roles[matching.time] {
+            Role::EventTime if reads(MatchReference::ProcessingTime) => (
+                "MATCH_PROCTIME",
+                "MATCH_PROCTIME of rows in the order of an event time is not supported yet",
+                "MATCH_ROWTIME() is their time",
+            ),
+            Role::EventTime => return Ok(MatchClock::EventTime),
+            Role::ProcessingTime if reads(MatchReference::Time) => (
+                "MATCH_ROWTIME",
+                "MATCH_ROWTIME of rows in the order of a processing time",
+                "MATCH_PROCTIME() is their time",
+            ),
+            Role::ProcessingTime if !matching.order.is_empty() => (
+                name.as_str(),
+                "further sort keys behind a processing time are not supported yet",
+                "ORDER BY the processing time alone",
+            ),
+            Role::ProcessingTime => return Ok(MatchClock::ProcessingTime),
+            _ => return Err(self.not_event_time(name)),
+        };
+        Err(self.extent.error_at(&[words], message).hint(hint))
     }
 
     fn condition(&self, of: &MatchCondition, matching: &Match) -> SqlResult<Condition> {
@@ -93,6 +123,9 @@ impl Lowering<'_> {
     fn reference(&self, of: &MatchReference, matching: &Match) -> SqlResult<Reference> {
         Ok(match of {
             MatchReference::Time => Reference::Time,
+            MatchReference::ProcessingTime => {
+                Reference::Row { variable: None, end: End::Last, offset: 0, column: matching.time }
+            }
             MatchReference::Row { variable, end, offset, column } => {
                 Reference::Row { variable: *variable, end: *end, offset: *offset, column: *column }
             }

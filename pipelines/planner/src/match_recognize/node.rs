@@ -44,9 +44,20 @@ pub struct MatchCondition {
 /// What is read of the rows of a match; without a variable, of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MatchReference {
-    Row { variable: Option<usize>, end: End, offset: u32, column: usize },
-    Aggregate { variable: Option<usize>, aggregate: MatchAggregate },
+    Row {
+        variable: Option<usize>,
+        end: End,
+        offset: u32,
+        column: usize,
+    },
+    Aggregate {
+        variable: Option<usize>,
+        aggregate: MatchAggregate,
+    },
+    /// `MATCH_ROWTIME()`.
     Time,
+    /// `MATCH_PROCTIME()`.
+    ProcessingTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +107,7 @@ impl MatchReference {
                     }
                 }
             }
-            Self::Time => {}
+            Self::Time | Self::ProcessingTime => {}
         }
     }
 }

@@ -16,7 +16,7 @@ use super::node::{MatchAggregate, MatchReference};
 use super::pattern::Variable;
 use crate::error::{SqlError, SqlResult, nearest};
 use crate::parse::rewrite::positional;
-use crate::types::WINDOW_BOUND;
+use crate::types::{WINDOW_BOUND, timestamp_ltz};
 
 /// What the rows of a match have.
 pub struct Rows<'a> {
@@ -192,8 +192,10 @@ impl Replacing<'_, '_> {
         match name.as_str() {
             _ if is_navigation(function) => self.navigation(&name, function).map(|()| None),
             "MATCH_ROWTIME" => self.time(function).map(Some),
-            "MATCH_PROCTIME" => Err(SqlError::new(at, "MATCH_PROCTIME is not supported yet")
-                .hint("MATCH_ROWTIME() is, the time of the rows")),
+            "MATCH_PROCTIME" => {
+                let (reference, ty) = (MatchReference::ProcessingTime, timestamp_ltz());
+                Ok(Some(named(self.read.reference(reference, expr.to_string(), ty), at)))
+            }
             _ if (self.rows.is_aggregate)(&name) => self.aggregate(expr, function).map(Some),
             _ => Ok(None),
         }
