@@ -1,4 +1,5 @@
 -- In the order of arrival.
+-- Arrival decides: rows are taken in the order in which they come.
 CREATE TABLE t (
   id INT,
   k STRING,

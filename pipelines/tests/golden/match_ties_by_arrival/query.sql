@@ -1,4 +1,5 @@
 -- Rows of one time come in the order of arrival.
+-- Arrival decides: rows of one time stay in the order in which they came.
 CREATE TABLE t (
   id INT,
   k STRING,

@@ -1,4 +1,5 @@
 -- A match is shorter than WITHIN: one of just that length is none.
+-- Arrival decides: rows of one time stay in the order in which they came.
 CREATE TABLE t (
   id INT,
   k STRING,
