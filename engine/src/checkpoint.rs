@@ -124,6 +124,51 @@ impl Checkpoints {
         Path::from(self.job.as_str()).join(format!("epoch-{epoch:010}"))
     }
 
+    /// The jobs that have checkpoints in a store.
+    pub async fn jobs(store: &dyn ObjectStore) -> Result<Vec<String>> {
+        let listed = store.list_with_delimiter(None).await;
+        let listed = listed.map_err(|error| Error::outside(format!("checkpoints: {error}")))?;
+        let names = listed.common_prefixes.iter().filter_map(Path::filename);
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Copies a checkpoint, verified, into another place, where it becomes the newest; its epoch
+    /// there. A job goes on from it whatever transactions have been committed meanwhile.
+    pub async fn copy(&self, epoch: Epoch, to: &Self) -> Result<Epoch> {
+        let mut manifest = self.manifest(epoch).await?;
+        manifest.epoch = to.epochs().await?.last().copied().unwrap_or(0).max(epoch) + 1;
+        manifest.run = Run { since: manifest.epoch, transactions: false };
+        let (from, into) = (self.folder(epoch), to.folder(manifest.epoch));
+        for file in manifest.stages.iter().flat_map(|stage| &stage.tables) {
+            let bytes = self.table(&from, file).await?;
+            let path = into.clone().join(file.file.as_str());
+            let put = to.store.put(&path, PutPayload::from(bytes)).await;
+            put.map_err(|error| to.failed("cannot write", &path, error))?;
+        }
+        to.publish(&manifest).await?;
+        Ok(manifest.epoch)
+    }
+
+    /// Writes a manifest, unless there is one of its name: from then on the checkpoint exists.
+    async fn publish(&self, manifest: &Manifest) -> Result<usize> {
+        let text = serde_json::to_vec_pretty(manifest).map_err(Error::bug)?;
+        let (bytes, path) = (text.len(), self.folder(manifest.epoch).join("manifest.json"));
+        let create = PutOptions::from(PutMode::Create);
+        let put = self.store.put_opts(&path, PutPayload::from(text), create).await;
+        put.map_err(|error| self.failed("cannot write", &path, error))?;
+        Ok(bytes)
+    }
+
+    /// Reads a file of states as it was written.
+    async fn table(&self, folder: &Path, file: &TableFile) -> Result<Vec<u8>> {
+        let path = folder.clone().join(file.file.as_str());
+        let bytes = self.get(&path).await?;
+        match format!("{:016x}", xxh3_64(&bytes)) == file.checksum {
+            true => Ok(bytes),
+            false => Err(Error::outside(format!("checkpoint {path}: torn or altered"))),
+        }
+    }
+
     /// Writes a checkpoint; returns its size in bytes.
     pub async fn write(
         &self,
@@ -180,12 +225,7 @@ impl Checkpoints {
             sources,
             stages,
         };
-        let text = serde_json::to_vec_pretty(&manifest).map_err(Error::bug)?;
-        written += text.len();
-        let path = folder.join("manifest.json");
-        let create = PutOptions::from(PutMode::Create);
-        let put = self.store.put_opts(&path, PutPayload::from(text), create).await;
-        put.map_err(|error| self.failed("cannot write", &path, error))?;
+        written += self.publish(&manifest).await?;
         self.retire().await?;
         Ok(written)
     }
@@ -219,7 +259,7 @@ impl Checkpoints {
                 Ok(manifest) => manifest,
                 Err(error) if committed == Some(epoch) => return Err(behind(error)),
                 Err(error) => {
-                    tracing::warn!(%error, epoch, "checkpoint passed over");
+                    passed_over(epoch, &error);
                     continue;
                 }
             };
@@ -241,7 +281,7 @@ impl Checkpoints {
             match self.tables(manifest).await {
                 Ok(restored) => return Ok(Some(restored)),
                 Err(error) if committed == Some(epoch) => return Err(behind(error)),
-                Err(error) => tracing::warn!(%error, epoch, "checkpoint passed over"),
+                Err(error) => passed_over(epoch, &error),
             }
         }
         Ok(None)
@@ -252,7 +292,8 @@ impl Checkpoints {
         self.tables(self.manifest(epoch).await?).await
     }
 
-    async fn manifest(&self, epoch: Epoch) -> Result<Manifest> {
+    /// Reads what a checkpoint holds, without its states.
+    pub async fn manifest(&self, epoch: Epoch) -> Result<Manifest> {
         let folder = self.folder(epoch);
         let text = self.get(&folder.clone().join("manifest.json")).await?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
@@ -272,11 +313,7 @@ impl Checkpoints {
         let folder = self.folder(manifest.epoch);
         let mut tables = BTreeMap::new();
         for file in manifest.stages.iter().flat_map(|stage| &stage.tables) {
-            let path = folder.clone().join(file.file.as_str());
-            let bytes = self.get(&path).await?;
-            if format!("{:016x}", xxh3_64(&bytes)) != file.checksum {
-                return Err(Error::outside(format!("checkpoint {path}: torn or altered")));
-            }
+            let bytes = self.table(&folder, file).await?;
             tables.insert(file.file.clone(), decode(bytes)?);
         }
         Ok(Restored { manifest, tables })
@@ -311,6 +348,10 @@ impl Checkpoints {
     fn failed(&self, deed: &str, path: &Path, error: object_store::Error) -> Error {
         Error::outside(format!("checkpoint {path}: {deed}: {error}"))
     }
+}
+
+fn passed_over(epoch: Epoch, error: &Error) {
+    tracing::warn!(%error, epoch, "checkpoint passed over: what was written since the one before is repeated");
 }
 
 fn behind(error: Error) -> Error {

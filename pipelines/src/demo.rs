@@ -93,6 +93,7 @@ pub async fn demo(command: Demo) -> Result<()> {
         resume: true,
         rows_max: 4_096,
         checkpoint_interval: None,
+        checkpoints: None,
     };
     let feeds = Arc::new(Feeds::default());
     let mut running = vec![];

@@ -12,6 +12,8 @@ macro_rules! say {
 mod bench;
 mod broker;
 mod check;
+mod checkpoint_store;
+mod checkpoints;
 mod dead_letters;
 mod demo;
 mod doors;
@@ -75,6 +77,9 @@ enum Command {
     /// Lists and verifies models.
     #[command(subcommand)]
     Models(models::Models),
+    /// Lists, verifies, exports and restores checkpoints.
+    #[command(subcommand)]
+    Checkpoints(checkpoints::Command),
     /// Lists and replays dead letters.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetters),
@@ -117,6 +122,7 @@ fn start(command: Command) -> Result<()> {
             Command::Bench(command) => bench::bench(command).await,
             Command::Broker(command) => broker::broker(command).await,
             Command::Models(command) => models::models(command),
+            Command::Checkpoints(command) => checkpoints::checkpoints(command).await,
             Command::Dlq(command) => dead_letters::dead_letters(command),
         }
     });

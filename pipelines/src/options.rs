@@ -25,6 +25,10 @@ pub struct Common {
     /// Time between checkpoints, over what the SQL says.
     #[arg(long)]
     pub checkpoint_interval: Option<String>,
+    /// Where checkpoints are kept, over what the SQL says: a folder, or s3://bucket/path
+    /// [default: `checkpoints` beneath the data folder].
+    #[arg(long, env = "NOWCAST_CHECKPOINTS")]
+    pub checkpoints: Option<String>,
 }
 
 impl Common {
@@ -39,8 +43,8 @@ impl Common {
         }
         let interval = self.checkpoint_interval.as_deref();
         let checkpoint_interval = interval.map(nowcast_connectors::parse_duration).transpose()?;
-        let (sets, rows_max) = (self.sets()?, self.rows_max);
-        Ok(RunOptions { workers, sets, resume, rows_max, checkpoint_interval })
+        let (sets, rows_max, checkpoints) = (self.sets()?, self.rows_max, self.checkpoints.clone());
+        Ok(RunOptions { workers, sets, resume, rows_max, checkpoint_interval, checkpoints })
     }
 
     pub fn sets(&self) -> Result<BTreeMap<String, String>> {

@@ -1,7 +1,7 @@
 //! One SQL file as a running job.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use nowcast_engine::world::{SystemClock, Tap};
 use nowcast_engine::{Batch, Job, JobOptions, TableDefinition, World};
 use nowcast_planner::{Planner, Settings, SqlError};
 use nowcast_serve::Feeds;
-use object_store::local::LocalFileSystem;
 
+use crate::checkpoint_store;
 use crate::home::Home;
 use crate::set_aside::SetAside;
 use crate::status::PlanFacts;
@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub rows_max: usize,
     /// Over what the SQL says.
     pub checkpoint_interval: Option<Duration>,
+    /// Where checkpoints are kept, over what the SQL says.
+    pub checkpoints: Option<String>,
 }
 
 /// A planned file.
@@ -87,7 +89,7 @@ pub fn plan(home: &Home, path: &Path, sql: &str) -> Result<Pipeline> {
     Ok(Pipeline { name, plan })
 }
 
-/// Starts a planned file; checkpoints go to `checkpoints` beneath the data folder.
+/// Starts a planned file.
 pub async fn start(
     home: &Home,
     pipeline: Pipeline,
@@ -101,15 +103,14 @@ pub async fn start(
         None => duration_setting(setting("execution.checkpointing.interval"), CHECKPOINT_INTERVAL)?,
     };
     let idle = idle_timeout(&plan.settings)?;
-    let checkpoints: PathBuf = home.data.join("checkpoints");
-    std::fs::create_dir_all(&checkpoints)?;
+    let store = checkpoint_store::open(options.checkpoints.as_deref(), &plan.settings, &home.data)?;
     for table in &plan.tables {
         let key = table.primary_key.iter().map(|column| table.schema.field(*column).name().clone());
         feeds.declare(&table.name, &key.collect::<Vec<_>>());
     }
     let world = World {
         clock: Arc::new(SystemClock),
-        store: Some(Arc::new(LocalFileSystem::new_with_prefix(&checkpoints)?)),
+        store: Some(store),
         aside: Arc::new(SetAside::open(&home.data, &name)?),
         tap: Arc::new(FeedTap(Arc::clone(feeds))),
     };

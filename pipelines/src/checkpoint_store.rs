@@ -1,0 +1,65 @@
+//! Where checkpoints are kept: a folder, or a bucket of S3.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use nowcast_planner::Settings;
+use object_store::ObjectStore;
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+
+/// Flink's name for the place, and that of Flink before 2.0.
+const DIR_KEYS: [&str; 2] = ["execution.checkpointing.dir", "state.checkpoints.dir"];
+
+/// Opens the place that the command line says, else the SQL, else the one beneath the data folder.
+///
+/// # Errors
+/// For a place of an unknown kind, and one that cannot be made or configured.
+pub fn open(given: Option<&str>, settings: &Settings, data: &Path) -> Result<Arc<dyn ObjectStore>> {
+    let set = DIR_KEYS.iter().find_map(|key| settings.get(*key)).map(String::as_str);
+    let beneath = || data.join("checkpoints").display().to_string();
+    let place = given.or(set).map_or_else(beneath, str::to_owned);
+    match place.split_once("://") {
+        None => folder(&place),
+        Some(("file", path)) => folder(path),
+        Some(("s3" | "s3a" | "s3p", rest)) => {
+            bucket(rest, settings).with_context(|| format!("checkpoints {place}"))
+        }
+        Some((kind, _)) => {
+            bail!(
+                "checkpoints {place}: unknown kind \"{kind}\", expected a folder or s3://bucket/path"
+            )
+        }
+    }
+}
+
+fn folder(path: &str) -> Result<Arc<dyn ObjectStore>> {
+    let made = std::fs::create_dir_all(path);
+    made.with_context(|| format!("checkpoints {path}: the folder cannot be made"))?;
+    Ok(Arc::new(LocalFileSystem::new_with_prefix(path)?))
+}
+
+/// Keys, region and endpoint are those of the environment (`AWS_ACCESS_KEY_ID`, `AWS_REGION`,
+/// `AWS_ENDPOINT_URL`, …); endpoint and path style also those of Flink's settings. Manifests are put
+/// on condition that there is none.
+fn bucket(rest: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_conditional_put(S3ConditionalPut::ETagMatch);
+    let environment = std::env::var("AWS_ENDPOINT_URL").ok();
+    if let Some(endpoint) = settings.get("s3.endpoint").cloned().or(environment) {
+        // Whoever names an endpoint without TLS wants it.
+        builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+    }
+    if let Some(style) = settings.get("s3.path.style.access") {
+        builder = builder.with_virtual_hosted_style_request(style != "true");
+    }
+    let store = builder.build()?;
+    Ok(match prefix.trim_matches('/') {
+        "" => Arc::new(store),
+        prefix => Arc::new(PrefixStore::new(store, prefix)),
+    })
+}
