@@ -12,6 +12,7 @@ mod lookup;
 mod nearest;
 pub mod nexmark;
 mod options;
+mod parts;
 mod print;
 mod random;
 mod redis;

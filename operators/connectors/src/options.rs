@@ -92,6 +92,35 @@ impl<'a> Options<'a> {
         Some(parts.collect())
     }
 
+    /// The value that was read of an option which another one asks for.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn given<T>(&self, key: &str, value: Option<T>) -> Result<T> {
+        match value {
+            Some(value) => Ok(value),
+            None => {
+                let missing = self.required(key).err();
+                Err(missing.unwrap_or_else(|| Error::bug("an option read twice")))
+            }
+        }
+    }
+
+    /// Offsets of partitions: `partition:0,offset:42;partition:1,offset:300`.
+    pub fn offsets(&self, key: &str) -> Result<Option<BTreeMap<i32, i64>>> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        let one = |part: &str| {
+            let (partition, offset) = part.trim().split_once(',')?;
+            let partition = partition.trim().strip_prefix("partition:")?.trim().parse().ok()?;
+            Some((partition, offset.trim().strip_prefix("offset:")?.trim().parse().ok()?))
+        };
+        let parts = text.split(';').filter(|part| !part.trim().is_empty());
+        let read: Option<BTreeMap<i32, i64>> = parts.map(one).collect();
+        read.map(Some).ok_or_else(|| {
+            self.refuse(key, text, "written as partition:0,offset:42;partition:1,offset:300")
+        })
+    }
+
     /// All options that begin with `prefix`, without it.
     pub fn prefixed(&self, prefix: &str) -> Vec<(&'a str, &'a str)> {
         let with = |(key, value): (&'a String, &'a String)| {

@@ -5,7 +5,6 @@ mod latest;
 mod metadata;
 mod offsets;
 mod options;
-mod parts;
 mod reader;
 mod rows;
 mod sink;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use nowcast_engine::{Error, Result, TableDefinition};
 use regex::Regex;
 
-use super::parts::{Part, parts, upsert_parts};
 use super::transaction::PREFIX_KEY;
 use crate::options::Options;
+use crate::parts::{Part, parts, upsert_parts};
 use crate::registry::Environment;
 
 pub struct KafkaOptions {
@@ -276,13 +276,12 @@ fn startup(options: &Options<'_>) -> Result<Startup> {
     let mode = options.choice("scan.startup.mode", &modes)?;
     let (timestamp, specific) = ("scan.startup.timestamp-millis", "scan.startup.specific-offsets");
     let millis = options.parsed(timestamp, "milliseconds since the epoch")?;
-    let offsets =
-        options.text(specific).map(|text| offsets(options, specific, text)).transpose()?;
+    let offsets = options.offsets(specific)?;
     Ok(match mode {
         Mode::Earliest => Startup::Earliest,
         Mode::Latest => Startup::Latest,
-        Mode::Timestamp => Startup::Timestamp(given(options, timestamp, millis)?),
-        Mode::Specific => Startup::Specific(given(options, specific, offsets)?),
+        Mode::Timestamp => Startup::Timestamp(options.given(timestamp, millis)?),
+        Mode::Specific => Startup::Specific(options.given(specific, offsets)?),
         Mode::Group | Mode::Unbounded => Startup::Group,
     })
 }
@@ -298,37 +297,13 @@ fn bounded(options: &Options<'_>) -> Result<Option<Bound>> {
     let mode = options.choice("scan.bounded.mode", &modes)?;
     let (timestamp, specific) = ("scan.bounded.timestamp-millis", "scan.bounded.specific-offsets");
     let millis = options.parsed(timestamp, "milliseconds since the epoch")?;
-    let offsets =
-        options.text(specific).map(|text| offsets(options, specific, text)).transpose()?;
+    let offsets = options.offsets(specific)?;
     Ok(match mode {
         Mode::Unbounded | Mode::Earliest => None,
         Mode::Latest => Some(Bound::Latest),
         Mode::Group => Some(Bound::Group),
-        Mode::Timestamp => Some(Bound::Timestamp(given(options, timestamp, millis)?)),
-        Mode::Specific => Some(Bound::Specific(given(options, specific, offsets)?)),
-    })
-}
-
-fn given<T>(options: &Options<'_>, key: &str, value: Option<T>) -> Result<T> {
-    match value {
-        Some(value) => Ok(value),
-        None => {
-            Err(options.required(key).err().unwrap_or_else(|| Error::bug("an option read twice")))
-        }
-    }
-}
-
-/// `partition:0,offset:42;partition:1,offset:300`
-fn offsets(options: &Options<'_>, key: &str, text: &str) -> Result<BTreeMap<i32, i64>> {
-    let one = |part: &str| {
-        let (partition, offset) = part.trim().split_once(',')?;
-        let partition = partition.trim().strip_prefix("partition:")?.trim().parse().ok()?;
-        Some((partition, offset.trim().strip_prefix("offset:")?.trim().parse().ok()?))
-    };
-    let parts = text.split(';').filter(|part| !part.trim().is_empty());
-    let read: Option<BTreeMap<i32, i64>> = parts.map(one).collect();
-    read.ok_or_else(|| {
-        options.refuse(key, text, "written as partition:0,offset:42;partition:1,offset:300")
+        Mode::Timestamp => Some(Bound::Timestamp(options.given(timestamp, millis)?)),
+        Mode::Specific => Some(Bound::Specific(options.given(specific, offsets)?)),
     })
 }
 

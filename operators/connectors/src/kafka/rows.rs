@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::kernels::zip::zip;
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use nowcast_engine::{DeadLetter, Error, Result, TableDefinition};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::metadata::MetadataColumns;
 use super::options::{KafkaOptions, TopicMode};
-use super::parts::Part;
 use crate::format::{Decoder, Misfit};
+use crate::parts::fields;
 
 /// Rows ready to be handed over.
 pub struct Collected {
@@ -186,14 +186,4 @@ impl Rows {
 
 fn inserts(weights: &Int64Array) -> BooleanArray {
     weights.values().iter().map(|weight| Some(*weight > 0)).collect()
-}
-
-/// The fields of a part for some of its columns, under the names they have in messages.
-pub fn fields(table: &TableDefinition, part: &Part, columns: &[usize]) -> Vec<FieldRef> {
-    let field = |at: &usize| {
-        let field = table.schema.field(*at).clone();
-        let name = field.name().strip_prefix(&part.prefix).unwrap_or(field.name()).to_owned();
-        Arc::new(field.with_name(name))
-    };
-    columns.iter().map(field).collect()
 }

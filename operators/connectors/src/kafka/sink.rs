@@ -18,10 +18,9 @@ use super::client::{Watch, config, failed, partitions, refused};
 use super::latest::{Change, Latest};
 use super::metadata::Metadata;
 use super::options::{KafkaOptions, Partitioner, TopicMode, Topics};
-use super::parts::Part;
-use super::rows::fields;
 use super::transaction::{Transaction, Transactions};
 use crate::format::{Encoded, Encoder};
+use crate::parts::{columns_of, encoder};
 use crate::registry::Environment;
 
 /// Kilobytes of messages that wait to be sent; then writing waits.
@@ -93,11 +92,6 @@ impl KafkaSinkFactory {
             transaction: Mutex::default(),
         })
     }
-}
-
-fn encoder(table: &TableDefinition, part: &Part) -> Result<Box<dyn Encoder>> {
-    let encoder = part.format.encoder(&fields(table, part, &part.columns));
-    encoder.map_err(|error| error.context(format!("table \"{}\"", table.name)))
 }
 
 #[async_trait]
@@ -190,17 +184,6 @@ struct KafkaSink {
 }
 
 impl KafkaSink {
-    /// The table's `columns` among those of a batch.
-    fn columns(&self, batch: &Batch, columns: &[usize]) -> Vec<ArrayRef> {
-        let all = batch.rows().num_columns() == self.table.schema.fields().len();
-        let hidden = |before: usize| {
-            let hidden = self.table.metadata.iter().filter(|metadata| metadata.is_virtual);
-            hidden.filter(|metadata| metadata.column < before).count()
-        };
-        let place = |column: &usize| if all { *column } else { column - hidden(*column) };
-        columns.iter().map(|column| batch.column(place(column)).clone()).collect()
-    }
-
     /// The partition of the next row, where the key does not decide.
     fn partition(&mut self) -> Option<i32> {
         match self.options.partitioner {
@@ -269,15 +252,15 @@ impl Sink for KafkaSink {
         if let Some(transaction) = &self.transaction {
             transaction.open().await?;
         }
-        let values = self.value.encode(&self.columns(batch, &part.columns), weights)?;
+        let values = self.value.encode(&columns_of(&self.table, batch, &part.columns), weights)?;
         let keys = match (&self.key, &self.options.key) {
             (Some(encoder), Some(part)) => {
-                encoder.encode(&self.columns(batch, &part.columns), None)?
+                encoder.encode(&columns_of(&self.table, batch, &part.columns), None)?
             }
             _ => Encoded::default(),
         };
         let mut keys = keys.rows();
-        let own = |column: Option<usize>| self.columns(batch, column.as_slice()).pop();
+        let own = |column: Option<usize>| columns_of(&self.table, batch, column.as_slice()).pop();
         let times = own(self.writable.timestamp).map(|column| to_millis(&column)).transpose()?;
         let headers = own(self.writable.headers);
         let topic = self.topic.clone();

@@ -1,8 +1,12 @@
 //! What the keys and the values of messages carry.
 
-use nowcast_engine::{ChangelogMode, Error, Result, TableDefinition};
+use std::sync::Arc;
 
-use crate::format::Format;
+use arrow::array::ArrayRef;
+use arrow::datatypes::FieldRef;
+use nowcast_engine::{Batch, ChangelogMode, Error, Result, TableDefinition};
+
+use crate::format::{Encoder, Format};
 use crate::nearest::did_you_mean;
 use crate::options::Options;
 
@@ -112,4 +116,31 @@ pub fn parts(table: &TableDefinition, options: &Options<'_>) -> Result<(Part, Op
     check_prefix(table, &key)?;
     let key = (!key.columns.is_empty()).then_some(key);
     Ok((Part { format: value_format, columns, prefix: String::new() }, key))
+}
+
+/// The fields of a part for some of its columns, under the names they have in messages.
+pub fn fields(table: &TableDefinition, part: &Part, columns: &[usize]) -> Vec<FieldRef> {
+    let field = |at: &usize| {
+        let field = table.schema.field(*at).clone();
+        let name = field.name().strip_prefix(&part.prefix).unwrap_or(field.name()).to_owned();
+        Arc::new(field.with_name(name))
+    };
+    columns.iter().map(field).collect()
+}
+
+/// An encoder of a part.
+pub fn encoder(table: &TableDefinition, part: &Part) -> Result<Box<dyn Encoder>> {
+    let encoder = part.format.encoder(&fields(table, part, &part.columns));
+    encoder.map_err(|error| error.context(format!("table \"{}\"", table.name)))
+}
+
+/// The table's `columns` among those of a batch to write, which may lack the VIRTUAL ones.
+pub fn columns_of(table: &TableDefinition, batch: &Batch, columns: &[usize]) -> Vec<ArrayRef> {
+    let all = batch.rows().num_columns() == table.schema.fields().len();
+    let hidden = |before: usize| {
+        let hidden = table.metadata.iter().filter(|metadata| metadata.is_virtual);
+        hidden.filter(|metadata| metadata.column < before).count()
+    };
+    let place = |column: &usize| if all { *column } else { column - hidden(*column) };
+    columns.iter().map(|column| batch.column(place(column)).clone()).collect()
 }
