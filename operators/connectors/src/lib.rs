@@ -4,6 +4,8 @@
 mod blackhole;
 mod datagen;
 mod filesystem;
+#[cfg(feature = "fluvio")]
+mod fluvio;
 pub mod format;
 mod handover;
 mod jdbc;

@@ -70,6 +70,12 @@ const CONNECTORS: &[Connector] = &[
         source: Some(filesystem::source),
         sink: Some(filesystem::sink),
     },
+    #[cfg(feature = "fluvio")]
+    Connector {
+        name: "fluvio",
+        source: Some(crate::fluvio::source),
+        sink: Some(crate::fluvio::sink),
+    },
     Connector { name: "jdbc", source: Some(jdbc::source), sink: Some(jdbc::sink) },
     Connector { name: "kafka", source: Some(kafka::source), sink: Some(kafka::sink) },
     Connector { name: "nexmark", source: Some(nexmark::source), sink: None },
@@ -141,6 +147,12 @@ fn find(table: &TableDefinition) -> Result<&'static Connector> {
         return Err(Error::user(format!("table \"{name}\": option \"connector\" is missing")));
     };
     CONNECTORS.iter().find(|connector| connector.name == wanted).ok_or_else(|| {
+        if wanted == "fluvio" {
+            return Error::user(format!(
+                "table \"{name}\": this build has no fluvio connector; build it with \
+                 `cargo build --release --features fluvio`"
+            ));
+        }
         let names = CONNECTORS.iter().map(|connector| connector.name);
         let hint = did_you_mean(wanted, names.clone());
         let names = names.collect::<Vec<_>>().join(", ");
@@ -233,6 +245,21 @@ mod tests {
         assert!(wanted.len() > 100, "{wanted:?}");
         wanted.retain(|name| !docs.contains(&format!("`{name}`")));
         assert!(wanted.is_empty(), "docs/connectors.md lacks {wanted:#?}");
+    }
+
+    #[cfg(not(feature = "fluvio"))]
+    #[test]
+    fn a_connector_that_is_not_built_in_says_how_to_build_it() {
+        let table = TableDefinition {
+            name: "t".into(),
+            schema: Arc::new(Schema::empty()),
+            metadata: vec![],
+            primary_key: vec![],
+            options: [("connector".into(), "fluvio".into())].into(),
+        };
+        let error = Registry::new(Environment::default()).sink(&table).err().unwrap();
+        let expected = "table \"t\": this build has no fluvio connector; build it with ";
+        assert!(error.to_string().starts_with(expected), "{error}");
     }
 
     #[test]
