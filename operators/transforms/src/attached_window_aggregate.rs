@@ -8,8 +8,9 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable, Time};
 
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only};
 use crate::aggregate::AggregateCall;
+use crate::clock::WindowClock;
 use crate::groups::{GroupPlan, Groups, groups_of};
 use crate::saved;
 use crate::window::{Span, unusable};
@@ -17,6 +18,8 @@ use crate::window::{Span, unusable};
 /// The output columns are the keys, the aggregates, `window_start`, `window_end`, `window_time`.
 #[derive(Debug, Clone)]
 pub struct AttachedWindowAggregateSpec {
+    /// What the windows go by.
+    pub clock: WindowClock,
     pub window_start: usize,
     pub window_end: usize,
     /// Without the window columns. Rows are exchanged by these columns in this order.
@@ -35,7 +38,7 @@ pub struct AttachedWindowAggregate {
     plan: GroupPlan,
     /// By end, then start.
     windows: BTreeMap<(Millis, Millis), Groups>,
-    event_time: Millis,
+    now: Millis,
 }
 
 const STATE: &str = "windows";
@@ -43,7 +46,7 @@ const STATE: &str = "windows";
 impl AttachedWindowAggregate {
     pub fn new(spec: AttachedWindowAggregateSpec) -> Result<Self> {
         let plan = GroupPlan::new(&spec.keys, &spec.aggregates, &spec.input_schema, &spec.schema)?;
-        Ok(Self { spec, plan, windows: BTreeMap::new(), event_time: TIME_MIN })
+        Ok(Self { spec, plan, windows: BTreeMap::new(), now: TIME_MIN })
     }
 }
 
@@ -63,9 +66,10 @@ impl Operator for AttachedWindowAggregate {
                 continue;
             }
             let (start, end) = (starts.value(row), ends.value(row));
-            let watermark = row_watermark(&batch, row, self.event_time);
-            match end - 1 <= watermark {
-                true => admission.late(row, end - 1, watermark),
+            let clock = &self.spec.clock;
+            let watermark = clock.row_now(&batch, row, self.now);
+            match clock.is_over(end, watermark) {
+                true => admission.late(row, clock.instant(end - 1), watermark),
                 false => admission.admit(row, (end, start)),
             }
         }
@@ -76,19 +80,20 @@ impl Operator for AttachedWindowAggregate {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
         while let Some(window) = self.windows.first_entry()
-            && window.key().0 - 1 <= watermark
+            && self.spec.clock.is_over(window.key().0, now)
         {
             let ((end, start), groups) = window.remove_entry();
-            groups.emit(&self.plan, Span { start, end }, out)?;
+            let time = self.spec.clock.instant(end - 1);
+            groups.emit(&self.plan, Span { start, end }, time, out)?;
         }
-        self.event_time = self.event_time.max(watermark);
+        self.now = self.now.max(now);
         Ok(())
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.windows.keys().next().map(|(end, _)| *end)
+        self.windows.keys().next().map(|(end, _)| self.spec.clock.instant(*end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use nowcast_engine::keys::Keys;
-use nowcast_engine::{Batch, Error, Output, Result};
+use nowcast_engine::{Batch, Error, Millis, Output, Result};
 
 use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
 use crate::saved::{self, Columns};
@@ -111,8 +111,8 @@ impl Groups {
         Ok(())
     }
 
-    /// Emits one row a group, in order of first arrival.
-    pub fn emit(&self, plan: &GroupPlan, span: Span, out: &mut Output) -> Result<()> {
+    /// Emits one row a group, in order of first arrival; `time` is the last of the window.
+    pub fn emit(&self, plan: &GroupPlan, span: Span, time: Millis, out: &mut Output) -> Result<()> {
         let all: Vec<u32> = self.keys.slots().collect();
         for slots in all.chunks(EMIT_ROWS_MAX) {
             let mut columns = self.keys.columns(slots)?;
@@ -123,7 +123,7 @@ impl Groups {
             for (column, field) in columns.iter_mut().zip(fields) {
                 *column = as_type(column, field.data_type())?;
             }
-            for time in [span.start, span.end, span.end - 1] {
+            for time in [span.start, span.end, time] {
                 let ty = fields[columns.len()].data_type();
                 columns.push(time_column(vec![time; slots.len()], ty)?);
             }

@@ -9,6 +9,7 @@ mod attached_window_aggregate;
 mod calc;
 mod changelog_normalize;
 mod changes;
+mod clock;
 mod expiry;
 mod first_row;
 mod group_aggregate;
@@ -30,16 +31,18 @@ mod window;
 mod window_aggregate;
 mod window_assign;
 mod window_top_n;
+pub mod zone;
 
 pub use aggregate::{AggregateCall, AggregateFunction, Spread};
 pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
 pub use calc::Calc;
 pub use changelog_normalize::{ChangelogNormalize, ChangelogNormalizeSpec};
+pub use clock::{Clock, WindowClock};
 pub use first_row::{FirstRow, FirstRowSpec};
 pub use group_aggregate::{GroupAggregate, GroupAggregateSpec};
 pub use join::{
-    IntervalJoin, IntervalJoinSpec, Join, JoinClock, JoinKind, JoinSpec, LookupJoin,
-    LookupJoinSpec, TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
+    IntervalJoin, IntervalJoinSpec, Join, JoinKind, JoinSpec, LookupJoin, LookupJoinSpec,
+    TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
 };
 pub use match_recognize::{
     Condition, End, MatchClock, MatchRecognize, MatchRecognizeSpec, Quantifier, Reference, Skip,

@@ -9,7 +9,8 @@ use nowcast_engine::keys::{KeyCodec, Keys};
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
 
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only};
+use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::saved::{self, Columns};
 use crate::window::{Span, TIME_LIMIT, time_column, unusable};
@@ -19,7 +20,9 @@ use crate::window::{Span, TIME_LIMIT, time_column, unusable};
 #[derive(Debug, Clone)]
 pub struct SessionAssignSpec {
     pub gap_ms: i64,
-    /// The event-time column.
+    /// What the windows go by.
+    pub clock: WindowClock,
+    /// The time column.
     pub time: usize,
     /// Each key has sessions of its own. Rows are exchanged by these columns in this order.
     pub keys: Vec<usize>,
@@ -41,7 +44,7 @@ pub struct SessionAssign {
     sessions: Vec<BTreeMap<(Millis, Millis), Session>>,
     /// End, start and slot of every session.
     ends: BTreeSet<(Millis, Millis, u32)>,
-    event_time: Millis,
+    now: Millis,
 }
 
 /// The encoded rows of one session.
@@ -68,7 +71,7 @@ impl SessionAssign {
             keys: Keys::new(&key_types)?,
             sessions: vec![],
             ends: BTreeSet::new(),
-            event_time: TIME_MIN,
+            now: TIME_MIN,
             spec,
         })
     }
@@ -83,17 +86,18 @@ impl SessionAssign {
     /// The session that a row of `time` is in, joined from those that it connects; `None` where
     /// that had ended at `watermark`.
     fn session(&mut self, slot: u32, time: Millis, watermark: Millis) -> Option<&mut Session> {
+        let clock = self.spec.clock;
         let alone = Span { start: time, end: time + self.spec.gap_ms };
         let sessions = &mut self.sessions[slot as usize];
         let open = |(start, end): &(Millis, Millis)| {
-            end - 1 > watermark && *start <= alone.end && *end >= alone.start
+            !clock.is_over(*end, watermark) && *start <= alone.end && *end >= alone.start
         };
         let joined: Vec<_> = sessions.keys().copied().filter(open).collect();
         let whole = joined.iter().fold(alone, |whole, (start, end)| Span {
             start: whole.start.min(*start),
             end: whole.end.max(*end),
         });
-        if whole.end - 1 <= watermark {
+        if clock.is_over(whole.end, watermark) {
             return None;
         }
         if joined != [(whole.start, whole.end)] {
@@ -122,7 +126,7 @@ impl SessionAssign {
         let made = std::mem::take(made);
         let mut columns = self.rows.decode(made.rows.iter().map(AsRef::as_ref))?;
         let fields = self.spec.schema.fields();
-        let times = made.ends.iter().map(|end| end - 1).collect();
+        let times = made.ends.iter().map(|end| self.spec.clock.instant(end - 1)).collect();
         for values in [made.starts, made.ends, times] {
             columns.push(time_column(values, fields[columns.len()].data_type())?);
         }
@@ -154,9 +158,10 @@ impl Operator for SessionAssign {
                 aside.reject(row, reason);
                 continue;
             }
-            let time = times.value(row);
-            let watermark = row_watermark(&batch, row, self.event_time);
-            match self.session(*slot, time, watermark) {
+            let clock = self.spec.clock;
+            let time = clock.of_row(times.value(row), self.now);
+            let watermark = clock.row_now(&batch, row, self.now);
+            match self.session(*slot, clock.shown(time), watermark) {
                 Some(session) => session.push(encoded.row(row).as_ref().into()),
                 None => aside.late(row, time, watermark),
             }
@@ -168,10 +173,10 @@ impl Operator for SessionAssign {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
         let mut made = Made::default();
         while let Some((end, start, slot)) = self.ends.first().copied()
-            && end - 1 <= watermark
+            && self.spec.clock.is_over(end, now)
         {
             self.ends.pop_first();
             let session = self.sessions[slot as usize].remove(&(start, end));
@@ -186,12 +191,12 @@ impl Operator for SessionAssign {
             self.forget(slot);
         }
         self.emit(&mut made, out)?;
-        self.event_time = self.event_time.max(watermark);
+        self.now = self.now.max(now);
         Ok(())
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.ends.first().map(|(end, _, _)| *end)
+        self.ends.first().map(|(end, _, _)| self.spec.clock.instant(*end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

@@ -12,8 +12,9 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable, Time};
 
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only};
 use crate::aggregate::AggregateCall;
+use crate::clock::WindowClock;
 use crate::groups::{GroupPlan, Groups, groups_of};
 use crate::saved;
 use crate::window::{Window, unusable};
@@ -22,7 +23,9 @@ use crate::window::{Window, unusable};
 #[derive(Debug, Clone)]
 pub struct WindowAggregateSpec {
     pub window: Window,
-    /// The event-time column of the input.
+    /// What the windows go by.
+    pub clock: WindowClock,
+    /// The time column of the input.
     pub time: usize,
     /// Rows are exchanged by these columns in this order.
     pub keys: Vec<usize>,
@@ -32,10 +35,10 @@ pub struct WindowAggregateSpec {
     pub schema: SchemaRef,
 }
 
-/// Emits a window when the watermark has passed `window_end - 1`: one row for every key with a row
+/// Emits a window when time has passed `window_end - 1`: one row for every key with a row
 /// in it, windows in order of their end, keys in order of arrival (by slice, then within it).
 ///
-/// A row is late for the windows that had ended at its own watermark. It counts in its other
+/// A row is late for the windows that had ended at its own watermark; by the wall clock none is. It counts in its other
 /// windows; where there are none it is set aside as late.
 ///
 /// Aggregates that depend on order see slices by time and the rows of a slice by arrival.
@@ -43,7 +46,7 @@ pub struct WindowAggregate {
     spec: WindowAggregateSpec,
     plan: GroupPlan,
     slices: BTreeMap<Slice, Groups>,
-    event_time: Millis,
+    now: Millis,
 }
 
 /// Rows of the same windows: those that end at `first`, at `last`, or a slice's length apart
@@ -60,18 +63,28 @@ impl WindowAggregate {
     pub fn new(spec: WindowAggregateSpec) -> Result<Self> {
         spec.window.check()?;
         let plan = GroupPlan::new(&spec.keys, &spec.aggregates, &spec.input_schema, &spec.schema)?;
-        Ok(Self { spec, plan, slices: BTreeMap::new(), event_time: TIME_MIN })
+        Ok(Self { spec, plan, slices: BTreeMap::new(), now: TIME_MIN })
     }
 
     /// The slice of a row whose windows end at `first` to `last`, without those that had ended at
     /// `watermark`; `None`: all had.
     fn slice(&self, (mut first, last): (Millis, Millis), watermark: Millis) -> Option<Slice> {
-        if last - 1 <= watermark {
+        let clock = &self.spec.clock;
+        if clock.is_over(last, watermark) {
             return None;
         }
-        if first - 1 <= watermark {
+        if clock.is_over(first, watermark) {
             let step = self.spec.window.step_ms();
-            first += ((watermark + 1 - first) / step + 1) * step;
+            // Windows end in order: the first that is not over lies above `over`, up to `open`.
+            let (mut over, mut open) = (0, (last - first) / step);
+            while over + 1 < open {
+                let middle = over + (open - over) / 2;
+                match clock.is_over(first + middle * step, watermark) {
+                    true => over = middle,
+                    false => open = middle,
+                }
+            }
+            first += open * step;
         }
         Some(Slice { first, last })
     }
@@ -84,14 +97,15 @@ impl WindowAggregate {
             .take_while(|slice| slice.first == end)
             .collect();
         let span = self.spec.window.window_ending(end);
+        let time = self.spec.clock.instant(end - 1);
         if let [one] = covering.as_slice() {
-            self.slices[one].emit(&self.plan, span, out)?;
+            self.slices[one].emit(&self.plan, span, time, out)?;
         } else {
             let mut whole = Groups::new(&self.plan)?;
             for slice in &covering {
                 whole.merge(&self.slices[slice])?;
             }
-            whole.emit(&self.plan, span, out)?;
+            whole.emit(&self.plan, span, time, out)?;
         }
         for slice in covering {
             let mut groups = self.slices.remove(&slice).expect("it was just read");
@@ -120,9 +134,10 @@ impl Operator for WindowAggregate {
                 admission.reject(row, reason);
                 continue;
             }
-            let time = times.value(row);
-            let watermark = row_watermark(&batch, row, self.event_time);
-            let Some(ends) = self.spec.window.ends_of(time) else { continue };
+            let clock = &self.spec.clock;
+            let time = clock.of_row(times.value(row), self.now);
+            let watermark = clock.row_now(&batch, row, self.now);
+            let Some(ends) = self.spec.window.ends_of(clock.shown(time)) else { continue };
             match self.slice(ends, watermark) {
                 Some(slice) => admission.admit(row, slice),
                 None => admission.late(row, time, watermark),
@@ -135,18 +150,18 @@ impl Operator for WindowAggregate {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
         while let Some((slice, _)) = self.slices.first_key_value()
-            && slice.first - 1 <= watermark
+            && self.spec.clock.is_over(slice.first, now)
         {
             self.fire(slice.first, out)?;
         }
-        self.event_time = self.event_time.max(watermark);
+        self.now = self.now.max(now);
         Ok(())
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.slices.keys().next().map(|slice| slice.first)
+        self.slices.keys().next().map(|slice| self.spec.clock.instant(slice.first))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
-use nowcast_engine::time::to_millis;
-use nowcast_engine::{Batch, Error, Operator, Output, Result};
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Error, Millis, Operator, Output, Result, Time};
 
+use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::window::{Window, time_column, unusable};
 
@@ -15,7 +16,9 @@ use crate::window::{Window, time_column, unusable};
 #[derive(Debug, Clone)]
 pub struct WindowAssignSpec {
     pub window: Window,
-    /// The event-time column.
+    /// What the windows go by.
+    pub clock: WindowClock,
+    /// The time column.
     pub time: usize,
     /// Of the output.
     pub schema: SchemaRef,
@@ -25,6 +28,7 @@ pub struct WindowAssignSpec {
 /// Nothing is late here: what comes after decides by `window_end`.
 pub struct WindowAssign {
     spec: WindowAssignSpec,
+    now: Millis,
 }
 
 impl WindowAssign {
@@ -33,7 +37,7 @@ impl WindowAssign {
         if spec.schema.fields().len() < 4 {
             return Err(Error::bug("window assign: an output without columns of the input"));
         }
-        Ok(Self { spec })
+        Ok(Self { spec, now: TIME_MIN })
     }
 }
 
@@ -50,7 +54,9 @@ impl Operator for WindowAssign {
                 rejected.push((row, reason));
                 continue;
             }
-            for span in self.spec.window.windows_of(times.value(row)) {
+            let clock = &self.spec.clock;
+            let time = clock.of_row(times.value(row), self.now);
+            for span in self.spec.window.windows_of(clock.shown(time)) {
                 made.rows.push(row as u32);
                 made.starts.push(span.start);
                 made.ends.push(span.end);
@@ -61,6 +67,11 @@ impl Operator for WindowAssign {
         }
         out.reject(batch.rows(), rejected)?;
         self.emit(&batch, made, out)
+    }
+
+    fn on_time(&mut self, time: Time, _out: &mut Output) -> Result<()> {
+        self.now = self.now.max(self.spec.clock.progress(time).unwrap_or(TIME_MIN));
+        Ok(())
     }
 }
 
@@ -80,7 +91,7 @@ impl WindowAssign {
         let taken = batch.take(&UInt32Array::from(made.rows))?;
         let fields = self.spec.schema.fields();
         let mut columns = taken.rows().columns().to_vec();
-        let times = made.ends.iter().map(|end| end - 1).collect();
+        let times = made.ends.iter().map(|end| self.spec.clock.instant(end - 1)).collect();
         for values in [made.starts, made.ends, times] {
             columns.push(time_column(values, fields[columns.len()].data_type())?);
         }

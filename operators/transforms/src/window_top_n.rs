@@ -10,8 +10,9 @@ use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
 
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only};
 use crate::aggregate::{Place, Values};
+use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::saved;
 use crate::sort_key::{Order, SortKey, Sorted, Ties};
@@ -20,6 +21,8 @@ use crate::window::unusable;
 /// `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, … ORDER BY …) BETWEEN first AND last`.
 #[derive(Debug, Clone)]
 pub struct WindowTopNSpec {
+    /// What the windows go by.
+    pub clock: WindowClock,
     pub window_end: usize,
     /// With the window columns.
     pub partition: Vec<usize>,
@@ -47,7 +50,7 @@ pub struct WindowTopN {
     input_types: Vec<DataType>,
     order: Order,
     windows: BTreeMap<Millis, Window>,
-    event_time: Millis,
+    now: Millis,
 }
 
 /// The best rows so far of all partitions whose windows end together.
@@ -82,7 +85,7 @@ impl WindowTopN {
             ));
         }
         let order = Order::new(&spec.order, &input_types)?;
-        Ok(Self { spec, input_types, order, windows: BTreeMap::new(), event_time: TIME_MIN })
+        Ok(Self { spec, input_types, order, windows: BTreeMap::new(), now: TIME_MIN })
     }
 
     fn insert(&mut self, end: Millis, rows: &RecordBatch) -> Result<()> {
@@ -183,9 +186,10 @@ impl Operator for WindowTopN {
                 continue;
             }
             let end = ends.value(row);
-            let watermark = row_watermark(&batch, row, self.event_time);
-            match end - 1 <= watermark {
-                true => admission.late(row, end - 1, watermark),
+            let clock = &self.spec.clock;
+            let watermark = clock.row_now(&batch, row, self.now);
+            match clock.is_over(end, watermark) {
+                true => admission.late(row, clock.instant(end - 1), watermark),
                 false => admission.admit(row, end),
             }
         }
@@ -196,19 +200,19 @@ impl Operator for WindowTopN {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
         while let Some((end, _)) = self.windows.first_key_value()
-            && end - 1 <= watermark
+            && self.spec.clock.is_over(*end, now)
         {
             let (_, window) = self.windows.pop_first().expect("it was just seen");
             self.emit(&window, out)?;
         }
-        self.event_time = self.event_time.max(watermark);
+        self.now = self.now.max(now);
         Ok(())
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.windows.keys().next().copied()
+        self.windows.keys().next().map(|end| self.spec.clock.instant(*end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

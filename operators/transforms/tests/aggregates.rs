@@ -48,6 +48,7 @@ fn aggregate(call: &AggregateCall, column: ArrayRef) -> String {
             let make = || {
                 WindowAggregate::new(WindowAggregateSpec {
                     window: Window { kind, offset_ms: 0 },
+                    clock: WindowClock::EVENT_TIME,
                     time: 0,
                     keys: vec![],
                     aggregates: vec![call.clone()],
@@ -199,6 +200,7 @@ fn values_kept_by_place_survive_many_batches() {
     let input = schema(&[("ts", MS), ("x", DataType::Int64)]);
     let mut operator = WindowAggregate::new(WindowAggregateSpec {
         window: Window { kind: TEN, offset_ms: 0 },
+        clock: WindowClock::EVENT_TIME,
         time: 0,
         keys: vec![],
         aggregates: vec![
@@ -235,6 +237,7 @@ fn arguments_a_function_does_not_take_are_refused() {
     let refused = |call: AggregateCall, column: DataType| {
         let spec = WindowAggregateSpec {
             window: Window { kind: TEN, offset_ms: 0 },
+            clock: WindowClock::EVENT_TIME,
             time: 0,
             keys: vec![],
             aggregates: vec![call.clone()],

@@ -60,6 +60,7 @@ fn spec() -> AttachedWindowAggregateSpec {
         output: DataType::Int64,
     };
     AttachedWindowAggregateSpec {
+        clock: WindowClock::EVENT_TIME,
         window_start: 0,
         window_end: 1,
         keys: vec![2],

@@ -128,6 +128,7 @@ fn a_row_is_in_each_of_its_windows() {
     for (kind, expected) in windows {
         let spec = WindowAssignSpec {
             window: Window { kind, offset_ms: 0 },
+            clock: WindowClock::EVENT_TIME,
             time: 0,
             schema: schema(&[
                 ("ts", MS),

@@ -61,14 +61,18 @@ fn interval(kind: JoinKind, lower_ms: i64, upper_ms: i64) -> IntervalJoin {
         times: [2, 2],
         lower_ms,
         upper_ms,
-        clock: JoinClock::Watermark,
+        clock: Clock::Watermark,
     };
     IntervalJoin::new(spec).unwrap()
 }
 
 /// The third column is the end of the window and one of the keys.
 fn window(kind: JoinKind) -> WindowJoin {
-    let spec = WindowJoinSpec { join: join(kind, vec![0, 2]), window_ends: [2, 2] };
+    let spec = WindowJoinSpec {
+        join: join(kind, vec![0, 2]),
+        clock: WindowClock::EVENT_TIME,
+        window_ends: [2, 2],
+    };
     WindowJoin::new(spec).unwrap()
 }
 

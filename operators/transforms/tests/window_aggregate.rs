@@ -88,6 +88,7 @@ fn spec(kind: WindowKind, offset_ms: i64, keys: &[usize]) -> WindowAggregateSpec
     fields.extend([("window_start", MS), ("window_end", MS), ("window_time", MS)]);
     WindowAggregateSpec {
         window: Window { kind, offset_ms },
+        clock: WindowClock::EVENT_TIME,
         time: 0,
         keys: keys.to_vec(),
         aggregates,

@@ -61,6 +61,7 @@ fn spec(limit: usize, rank: bool, descending: bool, nulls_first: bool) -> Window
         output.push(("n", DataType::Int64));
     }
     WindowTopNSpec {
+        clock: WindowClock::EVENT_TIME,
         window_end: 1,
         partition: vec![0, 1, 2],
         keys: vec![2],

@@ -25,8 +25,28 @@ pub enum Role {
     /// What was an event-time attribute before the rows were put into windows.
     WindowedTime,
     ProcessingTime,
-    WindowStart,
-    WindowEnd,
+    WindowStart(Windowed),
+    WindowEnd(Windowed),
+}
+
+/// By what time rows were put into windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windowed {
+    ByEventTime,
+    /// By an event time with a zone, cut on the clock of the session's.
+    ByZonedTime,
+    /// By the wall clock, cut on that of the session's zone.
+    ByProcessingTime,
+}
+
+impl Windowed {
+    /// The role of `window_time`.
+    pub fn time(self) -> Role {
+        match self {
+            Self::ByEventTime | Self::ByZonedTime => Role::EventTime,
+            Self::ByProcessingTime => Role::ProcessingTime,
+        }
+    }
 }
 
 /// `CREATE TABLE`.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use chrono_tz::Tz;
 use datafusion_common::{Column, DFSchema, ExprSchema, Result, ScalarValue, TableReference};
 use datafusion_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -112,33 +111,14 @@ impl FlinkRelationPlanner {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<LogicalPlan> {
         match function.name.to_string().to_uppercase().as_str() {
-            "TUMBLE" => self.in_utc(function, tumble(function, context)?),
-            "HOP" => self.in_utc(function, sliced(function, "SLIDE", context)?),
-            "CUMULATE" => self.in_utc(function, sliced(function, "STEP", context)?),
-            "SESSION" => self.in_utc(function, session(function, context)?),
+            "TUMBLE" => tumble(function, context),
+            "HOP" => sliced(function, "SLIDE", context),
+            "CUMULATE" => sliced(function, "STEP", context),
+            "SESSION" => session(function, context),
             "ML_PREDICT" => self.predict(function, context),
             name => Err(fail(place(function), format!("unknown table function {name}"))
                 .hint("TUMBLE, HOP, CUMULATE, SESSION and ML_PREDICT are there")
                 .into()),
-        }
-    }
-
-    /// Windows are cut in UTC: on a time with a zone, a session elsewhere would see wrong bounds.
-    fn in_utc(&self, function: &ast::Function, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let time = FlinkNode::of(&plan).map(|node| &node.op);
-        let zoned = matches!(time, Some(FlinkOp::Window(window))
-            if matches!(window.time_type, DataType::Timestamp(_, Some(_))));
-        match zoned && self.catalog.zone != Tz::UTC {
-            true => Err(fail(
-                place(function),
-                format!(
-                    "a window on TIMESTAMP_LTZ in the time zone {} is not supported yet",
-                    self.catalog.zone
-                ),
-            )
-            .hint("SET 'table.local-time-zone' = 'UTC', or CAST the time AS TIMESTAMP(3)")
-            .into()),
-            false => Ok(plan),
         }
     }
 

@@ -13,14 +13,8 @@ use super::pairs::{Condition, Made, Port};
 use super::regular::{JoinSpec, STATES};
 use super::side::Side;
 use crate::admission::inserts_only;
+use crate::clock::Clock;
 use crate::groups::EMIT_ROWS_MAX;
-
-/// What the times of the rows are measured by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JoinClock {
-    Watermark,
-    Wall,
-}
 
 /// A join whose condition says `lower_ms <= right time - left time <= upper_ms`.
 #[derive(Clone)]
@@ -31,7 +25,7 @@ pub struct IntervalJoinSpec {
     pub times: [usize; 2],
     pub lower_ms: i64,
     pub upper_ms: i64,
-    pub clock: JoinClock,
+    pub clock: Clock,
 }
 
 /// Takes new rows and gives new rows. A row is kept until no row that may still come can be its
@@ -245,15 +239,15 @@ impl Operator for IntervalJoin {
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
         let now = match (time, self.spec.clock) {
-            (Time::Event(now), JoinClock::Watermark) => {
+            (Time::Event(now), Clock::Watermark) => {
                 let lag = self.spec.upper_ms.max(self.spec.lower_ms.saturating_neg()).max(0);
                 if now != TIME_MAX {
                     out.advance_to(now.saturating_sub(lag));
                 }
                 now
             }
-            (Time::Event(TIME_MAX), JoinClock::Wall) => TIME_MAX,
-            (Time::Processing(now), JoinClock::Wall) => now,
+            (Time::Event(TIME_MAX), Clock::Wall) => TIME_MAX,
+            (Time::Processing(now), Clock::Wall) => now,
             _ => return Ok(()),
         };
         self.now = self.now.max(now);

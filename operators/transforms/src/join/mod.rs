@@ -8,7 +8,7 @@ mod side;
 mod temporal;
 mod window;
 
-pub use interval::{IntervalJoin, IntervalJoinSpec, JoinClock};
+pub use interval::{IntervalJoin, IntervalJoinSpec};
 pub use lookup::{LookupJoin, LookupJoinSpec};
 pub use regular::{Join, JoinKind, JoinSpec};
 pub use temporal::{TemporalJoin, TemporalJoinSpec};

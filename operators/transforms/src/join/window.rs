@@ -11,7 +11,8 @@ use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable,
 use super::pairs::{Condition, Made, Port};
 use super::regular::{JoinKind, JoinSpec, STATES};
 use super::side::Side;
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only};
+use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::window::unusable;
 
@@ -19,6 +20,8 @@ use crate::window::unusable;
 #[derive(Clone)]
 pub struct WindowJoinSpec {
     pub join: JoinSpec,
+    /// What the windows go by.
+    pub clock: WindowClock,
     /// The columns of the window's end, left and right.
     pub window_ends: [usize; 2],
 }
@@ -30,7 +33,7 @@ pub struct WindowJoin {
     spec: WindowJoinSpec,
     condition: Condition,
     windows: BTreeMap<Millis, Window>,
-    event_time: Millis,
+    now: Millis,
 }
 
 struct Window {
@@ -118,7 +121,7 @@ impl WindowJoin {
         spec.join.check()?;
         Window::new(&spec.join)?;
         let condition = spec.join.condition();
-        Ok(Self { spec, condition, windows: BTreeMap::new(), event_time: TIME_MIN })
+        Ok(Self { spec, condition, windows: BTreeMap::new(), now: TIME_MIN })
     }
 
     fn window(&mut self, end: Millis) -> Result<&mut Window> {
@@ -144,9 +147,10 @@ impl Operator for WindowJoin {
                 continue;
             }
             let end = ends.value(row);
-            let watermark = row_watermark(&batch, row, self.event_time);
-            match end - 1 <= watermark {
-                true => admission.late(row, end - 1, watermark),
+            let clock = &self.spec.clock;
+            let watermark = clock.row_now(&batch, row, self.now);
+            match clock.is_over(end, watermark) {
+                true => admission.late(row, clock.instant(end - 1), watermark),
                 false => admission.admit(row, end),
             }
         }
@@ -157,14 +161,14 @@ impl Operator for WindowJoin {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
         while let Some((end, _)) = self.windows.first_key_value()
-            && end - 1 <= watermark
+            && self.spec.clock.is_over(*end, now)
         {
             let (_, window) = self.windows.pop_first().expect("it was just seen");
             window.join(&self.spec.join, &self.condition, out)?;
         }
-        self.event_time = self.event_time.max(watermark);
+        self.now = self.now.max(now);
         Ok(())
     }
 

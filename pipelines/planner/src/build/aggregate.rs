@@ -81,7 +81,7 @@ impl Lowering<'_> {
     ) -> SqlResult<Lowered> {
         let input = self.lower(inlined.below)?;
         self.inserts_only(&input, &["TABLE", "GROUP"], "GROUP BY over a window")?;
-        let time = self.event_time(inlined.function, inlined.below, &input)?;
+        let (time, windowed) = self.window_time(inlined.function, inlined.below, &input)?;
         let below = inlined.below.schema();
         let mut wanted = vec![Expr::from(below.qualified_field(time))];
         let mut keys = vec![];
@@ -112,6 +112,7 @@ impl Lowering<'_> {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let spec = WindowAggregateSpec {
             window: inlined.window,
+            clock: self.window_clock(windowed),
             time: 0,
             keys: keys.clone(),
             aggregates: calls.clone(),
@@ -122,7 +123,7 @@ impl Lowering<'_> {
         let route = by(&keys);
         let make = move |_| Ok(boxed(WindowAggregate::new(spec.clone())?));
         let roles = vec![Role::Plain; schema.fields().len()];
-        let windowed = self.operator(
+        let grouped = self.operator(
             "WindowAggregate",
             &text,
             vec![(input.node, route)],
@@ -136,14 +137,14 @@ impl Lowering<'_> {
                 next += 1;
                 (next - 1, Role::Plain)
             }
-            Slot::Start => (first, Role::WindowStart),
-            Slot::End => (first + 1, Role::WindowEnd),
-            Slot::Time => (first + 2, Role::EventTime),
+            Slot::Start => (first, Role::WindowStart(windowed)),
+            Slot::End => (first + 1, Role::WindowEnd(windowed)),
+            Slot::Time => (first + 2, windowed.time()),
         });
         let group: Vec<(usize, Role)> = group.collect();
         let aggregates = (0..calls.len()).map(|number| (keys.len() + number, Role::Plain));
         let order = group.into_iter().chain(aggregates).collect();
-        self.ordered(windowed, order, aggregate)
+        self.ordered(grouped, order, aggregate)
     }
 
     /// GROUP BY window columns that the rows carry already, or without any.
@@ -157,9 +158,14 @@ impl Lowering<'_> {
         let prepared = self.arguments(input, below, None, &wanted)?;
         let role =
             |wanted: Role| places.iter().copied().find(|place| prepared.roles[*place] == wanted);
-        let (Some(window_start), Some(window_end)) =
-            (role(Role::WindowStart), role(Role::WindowEnd))
-        else {
+        let window_end = places.iter().find_map(|place| match prepared.roles[*place] {
+            Role::WindowEnd(windowed) => Some((*place, windowed)),
+            _ => None,
+        });
+        let Some((window_end, windowed)) = window_end else {
+            return self.group_aggregate(aggregate, prepared, &places, calls);
+        };
+        let Some(window_start) = role(Role::WindowStart(windowed)) else {
             return self.group_aggregate(aggregate, prepared, &places, calls);
         };
         self.inserts_only(&prepared, &["GROUP"], "GROUP BY over a window")?;
@@ -175,6 +181,7 @@ impl Lowering<'_> {
         fields.extend(window.map(|name| Arc::new(Field::new(name, WINDOW_BOUND, true))));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let spec = AttachedWindowAggregateSpec {
+            clock: self.window_clock(windowed),
             window_start,
             window_end,
             keys: keys.clone(),
@@ -186,7 +193,7 @@ impl Lowering<'_> {
         let make = move |_| Ok(boxed(AttachedWindowAggregate::new(spec.clone())?));
         let key_roles = keys.iter().map(|key| prepared.roles[*key]).collect::<Vec<_>>();
         let roles = vec![Role::Plain; schema.fields().len()];
-        let windowed = self.operator(
+        let grouped = self.operator(
             "AttachedWindowAggregate",
             "",
             vec![(prepared.node, route)],
@@ -198,16 +205,16 @@ impl Lowering<'_> {
         let mut next = 0;
         for place in &places {
             if *place == window_start {
-                order.push((first, Role::WindowStart));
+                order.push((first, Role::WindowStart(windowed)));
             } else if *place == window_end {
-                order.push((first + 1, Role::WindowEnd));
+                order.push((first + 1, Role::WindowEnd(windowed)));
             } else {
                 order.push((next, key_roles[next]));
                 next += 1;
             }
         }
         order.extend((0..calls.len()).map(|number| (keys.len() + number, Role::Plain)));
-        self.ordered(windowed, order, aggregate)
+        self.ordered(grouped, order, aggregate)
     }
 
     /// Columns in the order and with the names of the logical plan.

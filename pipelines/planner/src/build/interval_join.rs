@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::utils::split_conjunction_owned;
 use datafusion_expr::{Between, BinaryExpr, Expr, Join, Operator};
-use nowcast_transforms::{IntervalJoin, IntervalJoinSpec, JoinClock, JoinKind};
+use nowcast_transforms::{Clock, IntervalJoin, IntervalJoinSpec, JoinKind};
 
 use super::join::{Parts, text};
 use super::{Lowered, Lowering, boxed};
@@ -19,7 +19,7 @@ pub(super) struct Interval {
     times: [usize; 2],
     lower_ms: i64,
     upper_ms: i64,
-    clock: JoinClock,
+    clock: Clock,
 }
 
 /// A bound that one part of a condition sets: `right time - left time` is at least or at most that.
@@ -62,8 +62,8 @@ pub(super) fn take_interval(parts: &mut Parts) -> Option<Interval> {
     let upper_ms = bounds.iter().filter_map(|bound| bound.upper_ms).min()?;
     parts.conditions = rest;
     let clock = match roles[times[0]] {
-        Role::EventTime => JoinClock::Watermark,
-        _ => JoinClock::Wall,
+        Role::EventTime => Clock::Watermark,
+        _ => Clock::Wall,
     };
     Some(Interval { times, lower_ms, upper_ms, clock })
 }

@@ -19,17 +19,18 @@ mod window_join;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::DFSchema;
 use datafusion_expr::{Distinct, Expr, LogicalPlan};
 use nowcast_engine::evaluate::Projection;
 use nowcast_engine::graph::{OperatorContext, OperatorFactory};
 use nowcast_engine::{Connectors, Input, Node, NodeKind, Operator, Route};
 use nowcast_transforms::{
-    Calc, Score, ScoreSpec, SessionAssign, SessionAssignSpec, Union, WindowAssign, WindowAssignSpec,
+    Calc, Clock, Score, ScoreSpec, SessionAssign, SessionAssignSpec, Union, WindowAssign,
+    WindowAssignSpec, WindowClock,
 };
 
-use crate::catalog::{Catalog, Role, Scanned};
+use crate::catalog::{Catalog, Role, Scanned, Windowed};
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
 use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
@@ -61,7 +62,10 @@ impl Lowered {
     /// replace one another in a table with that key. Windows of a key follow one another and may.
     fn apart_from(&self, primary_key: &[usize]) -> Option<Vec<usize>> {
         let windowed = |column: &usize| {
-            matches!(self.roles[*column], Role::WindowStart | Role::WindowEnd | Role::EventTime)
+            matches!(
+                self.roles[*column],
+                Role::WindowStart(_) | Role::WindowEnd(_) | Role::EventTime
+            )
         };
         let within = |key: &Vec<usize>| {
             key.iter().all(|column| primary_key.contains(column) || windowed(column))
@@ -218,7 +222,8 @@ impl<'a> Lowering<'a> {
 
     fn assign_window(&mut self, window: &WindowFunction, node: &FlinkNode) -> SqlResult<Lowered> {
         let input = self.lower(&node.input)?;
-        let time = self.event_time(window, &node.input, &input)?;
+        let (time, windowed) = self.window_time(window, &node.input, &input)?;
+        let clock = self.window_clock(windowed);
         let mut fields: Vec<_> = input.schema.fields().to_vec();
         let bounds = ["window_start", "window_end"];
         fields.extend(bounds.map(|name| Arc::new(Field::new(name, WINDOW_BOUND, true))));
@@ -226,12 +231,12 @@ impl<'a> Lowering<'a> {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let mut roles: Vec<Role> =
             input.roles.iter().map(|role| columns::not_event_time(*role)).collect();
-        roles.extend([Role::WindowStart, Role::WindowEnd, Role::EventTime]);
+        roles.extend([Role::WindowStart(windowed), Role::WindowEnd(windowed), windowed.time()]);
         let text = format!("{:?}", window.span);
         let out = Arc::clone(&schema);
         let (kind, route, make): (_, _, OperatorFactory) = match window.span {
             WindowSpan::Sliced(window) => {
-                let spec = WindowAssignSpec { window, time, schema };
+                let spec = WindowAssignSpec { window, clock, time, schema };
                 let make = move |_: OperatorContext| Ok(boxed(WindowAssign::new(spec.clone())?));
                 ("Window", Route::Forward, Arc::new(make))
             }
@@ -244,7 +249,7 @@ impl<'a> Lowering<'a> {
                     .map_err(|error| self.extent.translate(error))?;
                 let route = by(&keys);
                 let input_schema = Arc::clone(&input.schema);
-                let spec = SessionAssignSpec { gap_ms, time, keys, input_schema, schema };
+                let spec = SessionAssignSpec { gap_ms, clock, time, keys, input_schema, schema };
                 let make = move |_: OperatorContext| Ok(boxed(SessionAssign::new(spec.clone())?));
                 ("Session", route, Arc::new(make))
             }
@@ -252,18 +257,30 @@ impl<'a> Lowering<'a> {
         self.operator(kind, &text, vec![(input.node, route)], out, roles, make)
     }
 
-    /// The position of a window's time column, which must be an event-time attribute.
-    fn event_time(
+    /// The position of a window's time column, which must be a time attribute.
+    fn window_time(
         &self,
         window: &WindowFunction,
         plan: &LogicalPlan,
         input: &Lowered,
-    ) -> SqlResult<usize> {
+    ) -> SqlResult<(usize, Windowed)> {
         let index = plan.schema().index_of_column(window.time());
         let index = index.map_err(|error| self.extent.translate(error))?;
         match input.roles[index] {
-            Role::EventTime => Ok(index),
+            Role::EventTime => match window.time_type {
+                DataType::Timestamp(_, Some(_)) => Ok((index, Windowed::ByZonedTime)),
+                _ => Ok((index, Windowed::ByEventTime)),
+            },
+            Role::ProcessingTime => Ok((index, Windowed::ByProcessingTime)),
             _ => Err(self.not_event_time(&window.time().name)),
+        }
+    }
+
+    fn window_clock(&self, windowed: Windowed) -> WindowClock {
+        match windowed {
+            Windowed::ByEventTime => WindowClock::EVENT_TIME,
+            Windowed::ByZonedTime => WindowClock::new(Clock::Watermark, self.catalog.zone),
+            Windowed::ByProcessingTime => WindowClock::new(Clock::Wall, self.catalog.zone),
         }
     }
 

@@ -14,7 +14,7 @@ use nowcast_transforms::{
 
 use super::aggregate::place;
 use super::{Lowered, Lowering, boxed, by};
-use crate::catalog::Role;
+use crate::catalog::{Role, Windowed};
 use crate::error::SqlResult;
 use crate::functions::window::ROW_NUMBER;
 
@@ -119,8 +119,10 @@ impl Lowering<'_> {
         let (first, last) = (first as usize, last as usize);
         let rows = self.row_number(window)?;
         let roles = &rows.input.roles;
-        let window_end =
-            rows.partition.iter().copied().find(|column| roles[*column] == Role::WindowEnd);
+        let window_end = rows.partition.iter().find_map(|column| match roles[*column] {
+            Role::WindowEnd(windowed) => Some((*column, windowed)),
+            _ => None,
+        });
         if let Some(window_end) = window_end {
             return self.window_top_n(window, rows, window_end, (first, last), wanted);
         }
@@ -170,15 +172,16 @@ impl Lowering<'_> {
         &mut self,
         window: &Window,
         rows: Numbered,
-        window_end: usize,
+        (window_end, windowed): (usize, Windowed),
         (first, last): (usize, usize),
         wanted: bool,
     ) -> SqlResult<Lowered> {
         let ties = rows.ties(last);
         let Numbered { input, columns, partition, order, text } = rows;
         self.inserts_only(&input, &["ROW_NUMBER"], "Top-N of a window")?;
-        let is_window =
-            |column: &usize| matches!(input.roles[*column], Role::WindowStart | Role::WindowEnd);
+        let is_window = |column: &usize| {
+            matches!(input.roles[*column], Role::WindowStart(_) | Role::WindowEnd(_))
+        };
         let keys: Vec<usize> = partition.iter().copied().filter(|key| !is_window(key)).collect();
         let route = by(&keys);
         let with_arguments = input.roles.len();
@@ -186,6 +189,7 @@ impl Lowering<'_> {
         let mut roles = input.roles.clone();
         roles.resize(schema.fields().len(), Role::Plain);
         let spec = WindowTopNSpec {
+            clock: self.window_clock(windowed),
             window_end,
             partition,
             keys,

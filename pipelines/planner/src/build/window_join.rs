@@ -7,22 +7,26 @@ use nowcast_transforms::{WindowJoin, WindowJoinSpec};
 
 use super::join::{Parts, text};
 use super::{Lowered, Lowering, boxed};
-use crate::catalog::Role;
+use crate::catalog::{Role, Windowed};
 use crate::error::SqlResult;
 
-/// The columns of the window's end, where the keys of a join hold the window's bounds of both sides.
-pub(super) fn window_ends(parts: &Parts) -> Option<[usize; 2]> {
+/// The columns of the window's end and what the windows go by, where the keys of a join hold the
+/// window's bounds of both sides.
+pub(super) fn window_ends(parts: &Parts) -> Option<([usize; 2], Windowed)> {
     if parts.left.rows.retracts || parts.right.rows.retracts {
         return None;
     }
-    let both = |role: Role| {
-        let mut keys = parts.left.keys.iter().zip(&parts.right.keys);
-        keys.find(|(left, right)| {
-            parts.left.rows.roles[**left] == role && parts.right.rows.roles[**right] == role
-        })
-    };
-    both(Role::WindowStart)?;
-    both(Role::WindowEnd).map(|(left, right)| [*left, *right])
+    let roles = [&parts.left.rows.roles, &parts.right.rows.roles];
+    let keys = || parts.left.keys.iter().zip(&parts.right.keys);
+    let mut shared = keys().filter(|(left, right)| roles[0][**left] == roles[1][**right]);
+    let (ends, windowed) = shared.find_map(|(left, right)| match roles[0][*left] {
+        Role::WindowEnd(windowed) => Some(([*left, *right], windowed)),
+        _ => None,
+    })?;
+    let start = Role::WindowStart(windowed);
+    let starts =
+        |(left, right): (&usize, &usize)| [roles[0][*left], roles[1][*right]] == [start; 2];
+    keys().any(starts).then_some((ends, windowed))
 }
 
 impl Lowering<'_> {
@@ -30,9 +34,13 @@ impl Lowering<'_> {
         &mut self,
         join: &Join,
         parts: Parts,
-        window_ends: [usize; 2],
+        (window_ends, windowed): ([usize; 2], Windowed),
     ) -> SqlResult<Lowered> {
-        let spec = WindowJoinSpec { join: self.join_spec(&parts)?, window_ends };
+        let spec = WindowJoinSpec {
+            join: self.join_spec(&parts)?,
+            clock: self.window_clock(windowed),
+            window_ends,
+        };
         let schema = Arc::clone(&spec.join.schema);
         let mut roles = parts.left.rows.roles.clone();
         roles.extend(parts.right.rows.roles.iter().copied());

@@ -9,7 +9,7 @@ use datafusion_common::Result;
 use super::cast::of_text;
 use super::pattern::{DEFAULT, Pattern};
 use super::scalar::{Body, Function, Kind, all, optional_text, text};
-use super::zone::{to_local, to_utc};
+use nowcast_transforms::zone::{to_local, to_utc};
 
 pub fn function() -> Function {
     Function {

@@ -10,7 +10,7 @@ use datafusion_common::Result;
 use super::cast::of_text;
 use super::pattern::Patterns;
 use super::scalar::{Body, Function, Kind, Takes, failed, text, texts, times};
-use super::zone::datetime;
+use nowcast_transforms::zone::datetime;
 
 pub fn function() -> Function {
     Function {

@@ -9,7 +9,7 @@ use datafusion_common::Result;
 
 use super::pattern::{DEFAULT, Patterns};
 use super::scalar::{Body, Function, Kind, Takes, longs, optional_text, text};
-use super::zone::{datetime, to_local};
+use nowcast_transforms::zone::{datetime, to_local};
 
 pub fn function() -> Function {
     Function {

@@ -79,7 +79,6 @@ mod unix_timestamp;
 mod upper;
 mod url_code;
 pub mod window;
-pub mod zone;
 
 pub use scalar::{Body, Function};
 

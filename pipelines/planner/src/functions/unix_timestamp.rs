@@ -11,7 +11,7 @@ use super::date_format::moments;
 use super::pattern::Pattern;
 use super::scalar::{Body, Function, Kind, Takes, long};
 use super::to_timestamp::parsed;
-use super::zone::to_utc;
+use nowcast_transforms::zone::to_utc;
 
 pub fn function() -> Function {
     Function {

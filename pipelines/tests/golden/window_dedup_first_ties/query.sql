@@ -1,4 +1,4 @@
--- Of rows of one time the first that came.
+-- Arrival decides: of rows of one time the first that came counts.
 CREATE TABLE ev (
   id INT,
   k INT,

@@ -14,7 +14,7 @@ use datafusion_common::Result;
 use super::How;
 use crate::functions::decimal;
 use crate::functions::scalar::failed;
-use crate::functions::zone;
+use nowcast_transforms::zone;
 
 pub fn convert(texts: &StringArray, to: &DataType, how: How) -> Result<ArrayRef> {
     Ok(match to {

@@ -9,7 +9,7 @@ use datafusion_common::Result;
 use super::{Failure, How, times};
 use crate::functions::decimal;
 use crate::functions::scalar::failed;
-use crate::functions::zone::datetime;
+use nowcast_transforms::zone::datetime;
 
 /// Times with a zone are written as the clock in `zone` shows them.
 pub fn to_text(column: &ArrayRef, zone: Tz) -> Result<StringArray> {

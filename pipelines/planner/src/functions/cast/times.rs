@@ -12,7 +12,7 @@ use datafusion_common::Result;
 
 use super::How;
 use crate::functions::scalar::failed;
-use crate::functions::zone;
+use nowcast_transforms::zone;
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -1,4 +1,4 @@
-//! The session's time zone: what its clock shows at an instant, and back.
+//! Time zones: what their clocks show at an instant, and back.
 
 use arrow::datatypes::TimeUnit;
 use chrono::{DateTime, Duration, NaiveDateTime, Offset, TimeZone};
