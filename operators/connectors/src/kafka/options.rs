@@ -215,7 +215,7 @@ fn transactional(options: &Options<'_>) -> Result<Option<String>> {
     let exactly_once = options.choice("sink.delivery-guarantee", &guarantees)?;
     let prefix = options.text(PREFIX_KEY).map(str::to_owned);
     match exactly_once {
-        true => Ok(Some(given(options, PREFIX_KEY, prefix)?)),
+        true => Ok(Some(options.given(PREFIX_KEY, prefix)?)),
         false => Ok(None),
     }
 }

@@ -13,6 +13,7 @@ use nowcast_transforms::{Calc, JoinKind, JoinSpec};
 
 use super::as_of_join::take_as_of;
 use super::interval_join::take_interval;
+use super::set_all::set_kind;
 use super::window_join::window_ends;
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
@@ -62,6 +63,9 @@ impl Lowering<'_> {
         let mut conditions = conditions(join);
         if let Some(time) = take_as_of(&mut conditions) {
             return self.as_of_join(join, conditions, &time);
+        }
+        if let Some(kind) = set_kind(join) {
+            return self.set_all(join, kind);
         }
         let left = self.lower(&join.left)?;
         let right = self.lower(&join.right)?;

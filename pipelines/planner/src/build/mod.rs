@@ -10,7 +10,9 @@ mod join;
 mod lookup_join;
 mod match_recognize;
 mod over;
+mod set_all;
 mod sink;
+mod sort;
 mod source;
 mod state;
 mod top_n;
@@ -115,7 +117,7 @@ impl<'a> Lowering<'a> {
         }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
-            LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
+            LogicalPlan::SubqueryAlias(alias) => self.lower(sort::without_order(&alias.input)),
             LogicalPlan::Projection(projection) => {
                 if let Some(first_rows) = self.top_n_without_number(projection)? {
                     return Ok(first_rows);
@@ -140,6 +142,8 @@ impl<'a> Lowering<'a> {
             LogicalPlan::EmptyRelation(empty) if empty.schema.fields().is_empty() => {
                 self.no_table(usize::from(empty.produce_one_row))
             }
+            LogicalPlan::Sort(sort) => self.sort(sort),
+            LogicalPlan::Limit(limit) => self.limit(limit),
             LogicalPlan::Union(union) => self.union(&union.inputs),
             other => Err(self.unsupported(other)),
         }
@@ -337,16 +341,6 @@ impl<'a> Lowering<'a> {
 
     fn unsupported(&self, plan: &LogicalPlan) -> SqlError {
         let (words, message, hint): (&[&str], _, _) = match plan {
-            LogicalPlan::Sort(_) => (
-                &["ORDER"],
-                "ORDER BY on a stream is not supported yet",
-                "ROW_NUMBER() over a window gives its first rows",
-            ),
-            LogicalPlan::Limit(_) => (
-                &["LIMIT", "FETCH", "OFFSET"],
-                "LIMIT on a stream is not supported yet",
-                "ROW_NUMBER() over a window gives its first rows",
-            ),
             LogicalPlan::Subquery(_) => (
                 &[],
                 "subqueries in expressions are not supported yet",

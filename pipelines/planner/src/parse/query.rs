@@ -1,9 +1,8 @@
 //! Refuses the clauses of a query that no operator runs yet, so that none is ignored in silence.
 
 use sqlparser::ast::{
-    Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, OrderBy,
-    OrderByKind, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
-    TableVersion, TableWithJoins, visit_expressions,
+    Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Query, Select,
+    SetExpr, Spanned, TableFactor, TableVersion, TableWithJoins, visit_expressions,
 };
 use sqlparser::tokenizer::Location;
 
@@ -33,16 +32,10 @@ impl Check<'_> {
                 self.query(&table.query)?;
             }
         }
-        if let Some(order) = &query.order_by {
-            let error =
-                refused(order_place(order), "ORDER BY on a stream", "inside OVER (…) it is");
-            return Err(error.or_at(self.word("ORDER")));
-        }
-        if query.limit_clause.is_some() {
-            return Err(self.at_word("LIMIT", "LIMIT on a stream", WINDOW_TOP_N));
-        }
-        if query.fetch.is_some() {
-            return Err(self.at_word("FETCH", "FETCH FIRST on a stream", WINDOW_TOP_N));
+        if let Some(fetch) = &query.fetch
+            && (fetch.with_ties || fetch.percent)
+        {
+            return Err(self.at_word("FETCH", "FETCH with ties or percent", "a number of rows is"));
         }
         let others = [
             (!query.locks.is_empty(), "FOR"),
@@ -63,12 +56,6 @@ impl Check<'_> {
         match body {
             SetExpr::Select(select) => self.select(select),
             SetExpr::Query(query) => self.query(query),
-            SetExpr::SetOperation { op, set_quantifier: SetQuantifier::All, .. }
-                if *op != SetOperator::Union =>
-            {
-                let word = op.to_string();
-                Err(self.at_word(&word, &format!("{word} ALL"), &format!("{word} is")))
-            }
             SetExpr::SetOperation { left, right, .. } => {
                 self.set_expr(left)?;
                 self.set_expr(right)
@@ -242,18 +229,6 @@ impl Check<'_> {
     }
 }
 
-const WINDOW_TOP_N: &str = "Top-N of a window is: ROW_NUMBER() OVER (PARTITION BY window_start, \
-     window_end ORDER BY …) AS n, then WHERE n <= 10";
-
 fn refused(at: Location, what: &str, instead: &str) -> SqlError {
     SqlError::new(at, format!("{what} is not supported yet")).hint(instead)
-}
-
-fn order_place(order: &OrderBy) -> Location {
-    match &order.kind {
-        OrderByKind::Expressions(keys) => {
-            keys.first().map_or(order.span().start, |key| key.expr.span().start)
-        }
-        OrderByKind::All(_) => order.span().start,
-    }
 }

@@ -1,13 +1,14 @@
 //! Special forms of Flink SQL as plain calls, before DataFusion plans them.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Interval, Query,
-    Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField, TypedString,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, visit_expressions_mut,
+    FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Interval,
+    LimitClause, Query, Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField,
+    TypedString, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, visit_expressions_mut,
 };
 use sqlparser::tokenizer::Location;
 
@@ -35,9 +36,30 @@ pub enum Clocks {
 
 pub fn rewrite_query(query: &mut Query) -> SqlResult<()> {
     rewrite_lateral(query);
+    let ControlFlow::<Infallible>::Continue(()) = query.visit(&mut FetchIsLimit);
     name_columns(query);
     rewrite_group_windows(query)?;
     rewrite_expressions(query, Clocks::Refused)
+}
+
+/// `OFFSET 2 ROWS FETCH NEXT 5 ROWS ONLY` as `LIMIT 5 OFFSET 2`.
+struct FetchIsLimit;
+
+impl VisitorMut for FetchIsLimit {
+    type Break = Infallible;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        if let Some(fetch) = query.fetch.take_if(|fetch| !fetch.with_ties && !fetch.percent) {
+            let one = || Expr::value(Value::Number("1".into(), false));
+            let offset = match query.limit_clause.take() {
+                Some(LimitClause::LimitOffset { offset, .. }) => offset,
+                _ => None,
+            };
+            let limit = Some(fetch.quantity.unwrap_or_else(one));
+            query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: vec![] });
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Rewrites an expression, or all in a query, from the leaves up.

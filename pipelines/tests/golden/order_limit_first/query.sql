@@ -1,4 +1,5 @@
 -- LIMIT alone takes the first rows that come.
+-- Arrival decides: the first rows to come are kept.
 CREATE TABLE ev (
   id INT,
   k INT,
