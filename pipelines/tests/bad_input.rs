@@ -267,9 +267,16 @@ DEFINE B AS B.title_id > A.title_id
         ),
         ("B.title_id > A.title_id", "B.title_id", ["line 11, column 8", "no condition"]),
         ("> A.title_id", "> PREV(A.title_id)", ["column 26", "counts rows of the table"]),
+        ("A B C", "A B{9,9999} C", ["line 10, column 12", "counts more than 4096 rows"]),
+        ("A B C", "A B C+*?", ["line 10, column 17", "nested too deeply"]),
     ] {
         refused(from, to, &words);
     }
+    let deep = format!("A {}B{} C", "(".repeat(10_000), ")".repeat(10_000));
+    refused("A B C", &deep, &["column 75", "nested too deeply"]);
+    refused("A B C", &"A | ".repeat(10_000), &["nested too deeply"]);
+    let many: Vec<String> = (0..10_000).map(|nth| format!("V{nth}")).collect();
+    refused("A B C", &many.join(" "), &["more than 64 variables"]);
     let counted = "CREATE VIEW counted AS SELECT title_id, MAX(ts) AS ts FROM clicks GROUP BY title_id;
 EXPLAIN SELECT * FROM counted MATCH_RECOGNIZE (ORDER BY ts MEASURES A.ts AS a PATTERN (A) DEFINE A AS TRUE);";
     check(&format!("{TABLES}{counted}"), &["line 6, column 31", "takes new rows alone"]);

@@ -47,8 +47,8 @@ pub use join::{
     TemporalJoin, TemporalJoinSpec, WindowJoin, WindowJoinSpec,
 };
 pub use match_recognize::{
-    Condition, End, MatchClock, MatchRecognize, MatchRecognizeSpec, Quantifier, Reference, Skip,
-    VARIABLES_MAX,
+    COUNTED_MAX, Condition, End, MatchClock, MatchRecognize, MatchRecognizeSpec, Quantifier,
+    Reference, Skip, VARIABLES_MAX,
 };
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use rank::{Rank, RankSpec};

@@ -30,7 +30,7 @@ use crate::sort_key::{Order, SortKey};
 use crate::window::unusable;
 use paths::Paths;
 use pattern::{Automaton, Truth};
-pub use pattern::{Quantifier, VARIABLES_MAX};
+pub use pattern::{COUNTED_MAX, Quantifier, VARIABLES_MAX};
 use reference::{Candidate, Reader};
 pub use reference::{End, Reference};
 pub use runs::Skip;

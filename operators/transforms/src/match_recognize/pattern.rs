@@ -19,8 +19,8 @@ impl Quantifier {
 /// Variables of one pattern: which of their conditions hold fits one word.
 pub const VARIABLES_MAX: usize = 64;
 
-/// States of one automaton: a variable that repeats `{n,m}` makes `m` of them.
-const STATES_MAX: usize = 4096;
+/// Rows of a match that are counted, `m` for `{n,m}`: each makes a state of the automaton.
+pub const COUNTED_MAX: usize = 4096;
 
 /// Position of a state.
 pub type StateId = u32;
@@ -227,10 +227,9 @@ impl Graph {
     }
 
     fn state(&mut self) -> Result<StateId> {
-        if self.states.len() >= STATES_MAX {
-            return Err(Error::user(format!(
-                "a pattern of more than {STATES_MAX} rows that are counted"
-            )));
+        // The final state and that of an endless repetition count no rows.
+        if self.states.len() > COUNTED_MAX + VARIABLES_MAX {
+            return Err(Error::user(format!("a pattern that counts more than {COUNTED_MAX} rows")));
         }
         self.states.push(vec![]);
         Ok((self.states.len() - 1) as StateId)

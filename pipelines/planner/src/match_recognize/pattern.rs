@@ -1,6 +1,6 @@
 //! `PATTERN (…)` as variables in order and how often each repeats.
 
-use nowcast_transforms::{Quantifier, VARIABLES_MAX};
+use nowcast_transforms::{COUNTED_MAX, Quantifier, VARIABLES_MAX};
 use sqlparser::ast::{Ident, MatchRecognizePattern, MatchRecognizeSymbol, RepetitionQuantifier};
 use sqlparser::tokenizer::Location;
 
@@ -26,9 +26,21 @@ impl Variable {
 pub fn variables(pattern: &MatchRecognizePattern) -> SqlResult<Vec<Variable>> {
     let mut variables = vec![];
     append(pattern, &mut variables)?;
+    let Some(last) = variables.last() else { return Ok(variables) };
+    let at = last.name.span.start;
+    if variables.len() > VARIABLES_MAX {
+        return Err(SqlError::new(at, format!("PATTERN has more than {VARIABLES_MAX} variables")));
+    }
+    let mut counted = 0;
     for (nth, variable) in variables.iter().enumerate() {
         let name = &variable.name.value;
         let at = variable.name.span.start;
+        let Quantifier { least, most, .. } = variable.quantifier;
+        counted += most.unwrap_or(least.max(1)) as usize;
+        if counted > COUNTED_MAX {
+            return Err(SqlError::new(at, format!("PATTERN counts more than {COUNTED_MAX} rows"))
+                .hint("`+` and `*` count none"));
+        }
         if variables[..nth].iter().any(|before| before.name.value == *name) {
             return Err(SqlError::new(at, format!("variable `{name}` stands twice in PATTERN"))
                 .hint("give each variable its own name, and both the same condition"));
@@ -40,11 +52,6 @@ pub fn variables(pattern: &MatchRecognizePattern) -> SqlResult<Vec<Variable>> {
             return Err(SqlError::new(at, message)
                 .hint("make the one before it reluctant, as in `A+?`, or leave `*` and `?` out"));
         }
-    }
-    let Some(last) = variables.last() else { return Ok(variables) };
-    let at = last.name.span.start;
-    if variables.len() > VARIABLES_MAX {
-        return Err(SqlError::new(at, format!("PATTERN has more than {VARIABLES_MAX} variables")));
     }
     if variables.iter().all(|variable| variable.quantifier.least == 0) {
         return Err(SqlError::new(variables[0].name.span.start, "PATTERN matches no rows at all")

@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod group_windows;
 mod json;
 mod names;
+mod pattern_depth;
 mod query;
 pub mod rewrite;
 mod statements;

@@ -7,6 +7,7 @@ use sqlparser::tokenizer::{
 };
 
 use super::dialect::FlinkDialect;
+use super::pattern_depth::PatternDepth;
 
 /// The variable whose definition is the interval of `WITHIN`.
 pub const WITHIN: &str = "__within";
@@ -25,7 +26,9 @@ pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     let tokens = Tokenizer::new(&FlinkDialect, sql).tokenize_with_location()?;
     let mut made: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut within = false;
+    let mut pattern = PatternDepth::default();
     for token in tokens {
+        pattern.see(&token)?;
         match &token.token {
             Token::Whitespace(Whitespace::MultiLineComment(comment)) => {
                 match options_hint(comment) {
