@@ -267,6 +267,24 @@ fn nothing_is_kept_when_no_match_is_under_way() {
 }
 
 #[test]
+fn of_runs_that_can_only_end_alike_the_earliest_is_kept() {
+    let rows: Vec<Row> = (0..500).map(|time| Row { time, key: "a", value: 5 }).collect();
+    let feed = feed(&rows, 0);
+    let mut spec = spec(Skip::PastLastRow, None);
+    spec.conditions[0] = condition(vec![], |read| Ok(read[0] > Some(0)));
+    spec.conditions[1] = condition(vec![], |read| Ok(read[0] == Some(0)));
+    let kept = |spec: &MatchRecognizeSpec| {
+        let mut operator = MatchRecognize::new(spec.clone()).unwrap();
+        feed.run(&mut operator, 0..500, 50, &mut Output::default());
+        let tables = operator.save(0).unwrap();
+        tables.iter().find(|table| table.name == "runs").unwrap().rows.num_rows()
+    };
+    assert_eq!(kept(&spec), 2);
+    spec.within_ms = Some(10_000);
+    assert_eq!(kept(&spec), 501);
+}
+
+#[test]
 fn a_skip_to_where_the_match_began_is_refused() {
     let feed = feed(&[Row { time: 1, key: "a", value: 2 }, Row { time: 2, key: "a", value: 1 }], 0);
     let mut operator = MatchRecognize::new(spec(Skip::ToFirst(0), None)).unwrap();

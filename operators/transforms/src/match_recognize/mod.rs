@@ -34,7 +34,7 @@ pub use pattern::{COUNTED_MAX, Quantifier, VARIABLES_MAX};
 use reference::{Candidate, Reader};
 pub use reference::{End, Reference};
 pub use runs::Skip;
-use runs::{Found, Partition, Row};
+use runs::{Found, Partition, Row, Rules};
 
 /// When a variable takes a row.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ pub struct MatchRecognizeSpec {
 pub struct MatchRecognize {
     spec: MatchRecognizeSpec,
     types: Vec<DataType>,
-    automaton: Automaton,
+    rules: Rules,
     order: Order,
     held: Held,
     keys: Keys,
@@ -140,8 +140,16 @@ impl MatchRecognize {
         }
         let key_types: Vec<DataType> =
             spec.partition.iter().map(|column| types[*column].clone()).collect();
+        let automaton = Automaton::new(&spec.quantifiers)?;
+        let reads_runs =
+            spec.conditions.iter().flatten().any(|condition| !condition.references.is_empty());
+        let earliest_counts = spec.skip == Skip::PastLastRow
+            && spec.within_ms.is_none()
+            && !reads_runs
+            && automaton.is_exclusive();
+        let (skip, within_ms) = (spec.skip, spec.within_ms);
         Ok(Self {
-            automaton: Automaton::new(&spec.quantifiers)?,
+            rules: Rules { automaton, skip, within_ms, earliest_counts },
             order: Order::new(&spec.order, &types)?,
             held: Held::new(&spec.input_schema),
             keys: Keys::new(&key_types)?,
@@ -213,7 +221,7 @@ impl MatchRecognize {
 
     fn intern_keys(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         let slots = self.keys.intern(keys, rows)?;
-        let start = self.automaton.start;
+        let start = self.rules.automaton.start;
         self.partitions.resize_with(self.keys.slots_len(), || Partition::new(start));
         Ok(slots)
     }
@@ -262,7 +270,7 @@ impl MatchRecognize {
             let mut candidates = vec![];
             for (nth, (slot, row)) in hand.rows.iter().enumerate() {
                 for (run, of) in self.partitions[*slot as usize].partial().enumerate() {
-                    if self.automaton.asks(of.state) & (1 << variable) == 0 {
+                    if self.rules.automaton.asks(of.state) & (1 << variable) == 0 {
                         continue;
                     }
                     positions.push(row.position);
@@ -305,14 +313,7 @@ impl MatchRecognize {
         found: &mut Vec<Found>,
     ) -> Result<()> {
         let partition = &mut self.partitions[slot as usize];
-        let began = partition.advance(
-            row,
-            truths,
-            &self.automaton,
-            self.spec.skip,
-            &mut self.paths,
-            found,
-        )?;
+        let began = partition.advance(row, truths, &self.rules, &mut self.paths, found)?;
         if let (true, Some(within_ms)) = (began, self.spec.within_ms) {
             self.ends.push(Reverse((row.time.saturating_add(within_ms), slot)));
         }
@@ -321,9 +322,7 @@ impl MatchRecognize {
 
     /// Ends the runs of a partition that have become too long at `time`.
     fn expire(&mut self, slot: u32, time: Millis, found: &mut Vec<Found>) -> Result<()> {
-        let Some(within_ms) = self.spec.within_ms else { return Ok(()) };
-        let partition = &mut self.partitions[slot as usize];
-        partition.expire(time, within_ms, self.spec.skip, &mut self.paths, found)
+        self.partitions[slot as usize].expire(time, &self.rules, &mut self.paths, found)
     }
 
     /// Ends the runs of all partitions that have become too long at `time`.
@@ -371,7 +370,7 @@ impl MatchRecognize {
     fn forget(&mut self, slots: &[u32]) {
         for slot in slots {
             if self.partitions[*slot as usize].is_idle() {
-                self.partitions[*slot as usize] = Partition::new(self.automaton.start);
+                self.partitions[*slot as usize] = Partition::new(self.rules.automaton.start);
                 self.keys.remove(*slot);
             }
         }

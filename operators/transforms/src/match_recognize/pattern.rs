@@ -70,6 +70,13 @@ impl Test {
     }
 }
 
+impl Way {
+    /// Whether no row goes both ways.
+    fn excludes(&self, other: &Self) -> bool {
+        (self.open.wanted & other.open.unwanted) | (self.open.unwanted & other.open.wanted) != 0
+    }
+}
+
 /// A row taken by a variable.
 pub struct Taking {
     pub variable: usize,
@@ -107,6 +114,17 @@ impl Automaton {
     /// Whether there is such a state.
     pub fn knows(&self, state: StateId) -> bool {
         (state as usize) < self.ways.len()
+    }
+
+    /// Whether there is never more than one way for a row.
+    pub fn is_exclusive(&self) -> bool {
+        self.ways.iter().all(|ways| {
+            let others = |nth: usize| &ways[nth + 1..];
+            let mut each = ways.iter().enumerate();
+            each.all(|(nth, way)| {
+                way.ends.is_empty() && others(nth).iter().all(|other| way.excludes(other))
+            })
+        })
     }
 
     /// The variables whose conditions decide what a row does to a run in this state.
@@ -266,6 +284,10 @@ mod tests {
         assert!(takers(0b001).is_empty());
         assert_eq!(automaton.asks(automaton.start), 0b001);
         assert_eq!(automaton.asks(after_a), 0b110);
+        assert!(automaton.is_exclusive());
+        let reluctant = Quantifier { greedy: false, ..ANY };
+        let quantifiers = [Quantifier::ONCE, reluctant, Quantifier::ONCE];
+        assert!(!Automaton::new(&quantifiers).unwrap().is_exclusive());
     }
 
     #[test]

@@ -18,6 +18,16 @@ pub enum Skip {
     ToLast(usize),
 }
 
+/// What the runs of all partitions go by.
+pub struct Rules {
+    pub automaton: Automaton,
+    pub skip: Skip,
+    pub within_ms: Option<i64>,
+    /// Whether of two runs in one state the later one comes to nothing: then both go the same ways
+    /// from there, and the match of the earlier one displaces that of the later.
+    pub earliest_counts: bool,
+}
+
 /// A way through the automaton so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
@@ -101,22 +111,21 @@ impl Partition {
         &mut self,
         row: Row,
         truths: &[Truth],
-        automaton: &Automaton,
-        skip: Skip,
+        rules: &Rules,
         paths: &mut Paths,
         found: &mut Vec<Found>,
     ) -> Result<bool> {
         let arrival = self.arrived;
         self.arrived += 1;
         if let (Some(Run { state, taken: None }), [truth]) = (self.partial.first(), truths)
-            && automaton.takings(*state, *truth).next().is_none()
+            && rules.automaton.takings(*state, *truth).next().is_none()
         {
             return Ok(false);
         }
         let mut began = false;
         let mut complete = Queue::default();
         for (run, truth) in std::mem::take(&mut self.partial).into_runs().into_iter().zip(truths) {
-            for taking in automaton.takings(run.state, *truth) {
+            for taking in rules.automaton.takings(run.state, *truth) {
                 let last = paths.add(run.last(), taking.variable, arrival, row.place);
                 let taken = match run.taken {
                     Some(taken) => Taken { last, ..taken },
@@ -139,19 +148,22 @@ impl Partition {
             }
         }
         complete.into_runs().into_iter().for_each(|run| self.complete.push(run));
-        self.settle(row.time, Some(row.position), skip, paths, found)?;
+        self.settle(row.time, Some(row.position), rules.skip, paths, found)?;
+        if rules.earliest_counts {
+            self.keep_earliest(paths);
+        }
         Ok(began)
     }
 
-    /// Ends the runs that began at least `within_ms` before `time`.
+    /// Ends the runs that have become too long at `time`.
     pub fn expire(
         &mut self,
         time: Millis,
-        within_ms: i64,
-        skip: Skip,
+        rules: &Rules,
         paths: &mut Paths,
         found: &mut Vec<Found>,
     ) -> Result<()> {
+        let Some(within_ms) = rules.within_ms else { return Ok(()) };
         while let Some(Run { taken: Some(first), .. }) = self.partial.first().copied()
             && time - first.time >= within_ms
         {
@@ -161,9 +173,23 @@ impl Partition {
                     false => self.partial.push(run),
                 }
             }
-            self.settle(first.time + within_ms, None, skip, paths, found)?;
+            self.settle(first.time + within_ms, None, rules.skip, paths, found)?;
         }
         Ok(())
+    }
+
+    /// Keeps the earliest run of each state. A match that waits may still displace the earliest run
+    /// alone: then all stay.
+    fn keep_earliest(&mut self, paths: &mut Paths) {
+        if self.complete.len() > 0 {
+            return;
+        }
+        let runs: Vec<(StateId, u64)> =
+            self.partial().map(|run| (run.state, run.began())).collect();
+        let is_later = |run: &Run| {
+            runs.iter().any(|(state, began)| *state == run.state && *began < run.began())
+        };
+        self.partial.remove(is_later).iter().for_each(|run| paths.release(run.last()));
     }
 
     /// Lets the matches count that no earlier run can displace any more, and ends the runs that they

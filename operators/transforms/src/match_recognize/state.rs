@@ -273,7 +273,7 @@ impl MatchRecognize {
                 }
                 false => None,
             };
-            if !self.automaton.knows(states.value(row)) {
+            if !self.rules.automaton.knows(states.value(row)) {
                 return Err(changed());
             }
             let run = Run { state: states.value(row), taken };
