@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
-use datafusion_common::{Column, DFSchema, Result};
+use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::AggregateFunctionParams;
 use datafusion_expr::planner::RelationPlannerContext;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
@@ -41,6 +41,7 @@ pub struct Clauses {
     pub symbols: Vec<SymbolDefinition>,
 }
 
+/// The rows of `input` that the clauses match.
 pub fn match_recognize(
     clauses: Clauses,
     input: LogicalPlan,
@@ -68,53 +69,8 @@ pub fn match_recognize(
         arguments: vec![],
         variables: &variables,
     };
-
-    let mut within_ms = None;
-    let mut conditions: HashMap<String, MatchCondition> = HashMap::new();
-    for SymbolDefinition { symbol, definition } in clauses.symbols {
-        if symbol.value == WITHIN {
-            let at = symbol.span.start;
-            within_ms = Some(milliseconds_of(definition, context)?.ok_or_else(|| {
-                SqlError::new(at, "WITHIN takes a constant interval in days or less")
-                    .hint("an interval such as INTERVAL '5' MINUTE")
-            })?);
-            continue;
-        }
-        // A variable that is not in PATTERN is never asked, as in Flink.
-        let known = variables.iter().position(|variable| variable.name.value == symbol.value);
-        let Some(variable) = known else { continue };
-        let condition = building.condition(variable, &symbol, definition, context)?;
-        if conditions.insert(symbol.value.clone(), condition).is_some() {
-            let message = format!("variable `{}` is defined twice", symbol.value);
-            return Err(SqlError::new(symbol.span.start, message).into());
-        }
-    }
-
-    let mut read = Read::default();
-    let key = |position: &usize| {
-        let field = input.schema().field(*position);
-        let reference =
-            MatchReference::Row { variable: None, end: End::First, offset: 0, column: *position };
-        (reference, field.name().clone(), field.data_type().clone())
-    };
-    let keys: Vec<String> = partition
-        .iter()
-        .map(key)
-        .map(|(reference, name, ty)| read.reference(reference, name, ty))
-        .collect();
-    let mut measures = vec![];
-    for Measure { mut expr, alias } in clauses.measures {
-        building.replace(&mut expr, For::Measure, &mut read, context)?;
-        measures.push((expr, alias));
-    }
-    if let Some(name) =
-        twice(partition.iter().map(|key| input.schema().field(*key).name().as_str()), &measures)
-    {
-        let message = format!("MATCH_RECOGNIZE gives two columns `{}`", name.value);
-        return Err(SqlError::new(name.span.start, message)
-            .hint("give the measure another name")
-            .into());
-    }
+    let (within_ms, mut conditions) = building.defined(clauses.symbols, context)?;
+    let (read, outputs) = building.measured(&partition, clauses.measures, context)?;
 
     let arguments = std::mem::take(&mut building.arguments);
     let input = with_arguments(input, arguments)?;
@@ -123,27 +79,26 @@ pub fn match_recognize(
         name: name.value,
         quantifier,
     });
-    let (measured, fields) = read.references.into_iter().unzip();
+    let (measures, fields) = read.references.into_iter().unzip();
     let mut matching = Match {
         columns: input.schema().columns(),
         partition,
         time,
         order,
         variables: variables.collect(),
-        within_ms: within_ms.filter(|within_ms| *within_ms > 0),
+        within_ms,
         skip,
-        measures: measured,
+        measures,
         fields,
         text: format!("PATTERN ({})", clauses.pattern),
     };
     matching.keep_used_columns();
     let matched = FlinkNode::plan(FlinkOp::Match(matching), input)?;
     let schema = Arc::clone(matched.schema());
-    let mut outputs: Vec<Expr> =
-        keys.into_iter().map(|key| Expr::Column(Column::new_unqualified(key))).collect();
-    for (expr, alias) in measures {
-        outputs.push(context.sql_to_expr(expr, &schema)?.alias(alias.value));
-    }
+    let outputs = outputs
+        .into_iter()
+        .map(|Measure { expr, alias }| Ok(context.sql_to_expr(expr, &schema)?.alias(alias.value)));
+    let outputs = outputs.collect::<Result<Vec<_>>>()?;
     LogicalPlanBuilder::from(matched).project(outputs)?.build()
 }
 
@@ -158,6 +113,71 @@ struct Building<'a> {
 }
 
 impl Building<'_> {
+    /// `WITHIN`, and the condition of each variable that has one.
+    fn defined(
+        &mut self,
+        symbols: Vec<SymbolDefinition>,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<(Option<i64>, HashMap<String, MatchCondition>)> {
+        let mut within_ms = None;
+        let mut conditions = HashMap::new();
+        for SymbolDefinition { symbol, definition } in symbols {
+            let at = symbol.span.start;
+            if symbol.value == WITHIN {
+                within_ms = milliseconds_of(definition, context)?;
+                if within_ms.is_none() {
+                    return Err(SqlError::new(
+                        at,
+                        "WITHIN takes a constant interval in days or less",
+                    )
+                    .hint("an interval such as INTERVAL '5' MINUTE")
+                    .into());
+                }
+                continue;
+            }
+            // A variable that is not in PATTERN is never asked, as in Flink.
+            let known = self.variables.iter().position(|known| known.name.value == symbol.value);
+            let Some(variable) = known else { continue };
+            let condition = self.condition(variable, &symbol, definition, context)?;
+            if conditions.insert(symbol.value.clone(), condition).is_some() {
+                let message = format!("variable `{}` is defined twice", symbol.value);
+                return Err(SqlError::new(at, message).into());
+            }
+        }
+        // Flink's patterns without a length have the length 0.
+        Ok((within_ms.filter(|within_ms| *within_ms > 0), conditions))
+    }
+
+    /// What is read of a match, and the columns of the output over it: the keys, then the measures.
+    fn measured(
+        &mut self,
+        partition: &[usize],
+        measures: Vec<Measure>,
+        context: &dyn RelationPlannerContext,
+    ) -> Result<(Read, Vec<Measure>)> {
+        let mut read = Read::default();
+        let mut outputs = vec![];
+        for key in partition {
+            let field = self.schema.field(*key);
+            let (name, ty) = (field.name().clone(), field.data_type().clone());
+            let end = End::First;
+            let reference = MatchReference::Row { variable: None, end, offset: 0, column: *key };
+            let named = Ident::with_quote('`', read.reference(reference, name.clone(), ty));
+            outputs.push(Measure { expr: ast::Expr::Identifier(named), alias: Ident::new(name) });
+        }
+        for Measure { mut expr, alias } in measures {
+            self.replace(&mut expr, For::Measure, &mut read, context)?;
+            if outputs.iter().any(|known| known.alias.value == alias.value) {
+                let message = format!("MATCH_RECOGNIZE gives two columns `{}`", alias.value);
+                return Err(SqlError::new(alias.span.start, message)
+                    .hint("give the measure another name")
+                    .into());
+            }
+            outputs.push(Measure { expr, alias });
+        }
+        Ok((read, outputs))
+    }
+
     fn replace(
         &mut self,
         expr: &mut ast::Expr,
@@ -323,17 +343,4 @@ fn skip(after: Option<&AfterMatchSkip>, variables: &[Variable]) -> SqlResult<Ski
             variable => Ok(Skip::ToLast(variable)),
         },
     }
-}
-
-/// The first measure with a name that another column has.
-fn twice<'a>(
-    keys: impl Iterator<Item = &'a str>,
-    measures: &'a [(ast::Expr, Ident)],
-) -> Option<&'a Ident> {
-    let mut known: Vec<&str> = keys.collect();
-    measures.iter().map(|(_, alias)| alias).find(|alias| {
-        let is_known = known.contains(&alias.value.as_str());
-        known.push(&alias.value);
-        is_known
-    })
 }
