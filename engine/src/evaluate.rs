@@ -2,17 +2,41 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{
+    ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt32Array,
+};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{ErrorKind, Result};
+use crate::time::Millis;
 
 /// A compiled expression: one value a row. It is pure: the same rows give the same column.
 pub trait Evaluate: Send + Sync {
     /// # Errors
     /// Of kind [`ErrorKind::Data`] where some row has no value (an overflow, a bad cast).
     fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef>;
+
+    /// Whether it needs one more last column, the wall clock: [`stamped`] adds it.
+    fn reads_clock(&self) -> bool {
+        false
+    }
+}
+
+/// The name of the column of [`stamped`].
+pub const CLOCK_COLUMN: &str = "$clock";
+
+/// The rows with the wall clock as a last column, `Timestamp(Millisecond, "UTC")`.
+pub fn stamped(rows: &RecordBatch, now: Millis) -> Result<RecordBatch> {
+    let zone: Arc<str> = "UTC".into();
+    let column =
+        TimestampMillisecondArray::from_value(now, rows.num_rows()).with_timezone(zone.clone());
+    let mut fields = rows.schema().fields().to_vec();
+    let ty = DataType::Timestamp(TimeUnit::Millisecond, Some(zone));
+    fields.push(Arc::new(Field::new(CLOCK_COLUMN, ty, false)));
+    let mut columns = rows.columns().to_vec();
+    columns.push(Arc::new(column) as ArrayRef);
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// The column at a position.
@@ -40,6 +64,11 @@ pub struct Projected {
 }
 
 impl Projection {
+    /// Whether one of the columns does: see [`Evaluate::reads_clock`].
+    pub fn reads_clock(&self) -> bool {
+        self.columns.iter().any(|column| column.reads_clock())
+    }
+
     /// Evaluates all columns. Where a row has no value it is rejected alone: the rows are then
     /// tried in halves, so that `n` rows with one bad one cost about `log2 n` more evaluations.
     pub fn evaluate(&self, rows: &RecordBatch) -> Result<Projected> {

@@ -56,10 +56,8 @@ pub enum NodeKind {
 /// A source and what belongs to its table: computed columns and the watermark.
 pub struct SourceNode {
     pub factory: Arc<dyn SourceFactory>,
-    /// Makes the table's columns of the source's. Where `proctime` is set, the source's rows get
-    /// one more last column first: the wall clock as `Timestamp(Millisecond, "UTC")`.
+    /// Makes the table's columns of the source's.
     pub computed: Option<Projection>,
-    pub proctime: bool,
     pub watermark: Option<WatermarkStrategy>,
 }
 

@@ -85,9 +85,20 @@ pub struct Output {
     pub(crate) rejected: Vec<DeadLetter>,
     pub(crate) requests: Vec<Request>,
     pub(crate) watermark: Option<Millis>,
+    pub(crate) now: Millis,
 }
 
 impl Output {
+    /// Of a call that the worker makes at `now`.
+    pub fn at(now: Millis) -> Self {
+        Self { now, ..Self::default() }
+    }
+
+    /// The wall clock as the worker that makes the call saw it.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
     /// Sends rows on; empty batches are dropped.
     pub fn emit(&mut self, batch: Batch) {
         if batch.num_rows() > 0 {

@@ -215,8 +215,8 @@ pub enum Until {
     CrashAfterCheckpoint { turns: usize },
 }
 
-/// Runs a job in this thread: which worker takes the next turn, and when checkpoints begin, follow
-/// from the seed. Returns the epoch it was restored from and whether it reached its end.
+/// Runs a job in this thread: which worker takes the next turn, when checkpoints begin and when
+/// operators are told the clock follow from the seed. Returns the epoch it was restored from and whether it reached its end.
 pub async fn simulate(
     graph: &Graph,
     options: &JobOptions,
@@ -225,6 +225,7 @@ pub async fn simulate(
     until: Until,
 ) -> Result<Simulated> {
     let mut random = Random(seed | 1);
+    let mut ticks = Random(seed | 1);
     let stats = JobStats::new(graph, options.workers);
     let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
     let (restored, begin) = restore(graph, checkpoints.as_ref(), options).await?;
@@ -248,7 +249,11 @@ pub async fn simulate(
         let index = workers.keys().nth(turn).copied();
         if let Some(index) = index {
             let worker = workers.get_mut(&index).ok_or_else(|| Error::bug("no such worker"))?;
-            match worker.step().now_or_never().transpose()? {
+            let turn = match ticks.below(8) == 0 {
+                true => Some(worker.tick_now()),
+                false => worker.step().now_or_never(),
+            };
+            match turn.transpose()? {
                 Some(Flow::Finished | Flow::Stopped) => {
                     workers.remove(&index);
                 }

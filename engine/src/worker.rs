@@ -13,17 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::array::RecordBatch;
 use futures::future::select_all;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::aside::DeadLetter;
 use crate::batch::Batch;
 use crate::checkpoint::WorkerState;
 use crate::error::{Error, Result};
-use crate::evaluate::{Projection, kept_indices};
+use crate::evaluate::{Projection, kept_indices, stamped};
 use crate::exchange::{Element, Message, Outbox, Partitioner};
 use crate::graph::NodeId;
 use crate::operator::{Epoch, Operator, Output, Reply};
@@ -102,7 +102,6 @@ struct SourceSlot {
     source: Box<dyn Source>,
     watermarks: Watermarks,
     computed: Option<Projection>,
-    proctime: bool,
     bounded: bool,
     emitted: Option<Progress>,
     ended: bool,
@@ -177,13 +176,22 @@ pub struct Worker {
     asking: Vec<usize>,
     turn: usize,
     tick: Option<tokio::time::Interval>,
+    /// The wall clock as this turn sees it.
+    now: Millis,
 }
 
 impl Worker {
     /// One turn: waits for one event and carries out all that follows from it.
     pub async fn step(&mut self) -> Result<Flow> {
         let event = self.next_event().await;
+        self.now = self.wiring.world.clock.now();
         self.handle(event)
+    }
+
+    /// A turn whose event is a tick, for those who give them.
+    pub(crate) fn tick_now(&mut self) -> Result<Flow> {
+        self.now = self.wiring.world.clock.now();
+        self.handle(Event::Tick)
     }
 
     /// The one place that waits. Cancel-safe.
@@ -199,7 +207,11 @@ impl Worker {
             self.wiring.stats.back_pressure.fetch_add(1, Ordering::Relaxed);
         }
         let reading = open && self.sources.iter().any(|slot| !slot.ended);
-        let tick = self.tick.get_or_insert_with(|| tokio::time::interval(TICK));
+        let tick = self.tick.get_or_insert_with(|| {
+            let mut tick = tokio::time::interval(TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        });
         self.turn = self.turn.wrapping_add(1);
         let sources = &mut self.sources;
         let turn = self.turn;
@@ -230,9 +242,10 @@ impl Worker {
             biased;
             Some(control) = self.wiring.control.recv() => Event::Control(control),
             drained = drain, if full => Event::Drained(drained),
+            // Before what may never be without work.
+            _ = tick.tick() => Event::Tick,
             Some(message) = self.wiring.inbox.recv() => Event::Message(message),
             (slot, event) = read, if reading => Event::Source(slot, event),
-            _ = tick.tick() => Event::Tick,
         }
     }
 
@@ -327,11 +340,11 @@ impl Worker {
     /// Makes a source's rows rows of its table: computed columns, event time, bounds.
     fn arrive(&mut self, slot: usize, split: &Arc<str>, mut batch: Batch) -> Result<Batch> {
         let node = self.sources[slot].node;
-        if self.sources[slot].proctime {
-            let rows = stamp(batch.rows(), self.wiring.world.clock.now())?;
-            batch = batch.with_rows(rows);
-        }
         if let Some(projection) = &self.sources[slot].computed {
+            if projection.reads_clock() {
+                let rows = stamped(batch.rows(), self.now)?;
+                batch = batch.with_rows(rows);
+            }
             let projected = projection.evaluate(batch.rows())?;
             if !projected.rejected.is_empty() {
                 let kept = kept_indices(batch.num_rows(), &projected.rejected);
@@ -368,7 +381,7 @@ impl Worker {
 
     fn tick(&mut self) -> Result<()> {
         self.tell();
-        let now = self.wiring.world.clock.now();
+        let now = self.now;
         for node in 0..self.runners.len() {
             if !self.inputs[node].ended() {
                 self.run(node, |operator, out| operator.on_time(Time::Processing(now), out))?;
@@ -446,10 +459,10 @@ impl Worker {
         call: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<()>,
     ) -> Result<Option<Millis>> {
         let Runner::Operator(operator) = &mut self.runners[node] else { return Ok(None) };
-        let mut out = Output::default();
+        let mut out = Output::at(self.now);
         let called = call(operator.as_mut(), &mut out);
         called.map_err(|error| error.context(format_args!("operator `{}`", self.names[node])))?;
-        let Output { batches, late, rejected, requests, watermark } = out;
+        let Output { batches, late, rejected, requests, watermark, now: _ } = out;
         self.set_aside(node, rejected);
         for rows in late {
             add(&self.wiring.stats.stages[node].late, rows.rows.num_rows());
@@ -528,17 +541,4 @@ impl Worker {
     fn report(&self, report: Report) -> Result<()> {
         self.wiring.reports.send(report).map_err(|_| Error::outside("stopped: its job has ended"))
     }
-}
-
-/// Adds the wall clock as a last column.
-fn stamp(rows: &RecordBatch, now: i64) -> Result<RecordBatch> {
-    let zone: Arc<str> = "UTC".into();
-    let column =
-        TimestampMillisecondArray::from_value(now, rows.num_rows()).with_timezone(zone.clone());
-    let mut fields = rows.schema().fields().to_vec();
-    let ty = DataType::Timestamp(TimeUnit::Millisecond, Some(zone));
-    fields.push(Arc::new(Field::new("$proctime", ty, false)));
-    let mut columns = rows.columns().to_vec();
-    columns.push(Arc::new(column) as ArrayRef);
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

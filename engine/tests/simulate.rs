@@ -106,7 +106,6 @@ fn graph(sink: &Collected) -> Graph {
     let source = SourceNode {
         factory: Arc::new(RowsSource { schema: schema.clone(), splits }),
         computed: None,
-        proctime: false,
         watermark: Some(WatermarkStrategy { column: 2, bound: Arc::new(ColumnAt(2)) }),
     };
     let make = |_| {

@@ -119,7 +119,6 @@ fn graph(sink: &Transactions) -> Graph {
     let source = SourceNode {
         factory: Arc::new(RowsSource { schema: schema.clone(), splits }),
         computed: None,
-        proctime: false,
         watermark: None,
     };
     let node =

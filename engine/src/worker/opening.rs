@@ -42,6 +42,7 @@ impl Worker {
             asking: vec![0; graph.nodes.len()],
             turn: 0,
             tick: None,
+            now: wiring.world.clock.now(),
             wiring,
         };
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -68,7 +69,6 @@ impl Worker {
                         source: opened,
                         watermarks,
                         computed: source.computed.clone(),
-                        proctime: source.proctime,
                         bounded: source.factory.bounded(),
                         emitted: None,
                         ended: false,

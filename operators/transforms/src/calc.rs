@@ -5,24 +5,35 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat, prep_null_mask_filter};
 use arrow::datatypes::DataType;
-use nowcast_engine::evaluate::{Projection, kept_indices};
+use nowcast_engine::evaluate::{Projection, kept_indices, stamped};
 use nowcast_engine::{Batch, Error, ErrorKind, Evaluate, Operator, Output, Result};
 
 /// Keeps the rows for which `filter` is true (not false, not null), then makes the columns of
-/// `projection`. A row for which either has no value is rejected alone.
+/// `projection`. A row for which either has no value is rejected alone. A filter that reads the clock
+/// comes with a projection.
 pub struct Calc {
     filter: Option<Arc<dyn Evaluate>>,
     projection: Option<Projection>,
+    reads_clock: bool,
 }
 
 impl Calc {
     pub fn new(filter: Option<Arc<dyn Evaluate>>, projection: Option<Projection>) -> Self {
-        Self { filter, projection }
+        let reads_clock = filter.as_ref().is_some_and(|filter| filter.reads_clock())
+            || projection.as_ref().is_some_and(Projection::reads_clock);
+        Self { filter, projection, reads_clock }
     }
 }
 
 impl Operator for Calc {
     fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        let batch = match self.reads_clock {
+            true => {
+                let rows = stamped(batch.rows(), out.now())?;
+                batch.with_rows(rows)
+            }
+            false => batch,
+        };
         let batch = match &self.filter {
             Some(filter) => kept(filter.as_ref(), batch, out)?,
             None => batch,

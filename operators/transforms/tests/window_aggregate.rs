@@ -247,6 +247,34 @@ fn a_cumulating_window_fires_again_without_new_rows() {
 }
 
 #[test]
+fn by_the_wall_clock_a_window_fires_at_a_tick_and_no_row_is_late() {
+    let row = |time| Row { time: Some(time), key: Some("a"), value: Some(1), flag: None };
+    let wall = WindowClock::new(Clock::Wall, chrono_tz::Tz::UTC);
+    let tumble = WindowKind::Tumble { size_ms: 100 };
+    let spec = WindowAggregateSpec { clock: wall, ..spec(tumble, 0, &[1]) };
+    let mut operator = WindowAggregate::new(spec.clone()).unwrap();
+    let mut out = Output::default();
+    operator.on_time(Time::Processing(5), &mut out).unwrap();
+    operator.on_batch(0, Batch::new(columns(&[row(10), row(20)])), &mut out).unwrap();
+    operator.on_time(Time::Processing(98), &mut out).unwrap();
+    // The end of input is an event time: what waits for the clock stays.
+    operator.on_time(Time::Event(i64::MAX), &mut out).unwrap();
+    assert_eq!(Seen::take(&mut out), Seen::default());
+
+    let mut restored = WindowAggregate::new(spec).unwrap();
+    restored.load(operator.save(0).unwrap()).unwrap();
+    restored.on_time(Time::Processing(150), &mut out).unwrap();
+    // It was read before the tick and counts when it arrives.
+    restored.on_batch(0, Batch::new(columns(&[row(90)])), &mut out).unwrap();
+    restored.on_time(Time::Processing(199), &mut out).unwrap();
+    let seen = Seen::take(&mut out);
+    assert_eq!((seen.late, seen.rejected), (vec![], vec![]));
+    let counts: Vec<_> = seen.rows.iter().map(|row| row.split('|').nth(1).unwrap()).collect();
+    assert_eq!(counts, ["2", "1"]);
+    assert!(restored.save(0).unwrap().is_empty());
+}
+
+#[test]
 fn windows_flink_refuses_are_refused() {
     for (kind, reason) in [
         (WindowKind::Cumulate { max_ms: 500, step_ms: 300 }, "integral multiple of step 300 ms"),

@@ -32,19 +32,19 @@ pub enum Role {
 /// By what time rows were put into windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Windowed {
-    ByEventTime,
+    Watermark,
     /// By an event time with a zone, cut on the clock of the session's.
-    ByZonedTime,
+    Zoned,
     /// By the wall clock, cut on that of the session's zone.
-    ByProcessingTime,
+    Wall,
 }
 
 impl Windowed {
     /// The role of `window_time`.
     pub fn time(self) -> Role {
         match self {
-            Self::ByEventTime | Self::ByZonedTime => Role::EventTime,
-            Self::ByProcessingTime => Role::ProcessingTime,
+            Self::Watermark | Self::Zoned => Role::EventTime,
+            Self::Wall => Role::ProcessingTime,
         }
     }
 }
@@ -56,11 +56,9 @@ pub struct Table {
     /// All columns, as queries see them.
     pub schema: SchemaRef,
     pub roles: Vec<Role>,
-    /// What makes the columns of `schema`, over those of the definition and the wall clock; absent
+    /// What makes the columns of `schema`, over those of the definition; absent
     /// where there are no computed columns.
     pub computed: Option<Vec<Expr>>,
-    /// Whether a computed column reads the wall clock.
-    pub proctime: bool,
     /// The event-time column and its bound over `schema`.
     pub watermark: Option<(usize, Expr)>,
     /// As parsed, for `LIKE`.

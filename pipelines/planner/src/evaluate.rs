@@ -1,17 +1,21 @@
 //! Expressions compiled by DataFusion, as the engine runs them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion_common::{DFSchema, DataFusionError};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
-use nowcast_engine::evaluate::ColumnAt;
+use nowcast_engine::evaluate::{CLOCK_COLUMN, ColumnAt};
 use nowcast_engine::{Error, Evaluate, Result};
+
+use crate::functions::clock;
+use crate::types::timestamp_ltz;
 
 /// An expression over the columns of `input`, and the type of its values.
 pub fn compile(
@@ -24,13 +28,25 @@ pub fn compile(
     }
     let props = ExecutionProps::new();
     let context = PhysicalPlanningContext::default();
-    let physical = create_physical_expr(expr, input, &props, &context)?;
-    Ok((Arc::new(Compiled { physical, ty: ty.clone() }), ty))
+    let physical = |expr, input| create_physical_expr(expr, input, &props, &context);
+    let (physical, reads_clock) = match clock::over_column(expr)? {
+        None => (physical(expr, input)?, false),
+        Some(expr) => (physical(&expr, &with_clock(input)?)?, true),
+    };
+    Ok((Arc::new(Compiled { physical, ty: ty.clone(), reads_clock }), ty))
+}
+
+/// The columns of `input`, then the clock.
+fn with_clock(input: &DFSchema) -> datafusion_common::Result<DFSchema> {
+    let clock = Arc::new(Field::new(CLOCK_COLUMN, timestamp_ltz(), false));
+    let columns = input.iter().map(|(table, field)| (table.cloned(), Arc::clone(field)));
+    DFSchema::new_with_metadata(columns.chain([(None, clock)]).collect(), HashMap::new())
 }
 
 struct Compiled {
     physical: Arc<dyn PhysicalExpr>,
     ty: DataType,
+    reads_clock: bool,
 }
 
 impl Evaluate for Compiled {
@@ -42,6 +58,10 @@ impl Evaluate for Compiled {
             // The names of nested fields may differ from those that were promised.
             false => Ok(cast(&column, &self.ty)?),
         }
+    }
+
+    fn reads_clock(&self) -> bool {
+        self.reads_clock
     }
 }
 

@@ -227,7 +227,6 @@ fn table_with(table: &Table, options: std::collections::BTreeMap<String, String>
         schema: Arc::clone(&table.schema),
         roles: table.roles.clone(),
         computed: table.computed.clone(),
-        proctime: table.proctime,
         watermark: table.watermark.clone(),
         declared: table.declared.clone(),
     }

@@ -12,12 +12,13 @@ use sqlparser::ast::Ident;
 use crate::catalog::{Catalog, Relation, Role, Table};
 use crate::context::Context;
 use crate::error::{SqlError, SqlResult, nearest};
+use crate::functions::clock::is_proctime;
 use crate::parse::ast::{
     Column, ColumnKind, CreateTable, LikeAction, LikeOption, TableOption, Watermark,
 };
-use crate::parse::rewrite::{Clocks, PROCTIME_COLUMN, rewrite_expressions};
+use crate::parse::rewrite::{Clocks, rewrite_expressions};
 use crate::translate::Extent;
-use crate::types::{nullable, sql_name, timestamp_ltz, to_arrow};
+use crate::types::{nullable, sql_name, to_arrow};
 
 pub fn create_table(
     mut declared: CreateTable,
@@ -63,7 +64,6 @@ pub fn create_table(
         schema: made.schema,
         roles,
         computed: made.computed,
-        proctime: made.proctime,
         watermark,
         declared,
     })
@@ -124,7 +124,6 @@ struct Columns {
     schema: SchemaRef,
     roles: Vec<Role>,
     computed: Option<Vec<Expr>>,
-    proctime: bool,
 }
 
 /// All columns as queries see them, and what makes the computed ones.
@@ -134,9 +133,7 @@ fn columns(
     context: &Context,
     extent: &Extent,
 ) -> SqlResult<Columns> {
-    let mut stored: Vec<_> = definition.schema.fields().to_vec();
-    stored.push(Arc::new(Field::new(PROCTIME_COLUMN, timestamp_ltz(), false)));
-    let stored = with_names(Schema::new(stored), extent)?;
+    let stored = with_names(definition.schema.as_ref().clone(), extent)?;
     let mut fields = vec![];
     let mut roles = vec![];
     let mut exprs = vec![];
@@ -151,25 +148,21 @@ fn columns(
             continue;
         };
         let mut expr = expr.clone();
-        rewrite_expressions(&mut expr, Clocks::Column)?;
+        rewrite_expressions(&mut expr, Clocks::Read)?;
         let expr = context.expression(expr, &stored).map_err(|error| extent.translate(error))?;
         let ty = expr.get_type(&stored).map_err(|error| extent.translate(error))?;
         fields.push(Field::new(name, ty, true));
-        roles.push(match expr == column_named(PROCTIME_COLUMN) {
+        roles.push(match is_proctime(&expr) {
             true => Role::ProcessingTime,
             false => Role::Plain,
         });
         exprs.push(expr);
     }
     let computed = declared.columns.iter().any(|c| matches!(c.kind, ColumnKind::Computed(_)));
-    let proctime = exprs
-        .iter()
-        .any(|expr| expr.column_refs().iter().any(|column| column.name == PROCTIME_COLUMN));
     Ok(Columns {
         schema: Arc::new(Schema::new(fields)),
         roles,
         computed: computed.then_some(exprs),
-        proctime,
     })
 }
 

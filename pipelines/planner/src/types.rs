@@ -182,7 +182,7 @@ pub fn sql_name(ty: &DataType) -> String {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),
         DataType::Binary => "BYTES".into(),
         DataType::Date32 => "DATE".into(),
-        DataType::Time32(_) | DataType::Time64(_) => "TIME".into(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME(0)".into(),
         DataType::Timestamp(unit, zone) => {
             let precision = match unit {
                 TimeUnit::Second => 0,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use nowcast_connectors::{EmbeddedStore, Environment, Registry};
 use nowcast_engine::aside::Aside;
-use nowcast_engine::testing::{Collected, Until, simulate, world};
+use nowcast_engine::testing::{Collected, FixedClock, Until, simulate, world};
 use nowcast_engine::{
-    Connectors, JobOptions, Lookup, Result, SinkFactory, SourceFactory, TableDefinition,
+    Connectors, JobOptions, Lookup, Result, SinkFactory, SourceFactory, TableDefinition, World,
 };
 use nowcast_onnx::OnnxProvider;
 use nowcast_planner::Planner;
@@ -36,6 +36,9 @@ impl Connectors for Kept {
         Ok(Arc::new(sinks.entry(table.name.clone()).or_default().clone()))
     }
 }
+
+/// What the clock says: in the year 2026.
+const NOW: i64 = 1_790_000_000_000;
 
 /// How a job is run.
 pub struct How {
@@ -66,7 +69,7 @@ pub async fn standing_rows(
         ..Environment::default()
     };
     let kept = Arc::new(Kept { real: Registry::new(environment), sinks: Mutex::default() });
-    let world = world(aside);
+    let world = World { clock: Arc::new(FixedClock(NOW)), ..world(aside) };
     let How { workers, rows_max, crash, seed } = *how;
     let options = JobOptions { workers, rows_max, ..JobOptions::default() };
     let plan = || {

@@ -10,8 +10,8 @@ use nowcast_connectors::{Environment, Registry};
 use nowcast_engine::aside::{DeadLetter, Discard};
 use nowcast_engine::testing::world;
 use nowcast_engine::{
-    Batch, ChangelogMode, Connectors, Job, JobOptions, Result, Sink, SinkContext, SinkFactory,
-    SourceFactory, TableDefinition, World,
+    Batch, ChangelogMode, Connectors, Job, JobOptions, Lookup, Result, Sink, SinkContext,
+    SinkFactory, SourceFactory, TableDefinition, World,
 };
 use nowcast_onnx::OnnxProvider;
 use nowcast_planner::Planner;
@@ -90,6 +90,10 @@ struct DigestSink {
 impl Connectors for Digests {
     fn source(&self, table: &TableDefinition) -> Result<Arc<dyn SourceFactory>> {
         self.real.source(table)
+    }
+
+    fn lookup(&self, table: &TableDefinition, keys: &[usize]) -> Result<Arc<dyn Lookup>> {
+        self.real.lookup(table, keys)
     }
 
     fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>> {

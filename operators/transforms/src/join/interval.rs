@@ -71,6 +71,12 @@ impl IntervalJoin {
         }
     }
 
+    /// Whether a row whose key is null waits for its time to be padded, as in Flink: by the watermark
+    /// it does not matter when it leaves, by the wall clock it may be after the end of input.
+    fn waits_alone(&self, port: Port) -> bool {
+        self.spec.clock == Clock::Wall && self.spec.join.kind.keeps(port)
+    }
+
     fn near(&self, port: Port, own: Millis, other: Millis) -> bool {
         let apart = match port {
             Port::Left => other.saturating_sub(own),
@@ -115,7 +121,8 @@ impl IntervalJoin {
                 pair += 1;
             }
             let time = batch.times.is_valid(row).then(|| batch.times.value(row));
-            match time.filter(|time| batch.joinable[row] && self.last(port, *time) > self.now) {
+            let held = batch.joinable[row] || self.waits_alone(port);
+            match time.filter(|time| held && self.last(port, *time) > self.now) {
                 Some(time) => {
                     let (key, row) = (batch.keys[row], batch.encoded.row(row));
                     let own = &mut self.sides[port.index()];
@@ -246,7 +253,6 @@ impl Operator for IntervalJoin {
                 }
                 now
             }
-            (Time::Event(TIME_MAX), Clock::Wall) => TIME_MAX,
             (Time::Processing(now), Clock::Wall) => now,
             _ => return Ok(()),
         };

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array,
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatchOptions;
+use nowcast_engine::evaluate::stamped;
 use nowcast_engine::{Batch, Error, Evaluate, Output, Result};
 
 use super::side::Side;
@@ -80,6 +81,10 @@ impl Condition {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let schema = Arc::clone(&self.schema);
         let pairs = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        let pairs = match condition.reads_clock() {
+            true => stamped(&pairs, out.now())?,
+            false => pairs,
+        };
         Ok(Matching(Some(calc::mask(condition.as_ref(), &pairs, out)?)))
     }
 }

@@ -5,6 +5,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
 
 use crate::catalog::Role;
+use crate::functions::clock::is_proctime;
 
 /// A column keeps its role under another name; a computed value has none.
 pub fn role(expr: &Expr, schema: &DFSchema, roles: &[Role]) -> Role {
@@ -12,6 +13,7 @@ pub fn role(expr: &Expr, schema: &DFSchema, roles: &[Role]) -> Role {
         Expr::Column(column) => {
             schema.index_of_column(&column).map_or(Role::Plain, |index| roles[index])
         }
+        Expr::ScalarFunction(_) if is_proctime(&expr.clone().unalias()) => Role::ProcessingTime,
         // A cast that the planner adds between equal kinds of time leaves the time what it is.
         Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Timestamp(..)) => {
             Role::Plain

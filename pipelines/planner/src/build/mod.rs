@@ -272,19 +272,31 @@ impl<'a> Lowering<'a> {
         let index = index.map_err(|error| self.extent.translate(error))?;
         match input.roles[index] {
             Role::EventTime => match window.time_type {
-                DataType::Timestamp(_, Some(_)) => Ok((index, Windowed::ByZonedTime)),
-                _ => Ok((index, Windowed::ByEventTime)),
+                DataType::Timestamp(_, Some(_)) => Ok((index, Windowed::Zoned)),
+                _ => Ok((index, Windowed::Watermark)),
             },
-            Role::ProcessingTime => Ok((index, Windowed::ByProcessingTime)),
+            Role::ProcessingTime => Ok((index, Windowed::Wall)),
             _ => Err(self.not_event_time(&window.time().name)),
+        }
+    }
+
+    /// # Errors
+    /// Where the windows of `what` go by the wall clock: Flink has none either.
+    fn by_watermark(&self, windowed: Windowed, words: &[&str], what: &str) -> SqlResult<()> {
+        match windowed {
+            Windowed::Watermark | Windowed::Zoned => Ok(()),
+            Windowed::Wall => Err(self
+                .extent
+                .error_at(words, format!("{what} takes windows of event time, not of PROCTIME()"))
+                .hint("declare WATERMARK FOR a time column and cut the windows by it")),
         }
     }
 
     fn window_clock(&self, windowed: Windowed) -> WindowClock {
         match windowed {
-            Windowed::ByEventTime => WindowClock::EVENT_TIME,
-            Windowed::ByZonedTime => WindowClock::new(Clock::Watermark, self.catalog.zone),
-            Windowed::ByProcessingTime => WindowClock::new(Clock::Wall, self.catalog.zone),
+            Windowed::Watermark => WindowClock::EVENT_TIME,
+            Windowed::Zoned => WindowClock::new(Clock::Watermark, self.catalog.zone),
+            Windowed::Wall => WindowClock::new(Clock::Wall, self.catalog.zone),
         }
     }
 

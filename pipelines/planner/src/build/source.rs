@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, TableScan};
 use nowcast_engine::evaluate::{ColumnAt, Projection};
@@ -14,8 +14,6 @@ use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
-use crate::parse::rewrite::PROCTIME_COLUMN;
-use crate::types::timestamp_ltz;
 
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan) -> SqlResult<Lowered> {
@@ -82,7 +80,7 @@ impl Lowering<'_> {
         };
         let mode = factory.changelog_mode();
         let retracts = mode != ChangelogMode::Append;
-        let source = SourceNode { factory, computed, proctime: table.proctime, watermark };
+        let source = SourceNode { factory, computed, watermark };
         let node = Node {
             name,
             kind: NodeKind::Source(source),
@@ -126,9 +124,7 @@ impl Lowering<'_> {
     }
 
     fn computed(&self, table: &Table, exprs: &[Expr]) -> SqlResult<Projection> {
-        let mut stored: Vec<_> = table.definition.schema.fields().to_vec();
-        stored.push(Arc::new(Field::new(PROCTIME_COLUMN, timestamp_ltz(), false)));
-        let stored = self.named(Schema::new(stored))?;
+        let stored = self.named(table.definition.schema.as_ref().clone())?;
         let columns = exprs.iter().map(|expr| compile(expr, &stored).map(|(column, _)| column));
         let columns = columns.collect::<datafusion_common::Result<Vec<_>>>();
         let columns = columns.map_err(|error| self.extent.translate(error))?;

@@ -179,6 +179,7 @@ impl Lowering<'_> {
         let ties = rows.ties(last);
         let Numbered { input, columns, partition, order, text } = rows;
         self.inserts_only(&input, &["ROW_NUMBER"], "Top-N of a window")?;
+        self.by_watermark(windowed, &["ROW_NUMBER"], "Top-N of a window")?;
         let is_window = |column: &usize| {
             matches!(input.roles[*column], Role::WindowStart(_) | Role::WindowEnd(_))
         };

@@ -105,7 +105,6 @@ impl Lowering<'_> {
         let source = SourceNode {
             factory: Arc::new(crate::values::Values { rows }),
             computed: None,
-            proctime: false,
             watermark: None,
         };
         let node = Node {

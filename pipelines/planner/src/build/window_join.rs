@@ -36,6 +36,7 @@ impl Lowering<'_> {
         parts: Parts,
         (window_ends, windowed): ([usize; 2], Windowed),
     ) -> SqlResult<Lowered> {
+        self.by_watermark(windowed, &["JOIN"], "a join of windows")?;
         let spec = WindowJoinSpec {
             join: self.join_spec(&parts)?,
             clock: self.window_clock(windowed),

@@ -12,6 +12,7 @@ mod ceil;
 mod ceil_to;
 mod char_length;
 mod charset;
+pub mod clock;
 mod code;
 mod collection;
 mod concat;
@@ -175,6 +176,8 @@ fn numbers() -> Vec<Function> {
 fn times() -> Vec<Function> {
     vec![
         ceil_to::function(),
+        clock::current_row_timestamp_function(),
+        clock::proctime_function(),
         convert_tz::function(),
         date_format::function(),
         extract::function(),

@@ -1,14 +1,16 @@
 //! What a SQL function is: a name, the types it takes and gives, and a body over whole columns.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit};
 use chrono_tz::Tz;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_expr::type_coercion::binary::type_union_resolution;
 use datafusion_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
 use super::cast::times::local_millis;
@@ -50,7 +52,7 @@ pub enum Takes {
     Alike { least: usize },
 }
 
-/// A function without state and clock.
+/// A function without state.
 #[derive(Clone, Copy)]
 pub struct Function {
     pub name: &'static str,
@@ -71,12 +73,14 @@ pub enum Body {
     Zoned(fn(&[ArrayRef], usize, Tz) -> Result<ArrayRef>),
     /// Gives other values for the same arguments.
     Random(fn(&[ArrayRef], usize) -> Result<ArrayRef>),
+    /// Is a column before it would be called, and never null.
+    Clock(fn(&[ArrayRef], usize) -> Result<ArrayRef>),
 }
 
 impl Function {
     pub fn udf(self, zone: Tz) -> ScalarUDF {
         let volatility = match self.body {
-            Body::Random(_) => Volatility::Volatile,
+            Body::Random(_) | Body::Clock(_) => Volatility::Volatile,
             Body::Plain(_) | Body::Zoned(_) => Volatility::Immutable,
         };
         ScalarUDF::new_from_impl(Scalar {
@@ -127,6 +131,13 @@ impl ScalarUDFImpl for Scalar {
         Ok((self.function.gives)(args))
     }
 
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> =
+            args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let nullable = !matches!(self.function.body, Body::Clock(_));
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+    }
+
     fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
         coerce(self.function.name, self.function.takes, args)
     }
@@ -139,7 +150,7 @@ impl ScalarUDFImpl for Scalar {
         let columns = args.args.into_iter().map(|value| value.into_array(given));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let made = match self.function.body {
-            Body::Plain(body) | Body::Random(body) => body(&columns, given)?,
+            Body::Plain(body) | Body::Random(body) | Body::Clock(body) => body(&columns, given)?,
             Body::Zoned(body) => body(&columns, given, self.zone)?,
         };
         if constant {

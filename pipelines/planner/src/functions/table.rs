@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{aggregate, families, window};
 
 /// Functions that the parser or DataFusion takes apart before they would be called.
-const FORMS: [(&str, &str, &str); 24] = [
+const FORMS: [(&str, &str, &str); 25] = [
     ("Condition", "COALESCE(a, …)", "the first value that is not null"),
     ("Condition", "IF(condition, a, b)", "a where the condition holds, else b"),
     ("Condition", "IFNULL(a, b)", "b where a is null"),
@@ -21,19 +21,18 @@ const FORMS: [(&str, &str, &str); 24] = [
     ("Date and time", "HOUR(time)", "EXTRACT(HOUR FROM time)"),
     ("Date and time", "MINUTE(time)", "EXTRACT(MINUTE FROM time)"),
     ("Date and time", "SECOND(time)", "EXTRACT(SECOND FROM time)"),
-    ("Date and time", "PROCTIME()", CLOCK),
-    ("Date and time", "CURRENT_TIMESTAMP", CLOCK),
-    ("Date and time", "CURRENT_ROW_TIMESTAMP()", CLOCK),
-    ("Date and time", "NOW()", CLOCK),
-    ("Date and time", "LOCALTIMESTAMP", CLOCK),
-    ("Date and time", "CURRENT_DATE", CLOCK),
+    ("Date and time", "CURRENT_TIMESTAMP", "the clock when a row is processed"),
+    ("Date and time", "NOW()", "CURRENT_TIMESTAMP"),
+    ("Date and time", "LOCALTIMESTAMP", "the clock in the session's time zone"),
+    ("Date and time", "CURRENT_DATE", "the day in the session's time zone"),
+    ("Date and time", "CURRENT_TIME", "the time of day in the session's time zone"),
+    ("Date and time", "LOCALTIME", "CURRENT_TIME"),
+    ("Date and time", "UNIX_TIMESTAMP()", "the clock in seconds since the epoch"),
     ("JSON", "JSON(s)", "in JSON_OBJECT and JSON_ARRAY: a text that is JSON already"),
     ("Number", "MOD(a, b)", "the rest of a division, with the sign of a; also a % b"),
     ("Type", "CAST(x AS type)", "a value in another type; the row is set aside where that fails"),
     ("Type", "TRY_CAST(x AS type)", "a value in another type; null where that fails"),
 ];
-
-const CLOCK: &str = "when the row was read; in a computed column of CREATE TABLE";
 
 /// Markdown, and how many functions are in it, each name counted once.
 pub fn table() -> (String, usize) {

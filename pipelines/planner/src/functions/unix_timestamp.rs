@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type};
 use chrono_tz::Tz;
-use datafusion_common::Result;
+use datafusion_common::{DataFusionError, Result};
+use nowcast_engine::time::to_millis;
 
 use super::date_format::moments;
 use super::pattern::Pattern;
@@ -25,6 +26,12 @@ pub fn function() -> Function {
 }
 
 fn unix_timestamp(columns: &[ArrayRef], _rows: usize, zone: Tz) -> Result<ArrayRef> {
+    if let DataType::Timestamp(_, Some(_)) = columns[0].data_type() {
+        let seconds = to_millis(&columns[0])
+            .map_err(|error| DataFusionError::External(Box::new(error)))?
+            .unary::<_, Int64Type>(|ms| ms.div_euclid(1_000));
+        return Ok(Arc::new(seconds));
+    }
     let times = match columns[0].data_type() {
         DataType::Utf8 => parsed(columns, Pattern::parse_leniently)?,
         _ => moments(&columns[0], zone)?,

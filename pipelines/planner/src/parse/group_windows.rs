@@ -16,6 +16,9 @@ use crate::error::{SqlError, SqlResult};
 /// Argument of HOP: its size may be no multiple of its slide, which Flink allows in GROUP BY alone.
 pub const UNEVEN: &str = "__UNEVEN";
 
+/// What `TUMBLE_PROCTIME(…)` is, whatever its window.
+const PROCTIME: &str = "PROCTIME";
+
 /// In front of the columns that stand for session keys which are no columns.
 const KEY: &str = "$session_key_";
 
@@ -86,6 +89,7 @@ impl GroupWindow {
             ("TUMBLE" | "HOP" | "SESSION", "START") => "window_start",
             ("TUMBLE" | "HOP" | "SESSION", "END") => "window_end",
             ("TUMBLE" | "HOP" | "SESSION", "ROWTIME") => "window_time",
+            ("TUMBLE" | "HOP" | "SESSION", "PROCTIME") => PROCTIME,
             _ => return Ok(None),
         };
         match window == self.name && positional(function) == self.arguments {
@@ -112,7 +116,10 @@ fn rewrite(select: &mut Select) -> SqlResult<()> {
         match window.column(function) {
             Ok(None) => ControlFlow::Continue(()),
             Ok(Some(name)) => {
-                *expr = column(name);
+                *expr = match name {
+                    PROCTIME => call(PROCTIME, vec![]),
+                    name => column(name),
+                };
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),

@@ -10,15 +10,12 @@ use sqlparser::ast::{
     LimitClause, Query, Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField,
     TypedString, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, visit_expressions_mut,
 };
-use sqlparser::tokenizer::Location;
 
 use super::dialect::{TABLE_ARGUMENT, call, call_ident, text};
 use super::group_windows::rewrite_group_windows;
 use super::names::name_columns;
 use crate::error::{SqlError, SqlResult};
-
-/// The column that the engine adds to a source's rows: the wall clock.
-pub const PROCTIME_COLUMN: &str = "$proctime";
+use crate::functions::clock::CURRENT_ROW_TIMESTAMP;
 
 /// Argument of ML_PREDICT in its lateral form: the alias of the input.
 pub const LATERAL_INPUT: &str = "__INPUT_ALIAS";
@@ -28,9 +25,8 @@ pub const LATERAL_OUTPUT: &str = "__OUTPUT_ALIAS";
 /// What becomes of PROCTIME(), CURRENT_TIMESTAMP and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clocks {
-    /// A computed column reads [`PROCTIME_COLUMN`].
-    Column,
-    /// Operators see no clock.
+    Read,
+    /// A watermark is event time.
     Refused,
 }
 
@@ -39,7 +35,7 @@ pub fn rewrite_query(query: &mut Query) -> SqlResult<()> {
     let ControlFlow::<Infallible>::Continue(()) = query.visit(&mut FetchIsLimit);
     name_columns(query);
     rewrite_group_windows(query)?;
-    rewrite_expressions(query, Clocks::Refused)
+    rewrite_expressions(query, Clocks::Read)
 }
 
 /// `OFFSET 2 ROWS FETCH NEXT 5 ROWS ONLY` as `LIMIT 5 OFFSET 2`.
@@ -154,7 +150,6 @@ fn rewritten_call(function: &Function, clocks: Clocks) -> SqlResult<Option<Expr>
     let Some(name) = name.as_ident() else { return Ok(None) };
     let upper = name.value.to_uppercase();
     let arguments = positional(function);
-    let at = name.span.start;
     Ok(match (upper.as_str(), arguments.as_slice()) {
         ("IF", [condition, then, otherwise]) => {
             Some(case(condition.clone(), then.clone(), otherwise.clone()))
@@ -179,34 +174,34 @@ fn rewritten_call(function: &Function, clocks: Clocks) -> SqlResult<Option<Expr>
         ("SUBSTR", _) => Some(call_ident(renamed(name, "substring"), arguments)),
         ("CEILING", _) => Some(call_ident(renamed(name, "ceil"), arguments)),
         ("ROW", _) => Some(call_ident(renamed(name, "row"), arguments)),
-        _ => clock(&upper, at, clocks)?,
+        _ => clock(name, arguments.len(), clocks)?,
     })
 }
 
-fn clock(name: &str, at: Location, clocks: Clocks) -> SqlResult<Option<Expr>> {
+/// What the clock says, over CURRENT_ROW_TIMESTAMP().
+fn clock(name: &Ident, arguments: usize, clocks: Clocks) -> SqlResult<Option<Expr>> {
+    let upper = name.value.to_uppercase();
     let timestamp = DataType::Timestamp(Some(3), TimezoneInfo::None);
-    let ty = match name {
-        "PROCTIME" | "CURRENT_TIMESTAMP" | "CURRENT_ROW_TIMESTAMP" | "NOW" => None,
-        "LOCALTIMESTAMP" => Some(timestamp),
-        "CURRENT_DATE" => Some(DataType::Date),
+    let now = || call_ident(renamed(name, CURRENT_ROW_TIMESTAMP), vec![]);
+    let said = match upper.as_str() {
+        // Known by their own names.
+        "PROCTIME" | "CURRENT_ROW_TIMESTAMP" => None,
+        "CURRENT_TIMESTAMP" | "NOW" => Some(now()),
+        "LOCALTIMESTAMP" => Some(cast(now(), timestamp)),
+        "CURRENT_DATE" => Some(cast(now(), DataType::Date)),
+        "CURRENT_TIME" | "LOCALTIME" => Some(cast(now(), DataType::Time(None, TimezoneInfo::None))),
+        "UNIX_TIMESTAMP" if arguments == 0 => Some(call_ident(name.clone(), vec![now()])),
         _ => return Ok(None),
     };
     if clocks == Clocks::Refused {
-        return Err(SqlError::new(at, format!("{name} is not supported in a query yet")).hint(
-            format!("declare a column in CREATE TABLE, as in `now AS {name}()`, and select it"),
-        ));
+        return Err(SqlError::new(name.span.start, format!("{upper} does not move a watermark"))
+            .hint("compute the watermark from the time column"));
     }
-    let column = Expr::Identifier(Ident::new(PROCTIME_COLUMN));
-    Ok(Some(match ty {
-        None => column,
-        Some(data_type) => Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(column),
-            data_type,
-            array: false,
-            format: None,
-        },
-    }))
+    Ok(said)
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// The arguments of a call by position.

@@ -1,0 +1,35 @@
+-- What the clock says is after 2020, and no null.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  v BIGINT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  a BOOLEAN,
+  b BOOLEAN,
+  c BOOLEAN,
+  d BOOLEAN,
+  e BOOLEAN,
+  f BOOLEAN,
+  g BOOLEAN,
+  h BOOLEAN,
+  i BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT
+  id,
+  CURRENT_TIMESTAMP > CAST(TIMESTAMP '2020-01-01 00:00:00' AS TIMESTAMP_LTZ(3)),
+  NOW() IS NULL,
+  LOCALTIMESTAMP > TIMESTAMP '2020-01-01 00:00:00',
+  CURRENT_DATE > DATE '2020-01-01',
+  CURRENT_ROW_TIMESTAMP() IS NOT NULL,
+  UNIX_TIMESTAMP() > 1577836800,
+  LOCALTIME IS NULL,
+  CURRENT_TIME >= TIME '00:00:00',
+  TIMESTAMPDIFF(DAY, NOW(), CURRENT_TIMESTAMP)
+FROM ev;
