@@ -1,4 +1,5 @@
 -- The first row of each key to arrive: never taken back.
+-- Arrival decides: rows count in the order in which they came.
 CREATE TABLE ev (
   id INT,
   k INT,
