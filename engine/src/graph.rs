@@ -2,9 +2,11 @@
 //! the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 
+use crate::alignment::Alignment;
 use crate::error::Result;
 use crate::evaluate::{Evaluate, Projection};
 use crate::operator::Operator;
@@ -59,6 +61,9 @@ pub struct SourceNode {
     /// Makes the table's columns of the source's.
     pub computed: Option<Projection>,
     pub watermark: Option<WatermarkStrategy>,
+    /// How long a split is quiet until it is idle, where it differs from the job's; zero: never.
+    pub idle_timeout: Option<Duration>,
+    pub alignment: Option<Alignment>,
 }
 
 /// `WATERMARK FOR column AS bound`.

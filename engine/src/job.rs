@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::alignment::Alignments;
 use crate::checkpoint::{Checkpoints, Restored, Run};
 use crate::coordinator::{Begin, Coordinator, Outcome};
 use crate::error::{Error, Result};
@@ -74,6 +75,7 @@ pub(crate) struct Parts {
 }
 
 pub(crate) fn wire(
+    graph: &Graph,
     options: &JobOptions,
     world: &World,
     stats: &Arc<JobStats>,
@@ -86,6 +88,7 @@ pub(crate) fn wire(
     let (open_sink, open_sinks) = mpsc::channel(1);
     let (complete, completed) = watch::channel(begin.restored);
     let completed = world.store.is_some().then_some(completed);
+    let alignments = Arc::new(Alignments::new(graph, options.workers));
     let mut controls = vec![];
     let wirings = inboxes.into_iter().enumerate().map(|(index, inbox)| {
         let (control_sender, control) = mpsc::unbounded_channel();
@@ -101,6 +104,7 @@ pub(crate) fn wire(
             reports: report_sender.clone(),
             rows_max: options.rows_max,
             idle_timeout: options.idle_timeout,
+            alignments: Arc::clone(&alignments),
             checkpoint_interval: options.checkpoint_interval,
             complete: completed.clone(),
             last: begin.last,
@@ -124,7 +128,7 @@ impl Job {
         let (restored, begin) = restore(&graph, checkpoints.as_ref(), &options).await?;
         let restored = restored.map(Arc::new);
         let Parts { wirings, controls, reports, open_sinks, complete } =
-            wire(&options, &world, &stats, &Handle::current(), begin);
+            wire(&graph, &options, &world, &stats, &Handle::current(), begin);
         let clock = Arc::clone(&world.clock);
         let coordinator =
             Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);

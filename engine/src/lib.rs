@@ -2,6 +2,7 @@
 //!
 //! It names no outside system: sources, sinks, models and expressions come in through traits.
 
+pub mod alignment;
 pub mod aside;
 pub mod batch;
 pub mod checkpoint;
@@ -28,6 +29,7 @@ pub mod watermark;
 pub mod worker;
 pub mod world;
 
+pub use alignment::Alignment;
 pub use aside::{Aside, DeadLetter, LateRows};
 pub use batch::Batch;
 pub use error::{Error, ErrorKind, Result};

@@ -230,7 +230,7 @@ pub async fn simulate(
     let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
     let (restored, begin) = restore(graph, checkpoints.as_ref(), options).await?;
     let Parts { wirings, controls, mut reports, mut open_sinks, complete } =
-        wire(options, world, &stats, &Handle::current(), begin);
+        wire(graph, options, world, &stats, &Handle::current(), begin);
     let clock = Arc::clone(&world.clock);
     let mut coordinator =
         Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);

@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::alignment::{Alignments, Member};
 use crate::aside::DeadLetter;
 use crate::batch::Batch;
 use crate::checkpoint::WorkerState;
@@ -102,9 +103,18 @@ struct SourceSlot {
     source: Box<dyn Source>,
     watermarks: Watermarks,
     computed: Option<Projection>,
+    /// Of the group that it is aligned with.
+    member: Option<Member>,
     bounded: bool,
     emitted: Option<Progress>,
     ended: bool,
+}
+
+impl SourceSlot {
+    /// Whether it may be read: it has not ended and is not ahead of its group.
+    fn is_open(&self) -> bool {
+        !self.ended && !self.member.as_ref().is_some_and(Member::waits)
+    }
 }
 
 enum Runner {
@@ -144,6 +154,7 @@ pub(crate) struct Wiring {
     pub reports: mpsc::UnboundedSender<Report>,
     pub rows_max: usize,
     pub idle_timeout: Option<Duration>,
+    pub alignments: Arc<Alignments>,
     pub checkpoint_interval: Option<Duration>,
     /// The last complete checkpoint; none where the job keeps no checkpoints.
     pub complete: Option<watch::Receiver<Epoch>>,
@@ -206,7 +217,7 @@ impl Worker {
         if !open {
             self.wiring.stats.back_pressure.fetch_add(1, Ordering::Relaxed);
         }
-        let reading = open && self.sources.iter().any(|slot| !slot.ended);
+        let reading = open && self.sources.iter().any(SourceSlot::is_open);
         let tick = self.tick.get_or_insert_with(|| {
             let mut tick = tokio::time::interval(TICK);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -216,9 +227,13 @@ impl Worker {
         let sources = &mut self.sources;
         let turn = self.turn;
         let read = async move {
-            let live = sources.iter().filter(|slot| !slot.ended).count();
             let mut order: Vec<(usize, &mut SourceSlot)> =
-                sources.iter_mut().enumerate().filter(|(_, slot)| !slot.ended).collect();
+                sources.iter_mut().enumerate().filter(|(_, slot)| slot.is_open()).collect();
+            if order.is_empty() {
+                // Others of its group have fallen back since.
+                return std::future::pending().await;
+            }
+            let live = order.len();
             order.rotate_left(turn % live);
             let (slots, reads): (Vec<usize>, Vec<_>) =
                 order.into_iter().map(|(index, slot)| (index, slot.source.next())).unzip();
@@ -327,6 +342,9 @@ impl Worker {
             SourceEvent::Finished { split } => self.sources[slot].watermarks.finish(&split),
             SourceEvent::End => {
                 self.sources[slot].ended = true;
+                if let Some(member) = &self.sources[slot].member {
+                    member.tell(Progress::At(TIME_MAX));
+                }
                 self.wiring.stats.stages[node].set_watermark(self.wiring.index, TIME_MAX);
                 self.send(node, Element::Watermark(TIME_MAX))?;
                 self.send(node, Element::End)?;
@@ -362,6 +380,9 @@ impl Worker {
     fn tell_progress(&mut self, slot: usize) -> Result<()> {
         let source = &mut self.sources[slot];
         let progress = source.watermarks.progress();
+        if let Some(member) = &source.member {
+            member.tell(progress);
+        }
         let news = match progress {
             Progress::At(TIME_MIN) => None,
             Progress::Idle if source.bounded => None,

@@ -107,6 +107,8 @@ fn graph(sink: &Collected) -> Graph {
         factory: Arc::new(RowsSource { schema: schema.clone(), splits }),
         computed: None,
         watermark: Some(WatermarkStrategy { column: 2, bound: Arc::new(ColumnAt(2)) }),
+        idle_timeout: None,
+        alignment: None,
     };
     let make = |_| {
         let keys = Keys::new(&[DataType::Utf8])?;

@@ -120,6 +120,8 @@ fn graph(sink: &Transactions) -> Graph {
         factory: Arc::new(RowsSource { schema: schema.clone(), splits }),
         computed: None,
         watermark: None,
+        idle_timeout: None,
+        alignment: None,
     };
     let node =
         |name: &str, kind, inputs| Node { name: name.into(), kind, inputs, schema: schema.clone() };

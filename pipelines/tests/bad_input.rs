@@ -281,3 +281,49 @@ DEFINE B AS B.title_id > A.title_id
 EXPLAIN SELECT * FROM counted MATCH_RECOGNIZE (ORDER BY ts MEASURES A.ts AS a PATTERN (A) DEFINE A AS TRUE);";
     check(&format!("{TABLES}{counted}"), &["line 6, column 31", "takes new rows alone"]);
 }
+
+#[test]
+fn what_does_not_move_a_watermark_is_refused_with_its_place() {
+    let table = |watermark: &str, options: &str| {
+        format!(
+            "CREATE TABLE clicks (
+               id BIGINT, ts TIMESTAMP(3), p AS PROCTIME(),
+               WATERMARK FOR ts AS {watermark}
+             ) WITH ('connector' = 'datagen', 'number-of-rows' = '10'{options});
+             CREATE TABLE out_table (id BIGINT, n BIGINT) WITH ('connector' = 'blackhole');\n"
+        )
+    };
+    let read = "INSERT INTO out_table SELECT id, 1 FROM clicks;";
+    let option =
+        |key: &str, value: &str| table("ts", &format!(",\n'scan.watermark.{key}' = '{value}'"));
+    for (sql, words) in [
+        (option("emit.strategy", "sometimes"), ["line 5, column 1", "on-event or on-periodic"]),
+        (option("alignment.group", "g"), ["line 5, column 1", "alignment.max-drift'"]),
+        (option("alignment.max-drift", "1 min"), ["line 5, column 1", "alignment.group'"]),
+        (option("idle-timeout", "soon"), ["line 5, column 1", "is not a duration"]),
+        (option("idle-time", "1 s"), ["line 5, column 1", "scan.watermark.idle-timeout"]),
+        (table("SOURCE_WATERMARK()", ""), ["line 3, column 30", "none does here"]),
+        (table("CURRENT_TIMESTAMP", ""), ["line 3, column 36", "does not move a watermark"]),
+    ] {
+        check(&format!("{sql}{read}"), &words);
+    }
+    let window = "TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(p), INTERVAL '1' MINUTE))";
+    for (query, word) in [
+        (
+            format!(
+                "SELECT id, n FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end \
+                 ORDER BY id) AS n FROM {window}) WHERE n <= 3"
+            ),
+            "Top-N of a window takes windows of event time",
+        ),
+        (
+            format!(
+                "SELECT l.id, 1 FROM (SELECT * FROM {window}) l JOIN (SELECT * FROM {window}) r \
+                 ON l.window_start = r.window_start AND l.window_end = r.window_end"
+            ),
+            "a join of windows takes windows of event time",
+        ),
+    ] {
+        check(&format!("{}INSERT INTO out_table {query};", table("ts", "")), &[word]);
+    }
+}

@@ -57,7 +57,10 @@ impl Worker {
                         workers,
                         positions: state.map(|state| state.positions.clone()).unwrap_or_default(),
                         rows_max: worker.wiring.rows_max,
-                        idle_timeout: worker.wiring.idle_timeout,
+                        idle_timeout: source
+                            .idle_timeout
+                            .or(worker.wiring.idle_timeout)
+                            .filter(|timeout| !timeout.is_zero()),
                     };
                     let opened = source.factory.open(context).await?;
                     let mut watermarks = Watermarks::new(source.watermark.clone(), opened.splits());
@@ -69,6 +72,7 @@ impl Worker {
                         source: opened,
                         watermarks,
                         computed: source.computed.clone(),
+                        member: worker.wiring.alignments.member(id, index),
                         bounded: source.factory.bounded(),
                         emitted: None,
                         ended: false,

@@ -5,6 +5,7 @@ use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use nowcast_engine::{MetadataColumn, TableDefinition};
 use sqlparser::ast::Ident;
 
+use crate::build::OF_WATERMARKS;
 use crate::error::{SqlError, SqlResult, nearest};
 use crate::translate::Extent;
 use crate::types::{converts_silently, sql_name};
@@ -26,7 +27,12 @@ pub fn written(table: &TableDefinition) -> TableDefinition {
         schema: std::sync::Arc::new(arrow::datatypes::Schema::new(fields)),
         metadata: metadata.collect(),
         primary_key: table.primary_key.iter().filter_map(|column| moved(*column)).collect(),
-        options: table.options.clone(),
+        options: table
+            .options
+            .iter()
+            .filter(|(key, _)| !key.starts_with(OF_WATERMARKS))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, ExprSchemable};
 use nowcast_engine::{MetadataColumn, TableDefinition};
-use sqlparser::ast::Ident;
+use sqlparser::ast::{self, Ident};
 
 use crate::catalog::{Catalog, Relation, Role, Table};
 use crate::context::Context;
@@ -192,6 +192,13 @@ fn event_time(
             .hint("an event time is TIMESTAMP(3) or TIMESTAMP_LTZ(3): add a computed column"));
     }
     let mut bound = watermark.bound.clone();
+    if let ast::Expr::Function(function) = &bound
+        && function.name.to_string().eq_ignore_ascii_case("SOURCE_WATERMARK")
+    {
+        let message = "SOURCE_WATERMARK() is for connectors that give watermarks themselves";
+        return Err(SqlError::new(column.span.start, message)
+            .hint(format!("none does here: such as {} - INTERVAL '5' SECOND", column.value)));
+    }
     rewrite_expressions(&mut bound, Clocks::Refused)?;
     let columns = with_names(schema.as_ref().clone(), extent)?;
     let bound = context.expression(bound, &columns).map_err(|error| extent.translate(error))?;

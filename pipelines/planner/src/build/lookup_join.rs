@@ -11,6 +11,7 @@ use nowcast_transforms::{JoinKind, LookupJoin, LookupJoinSpec};
 
 use super::as_of_join::{peel, substitute};
 use super::join::{Conditions, text};
+use super::watermark_options::watermark_options;
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::{Role, Scanned, Table};
 use crate::error::{SqlError, SqlResult};
@@ -99,7 +100,8 @@ impl Lowering<'_> {
                 .hint("columns themselves, not expressions of them"));
         }
         let keys: Vec<usize> = parts.right.keys.iter().map(|key| places[*key]).collect();
-        let lookup = self.connectors.lookup(&table.definition, &keys);
+        let (_, definition) = watermark_options(table)?;
+        let lookup = self.connectors.lookup(&definition, &keys);
         let lookup =
             lookup.map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
         let spec = LookupJoinSpec { join: self.join_spec(&parts)?, lookup, columns: places };

@@ -17,6 +17,7 @@ mod source;
 mod state;
 mod top_n;
 mod unnest;
+mod watermark_options;
 mod window_join;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::types::WINDOW_BOUND;
 
 pub use graph::{GraphBuilder, NodeNote};
 pub use state::state_ttl_ms;
+pub use watermark_options::PREFIX as OF_WATERMARKS;
 
 /// The rows of a lowered plan: a node of the graph, and what its columns mean.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use nowcast_engine::graph::{SourceNode, WatermarkStrategy};
 use nowcast_engine::{ChangelogMode, Evaluate, Node, NodeKind, Route};
 use nowcast_transforms::{Calc, ChangelogNormalize, ChangelogNormalizeSpec};
 
+use super::watermark_options::watermark_options;
 use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
 use crate::error::{SqlError, SqlResult};
@@ -53,7 +54,8 @@ impl Lowering<'_> {
     }
 
     fn source(&mut self, table: &Table) -> SqlResult<Lowered> {
-        let factory = self.connectors.source(&table.definition);
+        let (options, definition) = watermark_options(table)?;
+        let factory = self.connectors.source(&definition);
         let factory =
             factory.map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
         let computed =
@@ -80,7 +82,13 @@ impl Lowering<'_> {
         };
         let mode = factory.changelog_mode();
         let retracts = mode != ChangelogMode::Append;
-        let source = SourceNode { factory, computed, watermark };
+        let source = SourceNode {
+            factory,
+            computed,
+            watermark,
+            idle_timeout: options.idle_timeout,
+            alignment: options.alignment,
+        };
         let node = Node {
             name,
             kind: NodeKind::Source(source),

@@ -18,7 +18,7 @@ pub fn state_ttl_ms(settings: &Settings) -> SqlResult<Option<i64>> {
 }
 
 /// Flink's durations: a whole number and a unit, ms where there is none.
-fn milliseconds(text: &str) -> Option<i64> {
+pub(super) fn milliseconds(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let number: i64 = text[..digits].parse().ok()?;

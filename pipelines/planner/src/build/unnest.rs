@@ -106,6 +106,8 @@ impl Lowering<'_> {
             factory: Arc::new(crate::values::Values { rows }),
             computed: None,
             watermark: None,
+            idle_timeout: None,
+            alignment: None,
         };
         let node = Node {
             name,
