@@ -85,7 +85,7 @@ async fn open_error(table: &TableDefinition) -> nowcast_engine::Error {
 }
 
 async fn open_sink(table: &TableDefinition) -> Box<dyn Sink> {
-    let context = SinkContext { job: "job".into(), worker: 0, workers: 1, restored: 0 };
+    let context = SinkContext::alone("job");
     registry().sink(table).unwrap().open(context).await.unwrap()
 }
 
@@ -415,7 +415,7 @@ async fn a_row_that_is_too_large_is_set_aside_alone() {
     let (long, mut rejected) = ("x".repeat(2_000), vec![]);
     let rows = [(1, Some("a")), (2, Some(long.as_str())), (3, Some("c"))];
     sink.write(&users(&rows), &mut rejected).await.unwrap();
-    sink.close().await.unwrap();
+    sink.flush().await.unwrap();
     assert_eq!(rejected.len(), 1);
     assert!(rejected[0].error.ends_with("bytes is too large"), "{}", rejected[0].error);
     let values: Vec<_> = double.read("clicks", 0).0.into_iter().map(|(_, value)| value).collect();
