@@ -125,6 +125,28 @@ fn spec(skip: Skip, within_ms: Option<i64>) -> MatchRecognizeSpec {
     }
 }
 
+/// The same pattern, with the last A read as the greatest of all: it rises.
+fn with_aggregates(skip: Skip, within_ms: Option<i64>) -> MatchRecognizeSpec {
+    let of_a = |function, args: Vec<usize>| Reference::Aggregate {
+        variable: Some(0),
+        call: AggregateCall {
+            function,
+            args,
+            distinct: false,
+            filter: None,
+            output: DataType::Int64,
+        },
+    };
+    let count = of_a(AggregateFunction::Count, vec![]);
+    let most = of_a(AggregateFunction::Max, vec![2]);
+    let mut spec = spec(skip, within_ms);
+    spec.conditions = vec![
+        condition(vec![last(0, 1), count], |read| Ok(read[2] == Some(1) || read[0] > read[1])),
+        condition(vec![most], |read| Ok(read[0] < read[1])),
+    ];
+    spec
+}
+
 /// The matches of rises and a fall after them, searched for row by row.
 fn by_hand(rows: &[Row], skip: Skip, within_ms: Option<i64>) -> Vec<String> {
     let mut found = vec![];
@@ -166,10 +188,12 @@ fn matches_are_those_of_a_search_by_hand() {
             let expected = by_hand(&rows, skip, within_ms);
             assert!(within_ms == Some(1) || expected.len() > 50, "{}", expected.len());
             for size in SIZES {
-                let mut operator = MatchRecognize::new(spec(skip, within_ms)).unwrap();
-                let seen = whole(&mut operator, &feed, size);
-                assert!(seen.late.is_empty() && seen.rejected.is_empty());
-                assert_eq!(seen.sorted().rows, expected, "{skip:?} {within_ms:?} {size}");
+                for spec in [spec(skip, within_ms), with_aggregates(skip, within_ms)] {
+                    let mut operator = MatchRecognize::new(spec).unwrap();
+                    let seen = whole(&mut operator, &feed, size);
+                    assert!(seen.late.is_empty() && seen.rejected.is_empty());
+                    assert_eq!(seen.sorted().rows, expected, "{skip:?} {within_ms:?} {size}");
+                }
             }
         }
     }
@@ -194,11 +218,14 @@ fn state_survives_and_follows_its_keys() {
     for (seed, within_ms) in [(3, None), (4, Some(15))] {
         let rows = rows(seed, 500, 8);
         let feed = feed(&rows, 9);
-        let make = || MatchRecognize::new(spec(Skip::ToNextRow, within_ms)).unwrap();
-        let expected = whole(&mut make(), &feed, 7).sorted();
-        for half in [1, 77, 250, 499] {
-            assert_eq!(resumed(make, &feed, half).sorted(), expected, "{half}");
-            assert_eq!(split(make, &feed, half, by_key(vec![1])).sorted(), expected, "{half}");
+        for spec in [spec(Skip::ToNextRow, within_ms), with_aggregates(Skip::ToNextRow, within_ms)]
+        {
+            let make = || MatchRecognize::new(spec.clone()).unwrap();
+            let expected = whole(&mut make(), &feed, 7).sorted();
+            for half in [1, 77, 250, 499] {
+                assert_eq!(resumed(make, &feed, half).sorted(), expected, "{half}");
+                assert_eq!(split(make, &feed, half, by_key(vec![1])).sorted(), expected, "{half}");
+            }
         }
     }
 }

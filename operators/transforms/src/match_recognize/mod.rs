@@ -4,6 +4,7 @@ mod paths;
 mod pattern;
 mod queue;
 mod reference;
+mod running;
 mod runs;
 mod state;
 
@@ -21,7 +22,7 @@ use nowcast_engine::{
 };
 
 use crate::admission::{Admission, inserts_only, row_watermark};
-use crate::aggregate::{Place, Values};
+use crate::aggregate::{Place, Values, as_type};
 use crate::calc::tested;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::held::{Held, Taken};
@@ -33,6 +34,7 @@ use pattern::{Automaton, Truth};
 pub use pattern::{COUNTED_MAX, Quantifier, VARIABLES_MAX};
 use reference::{Candidate, Reader};
 pub use reference::{End, Reference};
+use running::Running;
 pub use runs::Skip;
 use runs::{Found, Partition, Row, Rules};
 
@@ -93,6 +95,7 @@ pub struct MatchRecognize {
     /// By slot.
     partitions: Vec<Partition>,
     paths: Paths,
+    running: Running,
     values: Values,
     rounds: RoundsBuilder,
     /// When runs end, and of which slot; some have ended before.
@@ -155,6 +158,7 @@ impl MatchRecognize {
             keys: Keys::new(&key_types)?,
             partitions: vec![],
             paths: Paths::default(),
+            running: Running::new(spec.conditions.iter().flatten(), &types)?,
             values: Values::new(&types),
             rounds: RoundsBuilder::new(false),
             ends: BinaryHeap::new(),
@@ -191,6 +195,7 @@ impl MatchRecognize {
                     self.advance(*slot, *row, hand.truths_of(nth), &mut found)?;
                 }
             }
+            self.running.extend(&self.paths.take_added(), &self.paths, &self.values)?;
         }
         self.pass(times.last().copied().unwrap_or(TIME_MIN), &mut found)?;
         out.reject(&rows, rejected.into_iter().collect())?;
@@ -255,7 +260,7 @@ impl MatchRecognize {
 
     /// Adds the conditions that read rows of runs. The rows are of different partitions.
     fn decide(
-        &self,
+        &mut self,
         rows: &RecordBatch,
         hand: &mut Hand,
         rejected: &mut BTreeMap<usize, String>,
@@ -288,8 +293,17 @@ impl MatchRecognize {
                 columns.push(take(rows.column(*column), &positions, None)?);
             }
             let fields = condition.schema.fields()[columns.len()..].iter();
+            let (paths, values) = (&self.paths, &self.values);
+            let reader = Reader { paths, values, types: &self.types };
             for (reference, field) in condition.references.iter().zip(fields) {
-                columns.push(self.reader().column(reference, &candidates, field.data_type())?);
+                let ty = field.data_type();
+                columns.push(match self.running.find(reference) {
+                    Some(nth) => {
+                        let column = self.running.evaluate(nth, &candidates, paths, values)?;
+                        as_type(&column, ty)?
+                    }
+                    None => reader.column(reference, &candidates, ty)?,
+                });
             }
             let (mask, failed) = condition.test(columns, asked.len())?;
             for at in mask.values().set_indices() {
@@ -299,10 +313,6 @@ impl MatchRecognize {
             rejected.extend(failed);
         }
         Ok(())
-    }
-
-    fn reader(&self) -> Reader<'_> {
-        Reader { paths: &self.paths, values: &self.values, types: &self.types }
     }
 
     fn advance(
@@ -345,9 +355,13 @@ impl MatchRecognize {
                 .map(|found| Candidate { last: Some(found.last), next: None, time: found.time })
                 .collect();
             let fields = self.spec.schema.fields().iter();
-            let columns = self.spec.measures.iter().zip(fields).map(|(measure, field)| {
-                self.reader().column(measure, &candidates, field.data_type())
-            });
+            let reader = Reader { paths: &self.paths, values: &self.values, types: &self.types };
+            let columns = self
+                .spec
+                .measures
+                .iter()
+                .zip(fields)
+                .map(|(measure, field)| reader.column(measure, &candidates, field.data_type()));
             let columns = columns.collect::<Result<Vec<_>>>()?;
             out.emit(Batch::new(batch(&self.spec.schema, columns, found.len())?));
         }

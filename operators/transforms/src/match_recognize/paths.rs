@@ -31,6 +31,8 @@ impl Step {
 pub struct Paths {
     steps: Vec<Step>,
     free: Vec<StepId>,
+    /// Since [`Paths::take_added`]; some may be forgotten again.
+    added: Vec<StepId>,
 }
 
 impl Paths {
@@ -47,7 +49,7 @@ impl Paths {
         }
         let before = before.unwrap_or(NONE);
         let step = Step { variable, arrival, place, before, holders: 0 };
-        match self.free.pop() {
+        let id = match self.free.pop() {
             Some(free) => {
                 self.steps[free as usize] = step;
                 free
@@ -56,7 +58,18 @@ impl Paths {
                 self.steps.push(step);
                 (self.steps.len() - 1) as StepId
             }
-        }
+        };
+        self.added.push(id);
+        id
+    }
+
+    /// The steps that were added since the last call and are held.
+    pub fn take_added(&mut self) -> Vec<StepId> {
+        let mut added = std::mem::take(&mut self.added);
+        added.sort_unstable();
+        added.dedup();
+        added.retain(|step| self.steps[*step as usize].holders > 0);
+        added
     }
 
     pub fn hold(&mut self, step: StepId) {
@@ -85,6 +98,11 @@ impl Paths {
         std::iter::successors(last.map(|last| self.step(last)), |step| {
             step.before().map(|before| self.step(before))
         })
+    }
+
+    /// One more than the greatest step there has been.
+    pub fn slots_len(&self) -> usize {
+        self.steps.len()
     }
 
     /// Steps held.

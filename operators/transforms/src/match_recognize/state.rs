@@ -1,6 +1,7 @@
 //! What MATCH_RECOGNIZE keeps, as tables: the rows that wait, and of each partition the rows of its
 //! runs, the steps that took them, and the runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -192,6 +193,18 @@ impl MatchRecognize {
         }
         for table in of(RUNS) {
             self.restore_runs(&table, &places, &steps)?;
+        }
+        // A run's steps one after another, those of all runs together.
+        let mut by_length: BTreeMap<usize, Vec<StepId>> = BTreeMap::new();
+        let mut lengths: HashMap<StepId, usize> = HashMap::new();
+        for step in self.paths.take_added() {
+            let before = self.paths.step(step).before();
+            let length = before.map_or(0, |before| lengths.get(&before).map_or(0, |it| it + 1));
+            lengths.insert(step, length);
+            by_length.entry(length).or_default().push(step);
+        }
+        for steps in by_length.values() {
+            self.running.extend(steps, &self.paths, &self.values)?;
         }
         Ok(())
     }

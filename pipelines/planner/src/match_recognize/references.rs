@@ -263,6 +263,9 @@ impl Replacing<'_, '_> {
                 return refused("`*` of a variable");
             }
         }
+        if self.row.is_some() {
+            return refused("an aggregate inside FIRST or LAST");
+        }
         if function.filter.is_some() {
             return refused("FILTER");
         }
