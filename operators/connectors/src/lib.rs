@@ -11,6 +11,8 @@ mod handover;
 mod jdbc;
 mod kafka;
 mod lookup;
+mod messages;
+mod metadata;
 mod nearest;
 pub mod nexmark;
 mod options;

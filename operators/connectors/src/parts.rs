@@ -18,6 +18,15 @@ pub struct Part {
     pub prefix: String,
 }
 
+/// What the messages of a topic are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicMode {
+    /// Each a row, or changes if the format is a changelog (`kafka`).
+    Log,
+    /// Each the latest row of its key (`upsert-kafka`).
+    Upsert,
+}
+
 /// The value's and the key's part of an `upsert-kafka` table: the key is the PRIMARY KEY.
 pub fn upsert_parts(
     table: &TableDefinition,

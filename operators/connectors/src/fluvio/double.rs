@@ -202,7 +202,7 @@ impl Double {
         let batches = self.shared.log(topic, partition, |log| log.batches.clone());
         let compressions = batches.iter().map(|batch| batch.get_compression().unwrap()).collect();
         let records = batches.iter().flat_map(|batch| batch.memory_records().unwrap());
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let pair = |record: Record| {
             (record.key().map(|key| text(key.as_ref())), text(record.value().as_ref()))
         };

@@ -5,11 +5,10 @@
 //! decodes.
 
 mod client;
-mod metadata;
 mod offsets;
 mod options;
 mod reader;
-mod rows;
+mod record;
 mod sink;
 mod source;
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use fluvio::Compression;
 use nowcast_engine::{Result, TableDefinition};
 
+use super::record::KEYS;
+use crate::messages::Rows;
 use crate::options::Options;
-use crate::parts::{Part, parts};
+use crate::parts::{Part, TopicMode, parts};
 
 pub struct FluvioOptions {
     pub table: String,
@@ -112,6 +114,14 @@ impl FluvioOptions {
         options.parsed::<usize>("sink.parallelism", "a number")?;
         options.finish()?;
         Ok(read)
+    }
+
+    /// Collects the rows of the table's records.
+    ///
+    /// # Errors
+    /// For columns that records cannot fill.
+    pub fn rows(&self, table: &TableDefinition) -> Result<Rows> {
+        Rows::new(table, &self.value, self.key.as_ref(), TopicMode::Log, &KEYS)
     }
 
     /// The name that messages begin with: `fluvio topic "clicks"`.

@@ -20,9 +20,10 @@ use nowcast_engine::{Error, ErrorKind, Result, SourceEvent, TableDefinition};
 use super::client::{self, Client, failed, words};
 use super::offsets::Span;
 use super::options::FluvioOptions;
-use super::rows::{Collected, Record, Rows};
+use super::record::records;
 use super::source::own_partitions;
 use crate::handover::{Gone, Hands};
+use crate::messages::{Collected, Rows};
 
 /// Record bytes in one batch: with the queue of [`crate::handover`] it bounds what a source holds
 /// decoded, whatever the records' size.
@@ -127,7 +128,7 @@ impl Reader {
     fn add(&mut self, span: Span) -> Result<()> {
         self.partitions.push(Partition {
             split: span.split(&self.options).into(),
-            rows: Rows::new(&self.table, &self.options)?,
+            rows: self.options.rows(&self.table)?,
             next: span.start,
             pending: false,
             state: State::Reading,
@@ -274,25 +275,18 @@ impl Reader {
 
     fn take(&mut self, at: usize, batch: &Batch) -> Result<(), Stop> {
         self.pause = RECONNECT_PAUSE;
-        let base = batch.get_base_offset();
-        let since = Some(batch.get_base_timestamp()).filter(|millis| *millis > 0);
-        for (offset, record) in (base..).zip(batch.records()) {
+        let options = Arc::clone(&self.options);
+        for record in records(&options.topic, self.partitions[at].span.partition, batch) {
             let partition = &mut self.partitions[at];
-            if partition.span.end.is_some_and(|end| offset >= end) {
+            if partition.span.end.is_some_and(|end| record.offset >= end) {
                 break;
             }
             // Reading goes on in the middle of a batch.
-            if offset < partition.next {
+            if record.offset < partition.next {
                 continue;
             }
-            partition.next = offset + 1;
-            partition.rows.push(&Record {
-                partition: partition.span.partition,
-                offset,
-                timestamp: since.map(|millis| millis + record.timestamp_delta()),
-                key: record.key().map(AsRef::as_ref),
-                value: record.value().as_ref(),
-            });
+            partition.next = record.offset + 1;
+            partition.rows.push(&record);
             partition.pending = true;
             partition.state = State::Reading;
             let rows = &partition.rows;

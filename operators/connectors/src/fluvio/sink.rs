@@ -14,8 +14,8 @@ use nowcast_engine::{
 };
 
 use super::client::{Client, failed, words};
-use super::metadata::check_none_is_written;
 use super::options::FluvioOptions;
+use super::record::KEYS;
 use crate::format::{Encoded, Encoder};
 use crate::parts::{columns_of, encoder};
 
@@ -35,7 +35,14 @@ impl FluvioSinkFactory {
     /// # Errors
     /// For columns that records cannot carry.
     pub fn new(table: &TableDefinition, options: FluvioOptions) -> Result<Self> {
-        check_none_is_written(table)?;
+        // The client gives records their time, and the key is the columns of `key.fields`.
+        if let Some(metadata) = table.metadata.iter().find(|metadata| !metadata.is_virtual) {
+            KEYS.read(table, &metadata.key)?;
+            let (table, key) = (&table.name, &metadata.key);
+            return Err(Error::user(format!(
+                "table \"{table}\": the metadata \"{key}\" cannot be written; declare it VIRTUAL"
+            )));
+        }
         let mut parts = std::iter::once(&options.value).chain(&options.key);
         parts.try_for_each(|part| encoder(table, part).map(drop))?;
         Ok(Self { table: table.clone(), options: Arc::new(options) })

@@ -13,7 +13,6 @@ use super::client::{Client, Led, failed};
 use super::offsets::spans;
 use super::options::FluvioOptions;
 use super::reader::{Limits, Reader};
-use super::rows::Rows;
 use crate::handover::Handover;
 
 pub struct FluvioSourceFactory {
@@ -25,11 +24,9 @@ impl FluvioSourceFactory {
     /// # Errors
     /// For columns that records cannot fill.
     pub fn new(table: &TableDefinition, options: FluvioOptions) -> Result<Self> {
-        Rows::new(table, &options).map_err(|error| {
-            match error.to_string().starts_with("table ") {
-                true => error,
-                false => error.context(format!("table \"{}\"", table.name)),
-            }
+        options.rows(table).map_err(|error| match error.to_string().starts_with("table ") {
+            true => error,
+            false => error.context(format!("table \"{}\"", table.name)),
         })?;
         Ok(Self { table: table.clone(), options: Arc::new(options) })
     }

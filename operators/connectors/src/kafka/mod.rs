@@ -2,11 +2,10 @@
 
 mod client;
 mod latest;
-mod metadata;
+mod message;
 mod offsets;
 mod options;
 mod reader;
-mod rows;
 mod sink;
 mod source;
 mod transaction;
@@ -18,8 +17,9 @@ use std::sync::Arc;
 
 use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
 
-use self::options::{KafkaOptions, TopicMode};
+use self::options::KafkaOptions;
 pub use self::transaction::Transactions;
+use crate::parts::TopicMode;
 use crate::registry::Environment;
 
 pub fn source(

@@ -6,9 +6,11 @@ use std::time::Duration;
 use nowcast_engine::{Error, Result, TableDefinition};
 use regex::Regex;
 
+use super::message::KEYS;
 use super::transaction::PREFIX_KEY;
+use crate::messages::Rows;
 use crate::options::Options;
-use crate::parts::{Part, parts, upsert_parts};
+use crate::parts::{Part, TopicMode, parts, upsert_parts};
 use crate::registry::Environment;
 
 pub struct KafkaOptions {
@@ -79,15 +81,6 @@ pub enum Partitioner {
 pub enum Topics {
     Named(Vec<String>),
     Pattern(Regex),
-}
-
-/// What the messages of a topic are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicMode {
-    /// Each a row, or changes if the format is a changelog (`kafka`).
-    Log,
-    /// Each the latest row of its key (`upsert-kafka`).
-    Upsert,
 }
 
 #[derive(Clone, Copy)]
@@ -198,6 +191,14 @@ impl KafkaOptions {
         options.parsed::<usize>("sink.parallelism", "a number")?;
         options.finish()?;
         Ok(read)
+    }
+
+    /// Collects the rows of the table's messages.
+    ///
+    /// # Errors
+    /// For columns that messages cannot fill.
+    pub fn rows(&self, table: &TableDefinition) -> Result<Rows> {
+        Rows::new(table, &self.value, self.key.as_ref(), self.mode, &KEYS)
     }
 
     /// The name that messages begin with: `kafka topic "clicks"`.

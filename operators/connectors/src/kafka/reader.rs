@@ -13,9 +13,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::client::{ASK_TIMEOUT, Watch, failed};
 use super::offsets::{Span, from_the_beginning};
 use super::options::KafkaOptions;
-use super::rows::{Collected, Rows};
+
 use super::source::own_partitions;
 use crate::handover::{Gone, Hands};
+use crate::messages::{Collected, Rows};
 
 /// Message bytes in one batch: with the queue of [`crate::handover`] it bounds what a source holds
 /// decoded, whatever the messages' size.
@@ -110,7 +111,7 @@ impl Reader {
         self.by_name.insert((span.topic.clone(), span.partition), self.partitions.len());
         self.partitions.push(Partition {
             split: span.split().into(),
-            rows: Rows::new(&self.table, &self.options)?,
+            rows: self.options.rows(&self.table)?,
             next: span.start,
             pending: false,
             state: State::Reading,

@@ -16,11 +16,12 @@ use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::client::{Watch, config, failed, partitions, refused};
 use super::latest::{Change, Latest};
-use super::metadata::Metadata;
-use super::options::{KafkaOptions, Partitioner, TopicMode, Topics};
+use super::message::KEYS;
+use super::options::{KafkaOptions, Partitioner, Topics};
 use super::transaction::{Transaction, Transactions};
 use crate::format::{Encoded, Encoder};
-use crate::parts::{columns_of, encoder};
+use crate::metadata::Metadata;
+use crate::parts::{TopicMode, columns_of, encoder};
 use crate::registry::Environment;
 
 /// Kilobytes of messages that wait to be sent; then writing waits.
@@ -70,7 +71,7 @@ impl KafkaSinkFactory {
         let mut writable = Writable::default();
         for metadata in table.metadata.iter().filter(|metadata| !metadata.is_virtual) {
             let column = Some(metadata.column);
-            match Metadata::read(table, &metadata.key)? {
+            match KEYS.read(table, &metadata.key)? {
                 Metadata::Timestamp => writable.timestamp = column,
                 Metadata::Headers => writable.headers = column,
                 _ => {

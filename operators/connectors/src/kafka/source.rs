@@ -15,10 +15,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Watch, config, failed, partitions, refused};
 use super::offsets::{Span, spans};
-use super::options::{KafkaOptions, Reset, Startup, TopicMode};
+use super::options::{KafkaOptions, Reset, Startup};
 use super::reader::{Limits, Reader};
-use super::rows::Rows;
 use crate::handover::Handover;
+use crate::parts::TopicMode;
 
 /// Kilobytes of messages that librdkafka fetches ahead for one source instance; then it stops
 /// fetching until the reader has caught up.
@@ -49,7 +49,7 @@ impl KafkaSourceFactory {
                  \"properties.group.id\", which is missing"
             )));
         }
-        Rows::new(table, &options).map_err(|error| with_table(error, &table.name))?;
+        options.rows(table).map_err(|error| with_table(error, &table.name))?;
         Ok(Self { table: table.clone(), options: Arc::new(options) })
     }
 }

@@ -6,12 +6,35 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchO
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::SchemaRef;
 use nowcast_engine::{DeadLetter, Error, Result, TableDefinition};
-use rdkafka::message::{BorrowedMessage, Message};
 
-use super::metadata::MetadataColumns;
-use super::options::{KafkaOptions, TopicMode};
 use crate::format::{Decoder, Misfit};
-use crate::parts::fields;
+use crate::metadata::{Keys, MetadataColumns};
+use crate::parts::{Part, TopicMode, fields};
+
+/// A message as it lies in its partition.
+pub trait Message {
+    fn topic(&self) -> &str;
+
+    fn partition(&self) -> i32;
+
+    fn offset(&self) -> i64;
+
+    /// Milliseconds since the epoch, where it is known when the message was made.
+    fn timestamp(&self) -> Option<i64>;
+
+    fn timestamp_type(&self) -> &'static str {
+        "CreateTime"
+    }
+
+    fn key(&self) -> Option<&[u8]>;
+
+    /// `None`: a tombstone.
+    fn value(&self) -> Option<&[u8]>;
+
+    fn headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        std::iter::empty()
+    }
+}
 
 /// Rows ready to be handed over.
 pub struct Collected {
@@ -40,15 +63,22 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn new(table: &TableDefinition, options: &KafkaOptions) -> Result<Self> {
-        let value_columns = options.value.columns.clone();
-        let value = options.value.format.decoder(&fields(table, &options.value, &value_columns))?;
+    /// `keys` are the metadata that messages have.
+    pub fn new(
+        table: &TableDefinition,
+        value: &Part,
+        key: Option<&Part>,
+        mode: TopicMode,
+        keys: &Keys,
+    ) -> Result<Self> {
+        let value_columns = value.columns.clone();
+        let value = value.format.decoder(&fields(table, value, &value_columns))?;
         // A column that the value carries too is read from there, as in Flink; of a tombstone
         // the key is all there is.
-        let of_key = options.key.as_ref().map(|key| {
+        let of_key = key.map(|key| {
             let columns = key.columns.iter().copied();
-            let own = columns
-                .filter(|at| (options.mode == TopicMode::Upsert) || !value_columns.contains(at));
+            let own =
+                columns.filter(|at| (mode == TopicMode::Upsert) || !value_columns.contains(at));
             (key, own.collect::<Vec<_>>())
         });
         let (key, key_columns) = match of_key {
@@ -62,11 +92,11 @@ impl Rows {
             schema: Arc::clone(&table.schema),
             value,
             key,
-            metadata: MetadataColumns::new(table)?,
+            metadata: MetadataColumns::new(table, keys)?,
             value_columns,
             key_columns,
             metadata_columns: table.metadata.iter().map(|metadata| metadata.column).collect(),
-            weights: (options.mode == TopicMode::Upsert).then(Vec::new),
+            weights: (mode == TopicMode::Upsert).then(Vec::new),
             rows: 0,
             rejected: vec![],
             bytes: 0,
@@ -79,8 +109,8 @@ impl Rows {
 
     /// Takes a message in. One without a value (a tombstone) deletes the row of its key in an upsert
     /// table, and makes no row in others.
-    pub fn push(&mut self, message: &BorrowedMessage<'_>) {
-        let payload = message.payload();
+    pub fn push(&mut self, message: &impl Message) {
+        let payload = message.value();
         if payload.is_none() && self.weights.is_none() {
             tracing::trace!(
                 "table \"{}\": tombstone at {}/{}/{}",
@@ -91,7 +121,7 @@ impl Rows {
             );
             return;
         }
-        self.bytes += message.payload_len() + message.key_len();
+        self.bytes += payload.map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
         match self.decode(payload, message) {
             Ok(rows) => {
                 self.rows += rows;
@@ -107,7 +137,7 @@ impl Rows {
                     topic: Some(message.topic().to_owned()),
                     partition: Some(message.partition()),
                     offset: Some(message.offset()),
-                    timestamp: message.timestamp().to_millis(),
+                    timestamp: message.timestamp(),
                     error,
                     raw: payload.unwrap_or_default().to_vec(),
                 });
@@ -116,11 +146,7 @@ impl Rows {
     }
 
     /// The rows of a message: none where one of its parts was passed over.
-    fn decode(
-        &mut self,
-        payload: Option<&[u8]>,
-        message: &BorrowedMessage<'_>,
-    ) -> Result<usize, Misfit> {
+    fn decode(&mut self, payload: Option<&[u8]>, message: &impl Message) -> Result<usize, Misfit> {
         let rows = match payload {
             Some(payload) => self.value.decode(payload)?,
             None => {

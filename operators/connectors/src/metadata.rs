@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::format::{Column, Misfit};
+use crate::messages::Message;
+use crate::nearest::did_you_mean;
 use arrow::array::ArrayRef;
 use nowcast_engine::{Error, Result, TableDefinition};
-use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
-
-use crate::format::{Column, Misfit};
-use crate::nearest::did_you_mean;
 
 /// What a metadata column shows of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,28 +17,26 @@ pub enum Metadata {
     Timestamp,
     TimestampType,
     Headers,
+    #[cfg_attr(not(feature = "fluvio"), expect(dead_code))]
+    Key,
 }
 
-/// librdkafka's bindings do not hand out Flink's `leader-epoch`.
-const KEYS: [(&str, Metadata); 6] = [
-    ("topic", Metadata::Topic),
-    ("partition", Metadata::Partition),
-    ("offset", Metadata::Offset),
-    ("timestamp", Metadata::Timestamp),
-    ("timestamp-type", Metadata::TimestampType),
-    ("headers", Metadata::Headers),
-];
+/// Which metadata a connector's messages have.
+pub struct Keys {
+    pub connector: &'static str,
+    pub keys: &'static [(&'static str, Metadata)],
+}
 
-impl Metadata {
-    pub fn read(table: &TableDefinition, key: &str) -> Result<Self> {
-        let found = KEYS.iter().find(|(name, _)| *name == key);
+impl Keys {
+    pub fn read(&self, table: &TableDefinition, key: &str) -> Result<Metadata> {
+        let found = self.keys.iter().find(|(name, _)| *name == key);
         found.map(|(_, metadata)| *metadata).ok_or_else(|| {
-            let names = KEYS.map(|(name, _)| name);
-            let (table, hint) = (&table.name, did_you_mean(key, names));
-            let names = names.join(", ");
+            let names: Vec<_> = self.keys.iter().map(|(name, _)| *name).collect();
+            let (table, hint) = (&table.name, did_you_mean(key, names.iter().copied()));
+            let (connector, names) = (self.connector, names.join(", "));
             Error::user(format!(
-                "table \"{table}\": the kafka connector has no metadata \"{key}\"{hint} (there are \
-                 {names})"
+                "table \"{table}\": the {connector} connector has no metadata \"{key}\"{hint} \
+                 (there are {names})"
             ))
         })
     }
@@ -51,14 +48,16 @@ pub struct MetadataColumns(Vec<(Metadata, Column)>);
 impl MetadataColumns {
     /// # Errors
     /// Where a column's type cannot hold what it is to show.
-    pub fn new(table: &TableDefinition) -> Result<Self> {
+    pub fn new(table: &TableDefinition, keys: &Keys) -> Result<Self> {
         let mut columns = vec![];
         for metadata in &table.metadata {
-            let kind = Metadata::read(table, &metadata.key)?;
+            let kind = keys.read(table, &metadata.key)?;
             let field = Arc::new(table.schema.field(metadata.column).clone());
             let mut column = Column::new(&field)?;
             let sample = match kind {
-                Metadata::Topic | Metadata::TimestampType => column.push_bytes(b"sample"),
+                Metadata::Topic | Metadata::TimestampType | Metadata::Key => {
+                    column.push_bytes(b"sample")
+                }
                 Metadata::Partition | Metadata::Offset => column.push_i64(0),
                 Metadata::Timestamp => column.push_millis(0),
                 Metadata::Headers => column.push_entries(std::iter::empty()),
@@ -77,26 +76,22 @@ impl MetadataColumns {
 
     /// Appends a message's metadata; on an error some columns have it and [`Self::truncate`] must
     /// follow.
-    pub fn push(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Misfit> {
+    pub fn push(&mut self, message: &impl Message) -> Result<(), Misfit> {
         for (kind, column) in &mut self.0 {
             let pushed = match kind {
                 Metadata::Topic => column.push_bytes(message.topic().as_bytes()),
                 Metadata::Partition => column.push_i64(message.partition().into()),
                 Metadata::Offset => column.push_i64(message.offset()),
-                Metadata::Timestamp => match message.timestamp().to_millis() {
+                Metadata::Timestamp => match message.timestamp() {
                     Some(millis) => column.push_millis(millis),
                     None => column.push_null(),
                 },
-                Metadata::TimestampType => column.push_bytes(match message.timestamp() {
-                    Timestamp::NotAvailable => b"NoTimestampType",
-                    Timestamp::CreateTime(_) => b"CreateTime",
-                    Timestamp::LogAppendTime(_) => b"LogAppendTime",
-                }),
-                Metadata::Headers => {
-                    let headers = message.headers();
-                    let headers = headers.iter().flat_map(|headers| headers.iter());
-                    column.push_entries(headers.map(|header| (header.key, header.value)))
-                }
+                Metadata::TimestampType => column.push_bytes(message.timestamp_type().as_bytes()),
+                Metadata::Headers => column.push_entries(message.headers()),
+                Metadata::Key => match message.key() {
+                    Some(key) => column.push_bytes(key),
+                    None => column.push_null(),
+                },
             };
             pushed.map_err(|misfit| format!("field \"{}\": {misfit}", column.name()))?;
         }
