@@ -183,7 +183,8 @@ fn in_time(rows: &[Row], delay: i64, spec: &OverSpec) -> (Vec<Row>, Vec<String>)
                 && row.time <= held.time
         };
         let is_late = match is_bounded(spec.frame) {
-            true => before.iter().any(answered),
+            // Flink's frames begin with 1970.
+            true => row.time <= 0 || before.iter().any(answered),
             false => row.time <= watermark,
         };
         if !is_late {

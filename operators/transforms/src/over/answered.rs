@@ -28,7 +28,11 @@ impl Answered {
 
     /// Whether a row can still be answered; then it waits. One before its own watermark always can:
     /// rows of other source partitions may have had a further watermark, which is not the operator's.
+    /// One before 1970 never can: Flink takes its first millisecond for answered.
     pub fn admit(&mut self, slot: u32, time: Millis, watermark: Millis) -> bool {
+        if time <= 0 {
+            return false;
+        }
         let partition = &mut self.partitions[slot as usize];
         let mut later = vec![];
         while let Some(Reverse((held, since))) = partition.waiting.peek().copied()

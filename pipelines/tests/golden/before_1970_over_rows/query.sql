@@ -1,0 +1,20 @@
+-- OVER of some rows around the epoch.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  v BIGINT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '1' MINUTE
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  n BIGINT,
+  s BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id,
+  COUNT(*) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW),
+  SUM(v) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)
+FROM ev;

@@ -1,0 +1,22 @@
+-- Windows around the epoch, with an offset.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  v BIGINT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '1' MINUTE
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  k INT,
+  ws TIMESTAMP(3),
+  we TIMESTAMP(3),
+  wt TIMESTAMP(3),
+  n BIGINT,
+  s BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT k, window_start, window_end, window_time, COUNT(*), SUM(v)
+FROM TABLE(TUMBLE(TABLE ev, DESCRIPTOR(ts), INTERVAL '10' MINUTE, INTERVAL '3' MINUTE))
+GROUP BY k, window_start, window_end, window_time;
