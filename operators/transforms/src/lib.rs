@@ -22,6 +22,7 @@ mod rank;
 mod rounds;
 mod saved;
 mod score;
+mod session_aggregate;
 mod session_assign;
 mod set_all;
 mod sort_key;
@@ -53,6 +54,7 @@ pub use match_recognize::{
 pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
 pub use rank::{Rank, RankSpec};
 pub use score::{Score, ScoreSpec};
+pub use session_aggregate::{SessionAggregate, SessionAggregateSpec};
 pub use session_assign::{SessionAssign, SessionAssignSpec};
 pub use set_all::{SetAll, SetAllSpec, SetKind};
 pub use sort_key::{SortKey, Ties};

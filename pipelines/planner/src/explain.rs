@@ -56,6 +56,7 @@ enum Lasts {
 const STATES: [(&str, &str, Lasts); 15] = [
     ("WindowAggregate", "aggregates of open windows", Lasts::Window),
     ("AttachedWindowAggregate", "aggregates of open windows", Lasts::Window),
+    ("Session", "rows of open sessions", Lasts::Window),
     ("SessionAggregate", "aggregates of open sessions", Lasts::Window),
     ("WindowTopN", "first rows of open windows", Lasts::Window),
     ("WindowDeduplicate", "one row of each open window", Lasts::Window),

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_common::{Column, DFSchema, ScalarValue};
 use datafusion_expr::expr::AggregateFunctionParams;
 use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
 use nowcast_engine::evaluate::{ColumnAt, Projection};
+use nowcast_engine::graph::OperatorFactory;
 use nowcast_engine::{Evaluate, Route};
 use nowcast_transforms::{
     AggregateCall, AggregateFunction, AttachedWindowAggregate, AttachedWindowAggregateSpec, Calc,
-    Spread, Window, WindowAggregate, WindowAggregateSpec,
+    SessionAggregate, SessionAggregateSpec, Spread, WindowAggregate, WindowAggregateSpec,
 };
 
 use super::{Lowered, Lowering, boxed, by};
@@ -32,10 +33,30 @@ enum Slot {
 /// Projections and filters above a window function, pulled below it: none of them reads the window.
 struct Inlined<'a> {
     function: &'a WindowFunction,
-    window: Window,
     below: &'a LogicalPlan,
     columns: Vec<Slot>,
     filters: Vec<Expr>,
+}
+
+impl Inlined<'_> {
+    /// Whether a group has no more than one session: its keys are those that have sessions of their
+    /// own. Else a session is known when it is over, not row by row.
+    fn groups_are_sessions(&self, keys: &[Slot]) -> bool {
+        let WindowSpan::Session { .. } = self.function.span else { return true };
+        let own = &self.function.columns[1..];
+        let schema = self.below.schema();
+        let index = |column: &Column| schema.index_of_column(column).ok();
+        let mut grouped = vec![];
+        for key in keys {
+            match key {
+                Slot::Below(Expr::Column(column)) => grouped.push(index(column)),
+                Slot::Below(_) => return false,
+                Slot::Start | Slot::End | Slot::Time => {}
+            }
+        }
+        own.iter().all(|column| grouped.contains(&index(column)))
+            && grouped.iter().all(|key| own.iter().any(|column| index(column) == *key))
+    }
 }
 
 impl Lowering<'_> {
@@ -69,8 +90,9 @@ impl Lowering<'_> {
         });
         (has(|slot| matches!(slot, Slot::End))
             && has(|slot| matches!(slot, Slot::Start))
-            && arguments)
-            .then_some(keys)
+            && arguments
+            && inlined.groups_are_sessions(&keys))
+        .then_some(keys)
     }
 
     fn window_aggregate(
@@ -110,27 +132,40 @@ impl Lowering<'_> {
         let first = fields.len();
         fields.extend(window.map(|(name, ty)| Arc::new(Field::new(name, ty, true))));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let spec = WindowAggregateSpec {
-            window: inlined.window,
-            clock: self.window_clock(windowed),
-            time: 0,
-            keys: keys.clone(),
-            aggregates: calls.clone(),
-            input_schema: Arc::clone(&input.schema),
-            schema: Arc::clone(&schema),
-        };
-        let text = format!("{:?} on {}", inlined.window, inlined.function.time().name);
+        let on = &inlined.function.time().name;
         let route = by(&keys);
-        let make = move |_| Ok(boxed(WindowAggregate::new(spec.clone())?));
+        let clock = self.window_clock(windowed);
+        let (aggregates, input_schema) = (calls.clone(), Arc::clone(&input.schema));
+        let (kind, text, make): (_, _, OperatorFactory) = match inlined.function.span {
+            WindowSpan::Sliced(window) => {
+                let spec = WindowAggregateSpec {
+                    window,
+                    clock,
+                    time: 0,
+                    keys: keys.clone(),
+                    aggregates,
+                    input_schema,
+                    schema: Arc::clone(&schema),
+                };
+                let make = move |_| Ok(boxed(WindowAggregate::new(spec.clone())?));
+                ("WindowAggregate", format!("{window:?} on {on}"), Arc::new(make))
+            }
+            WindowSpan::Session { gap_ms } => {
+                let spec = SessionAggregateSpec {
+                    gap_ms,
+                    clock,
+                    time: 0,
+                    keys: keys.clone(),
+                    aggregates,
+                    input_schema,
+                    schema: Arc::clone(&schema),
+                };
+                let make = move |_| Ok(boxed(SessionAggregate::new(spec.clone())?));
+                ("SessionAggregate", format!("gap of {gap_ms} ms on {on}"), Arc::new(make))
+            }
+        };
         let roles = vec![Role::Plain; schema.fields().len()];
-        let grouped = self.operator(
-            "WindowAggregate",
-            &text,
-            vec![(input.node, route)],
-            schema,
-            roles,
-            Arc::new(make),
-        )?;
+        let grouped = self.operator(kind, &text, vec![(input.node, route)], schema, roles, make)?;
         let mut next = 0;
         let group = group.iter().map(|slot| match slot {
             Slot::Below(_) => {
@@ -385,11 +420,9 @@ pub(super) fn place(wanted: &mut Vec<Expr>, expr: Expr) -> usize {
 fn inline(plan: &LogicalPlan) -> Option<Inlined<'_>> {
     if let Some(node) = FlinkNode::of(plan) {
         let FlinkOp::Window(function) = &node.op else { return None };
-        // Sessions are known when they are over, not row by row.
-        let WindowSpan::Sliced(window) = function.span else { return None };
         let below = node.input.schema().iter().map(|column| Slot::Below(Expr::from(column)));
         let columns = below.chain([Slot::Start, Slot::End, Slot::Time]).collect();
-        return Some(Inlined { function, window, below: &node.input, columns, filters: vec![] });
+        return Some(Inlined { function, below: &node.input, columns, filters: vec![] });
     }
     match plan {
         LogicalPlan::SubqueryAlias(alias) => inline(&alias.input),

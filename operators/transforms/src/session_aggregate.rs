@@ -1,0 +1,356 @@
+//! GROUP BY over SESSION windows of the same keys: a session is its accumulators, not its rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use nowcast_engine::keys::Keys;
+use nowcast_engine::time::{TIME_MIN, to_millis};
+use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+
+use crate::admission::{Admission, inserts_only};
+use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
+use crate::clock::WindowClock;
+use crate::groups::EMIT_ROWS_MAX;
+use crate::saved::{self, Columns};
+use crate::window::{Span, TIME_LIMIT, time_column, unusable};
+
+/// The output columns are the keys, the aggregates, `window_start`, `window_end`, `window_time`.
+#[derive(Debug, Clone)]
+pub struct SessionAggregateSpec {
+    pub gap_ms: i64,
+    /// What the windows go by.
+    pub clock: WindowClock,
+    /// The time column.
+    pub time: usize,
+    /// Each key has sessions of its own. Rows are exchanged by these columns in this order.
+    pub keys: Vec<usize>,
+    pub aggregates: Vec<AggregateCall>,
+    pub input_schema: SchemaRef,
+    /// Of the output.
+    pub schema: SchemaRef,
+}
+
+/// A row opens the session `[time, time + gap)`; sessions of a key that overlap or touch become one,
+/// the rows of the earlier one before those of the later. A session leaves when time has passed
+/// `window_end - 1`, sessions in order of their end and start.
+///
+/// A row whose session, with all that it joins, had ended at its own watermark is set aside as late.
+pub struct SessionAggregate {
+    spec: SessionAggregateSpec,
+    keys: Keys,
+    /// By slot of the key, then start and end, the session's number: a session that has ended may
+    /// overlap one that has not.
+    sessions: Vec<BTreeMap<(Millis, Millis), u32>>,
+    /// End, start and slot of every session.
+    ends: BTreeSet<(Millis, Millis, u32)>,
+    /// Their slots are the numbers of sessions.
+    accumulators: Vec<Box<dyn Accumulator>>,
+    numbers: Numbers,
+    now: Millis,
+}
+
+/// Numbers of sessions: those of sessions that have left are given out again.
+#[derive(Default)]
+struct Numbers {
+    next: u32,
+    free: Vec<u32>,
+}
+
+impl Numbers {
+    fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+const STATE: &str = "sessions";
+
+impl SessionAggregate {
+    /// # Errors
+    /// Of the user, where the gap is not positive or too long, or an aggregate cannot take its
+    /// arguments.
+    pub fn new(spec: SessionAggregateSpec) -> Result<Self> {
+        if spec.gap_ms <= 0 || spec.gap_ms > TIME_LIMIT / 4 {
+            let gap_ms = spec.gap_ms;
+            return Err(Error::user(format!("SESSION: gap {gap_ms} ms must be positive")));
+        }
+        let wanted = spec.keys.len() + spec.aggregates.len() + 3;
+        let given = spec.schema.fields().len();
+        if given != wanted {
+            return Err(Error::bug(format!("session: an output of {given} columns, not {wanted}")));
+        }
+        let types: Vec<DataType> =
+            spec.input_schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let key_types: Vec<_> = spec.keys.iter().map(|key| types[*key].clone()).collect();
+        let accumulators =
+            spec.aggregates.iter().map(|call| call.accumulator(&types, Rows::Inserted));
+        Ok(Self {
+            keys: Keys::new(&key_types)?,
+            sessions: vec![],
+            ends: BTreeSet::new(),
+            accumulators: accumulators.collect::<Result<_>>()?,
+            numbers: Numbers::default(),
+            now: TIME_MIN,
+            spec,
+        })
+    }
+
+    fn slots(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let slots = self.keys.intern(keys, rows)?;
+        self.sessions.resize_with(self.keys.slots_len(), BTreeMap::new);
+        Ok(slots)
+    }
+
+    /// What the sessions of a key are together that a row of `time` is in or connects; they are put
+    /// into `joined`, ascending. `None` where that had ended at `watermark`.
+    fn whole(
+        &self,
+        slot: u32,
+        time: Millis,
+        watermark: Millis,
+        joined: &mut Vec<Span>,
+    ) -> Option<Span> {
+        let clock = self.spec.clock;
+        let alone = Span { start: time, end: time + self.spec.gap_ms };
+        let open = |(start, end): &&(Millis, Millis)| {
+            !clock.is_over(*end, watermark) && *start <= alone.end && *end >= alone.start
+        };
+        joined.clear();
+        let sessions = self.sessions[slot as usize].keys().filter(open);
+        joined.extend(sessions.map(|(start, end)| Span { start: *start, end: *end }));
+        let whole = joined.iter().fold(alone, |whole, session| Span {
+            start: whole.start.min(session.start),
+            end: whole.end.max(session.end),
+        });
+        (!clock.is_over(whole.end, watermark)).then_some(whole)
+    }
+
+    /// Makes one session of those that `joined` names, which is `whole`; the numbers that they had
+    /// are put into `numbers`, the first of which it keeps and is returned.
+    fn unite(&mut self, slot: u32, joined: &[Span], whole: Span, numbers: &mut Vec<u32>) -> u32 {
+        let sessions = &mut self.sessions[slot as usize];
+        numbers.clear();
+        for Span { start, end } in joined {
+            numbers.extend(sessions.remove(&(*start, *end)));
+            self.ends.remove(&(*end, *start, slot));
+        }
+        if numbers.is_empty() {
+            numbers.push(self.numbers.take());
+        }
+        sessions.insert((whole.start, whole.end), numbers[0]);
+        self.ends.insert((whole.end, whole.start, slot));
+        numbers[0]
+    }
+
+    /// Adds the rows of a batch at `rows` to their sessions.
+    fn add(&mut self, batch: &RecordBatch, rows: &mut Vec<u32>, of: &mut Vec<u32>) -> Result<()> {
+        let (rows, of) = (std::mem::take(rows), std::mem::take(of));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let taken = match rows.len() == batch.num_rows() {
+            true => batch.clone(),
+            false => take_record_batch(batch, &UInt32Array::from(rows))?,
+        };
+        for (call, accumulator) in self.spec.aggregates.iter().zip(&mut self.accumulators) {
+            let args: Vec<ArrayRef> =
+                call.args.iter().map(|arg| taken.column(*arg).clone()).collect();
+            let filter: Option<&BooleanArray> =
+                call.filter.map(|filter| taken.column(filter).as_boolean());
+            accumulator.resize(self.numbers.next as usize);
+            accumulator.update(&of, &args, filter)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the later sessions to the first, each after the one before.
+    fn merge(&mut self, numbers: &[u32]) -> Result<()> {
+        let [first, later @ ..] = numbers else { return Ok(()) };
+        for accumulator in &mut self.accumulators {
+            let states = accumulator.save(later)?;
+            accumulator.merge(&vec![*first; later.len()], &states)?;
+        }
+        later.iter().for_each(|number| self.release(*number));
+        Ok(())
+    }
+
+    fn release(&mut self, number: u32) {
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.clear(number));
+        self.numbers.free.push(number);
+    }
+
+    /// Forgets a key without sessions.
+    fn forget(&mut self, slot: u32) {
+        if self.sessions[slot as usize].is_empty() {
+            self.keys.remove(slot);
+        }
+    }
+
+    /// Emits sessions that are over and forgets them.
+    fn emit(&mut self, over: &mut Over, out: &mut Output) -> Result<()> {
+        let Over { slots, numbers, starts, ends } = std::mem::take(over);
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut columns = self.keys.columns(&slots)?;
+        for accumulator in &self.accumulators {
+            columns.push(accumulator.evaluate(&numbers)?);
+        }
+        let fields = self.spec.schema.fields();
+        for (column, field) in columns.iter_mut().zip(fields) {
+            *column = as_type(column, field.data_type())?;
+        }
+        let times = ends.iter().map(|end| self.spec.clock.instant(end - 1)).collect();
+        for values in [starts, ends, times] {
+            columns.push(time_column(values, fields[columns.len()].data_type())?);
+        }
+        out.emit(Batch::new(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?));
+        numbers.into_iter().for_each(|number| self.release(number));
+        // A key may have several of the sessions.
+        BTreeSet::from_iter(slots).into_iter().for_each(|slot| self.forget(slot));
+        Ok(())
+    }
+}
+
+/// Sessions that are over: the key and number of each, and its bounds.
+#[derive(Default)]
+struct Over {
+    slots: Vec<u32>,
+    numbers: Vec<u32>,
+    starts: Vec<Millis>,
+    ends: Vec<Millis>,
+}
+
+impl Operator for SessionAggregate {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<()> {
+        inserts_only(&batch, "session window")?;
+        let times = to_millis(batch.column(self.spec.time))?;
+        let name = self.spec.input_schema.field(self.spec.time).name().clone();
+        let keys = batch.columns(&self.spec.keys);
+        let slots = self.slots(&keys, batch.num_rows())?;
+        // Only to set rows aside.
+        let mut aside = Admission::<()>::new();
+        // Rows that are not in their accumulators yet, and the sessions that they are in.
+        let (mut rows, mut of) = (vec![], vec![]);
+        let (mut joined, mut numbers) = (vec![], vec![]);
+        for (row, slot) in slots.iter().enumerate() {
+            let time = times.is_valid(row).then(|| times.value(row));
+            if let Some(reason) = unusable(time, &name) {
+                aside.reject(row, reason);
+                continue;
+            }
+            let clock = self.spec.clock;
+            let time = clock.of_row(times.value(row), self.now);
+            let watermark = clock.row_now(&batch, row, self.now);
+            let time_shown = clock.shown(time);
+            let Some(whole) = self.whole(*slot, time_shown, watermark, &mut joined) else {
+                aside.late(row, time, watermark);
+                continue;
+            };
+            let number = match joined.as_slice() {
+                [one] if *one == whole => self.sessions[*slot as usize][&(whole.start, whole.end)],
+                joined => self.unite(*slot, joined, whole, &mut numbers),
+            };
+            if joined.len() > 1 {
+                self.add(batch.rows(), &mut rows, &mut of)?;
+                self.merge(&numbers)?;
+            }
+            rows.push(row as u32);
+            of.push(number);
+        }
+        self.add(batch.rows(), &mut rows, &mut of)?;
+        aside.finish(&batch, out)?;
+        BTreeSet::from_iter(slots).into_iter().for_each(|slot| self.forget(slot));
+        Ok(())
+    }
+
+    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
+        let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
+        let mut over = Over::default();
+        while let Some((end, start, slot)) = self.ends.first().copied()
+            && self.spec.clock.is_over(end, now)
+        {
+            self.ends.pop_first();
+            let number = self.sessions[slot as usize].remove(&(start, end));
+            over.numbers.extend(number);
+            over.slots.push(slot);
+            over.starts.push(start);
+            over.ends.push(end);
+            if over.slots.len() == EMIT_ROWS_MAX {
+                self.emit(&mut over, out)?;
+            }
+        }
+        self.emit(&mut over, out)?;
+        self.now = self.now.max(now);
+        Ok(())
+    }
+
+    fn waiting(&self) -> Option<Millis> {
+        self.ends.first().map(|(end, _, _)| self.spec.clock.instant(*end))
+    }
+
+    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
+        let mut held = Over::default();
+        for (end, start, slot) in &self.ends {
+            held.numbers.push(self.sessions[*slot as usize][&(*start, *end)]);
+            held.slots.push(*slot);
+            held.starts.push(*start);
+            held.ends.push(*end);
+        }
+        let mut columns: Columns =
+            vec![saved::key_groups(&self.keys, self.spec.keys.len(), &held.slots)];
+        for (name, times) in [("window_start", held.starts), ("window_end", held.ends)] {
+            columns.push((name.to_owned(), Arc::new(Int64Array::from(times))));
+        }
+        columns.extend(saved::named("key_", self.keys.columns(&held.slots)?));
+        for (nth, accumulator) in self.accumulators.iter().enumerate() {
+            columns
+                .extend(saved::named(&format!("state_{nth}_"), accumulator.save(&held.numbers)?));
+        }
+        Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
+    }
+
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        let expected = Self::new(self.spec.clone())?.empty_state()?;
+        for table in tables {
+            saved::check(&table, &expected)?;
+            let columns = table.rows.columns();
+            let starts = columns[1].as_primitive::<Int64Type>().values();
+            let ends = columns[2].as_primitive::<Int64Type>().values();
+            let (keys, mut states) = columns[3..].split_at(self.spec.keys.len());
+            let slots = self.slots(keys, table.rows.num_rows())?;
+            let mut numbers = Vec::with_capacity(slots.len());
+            for (row, slot) in slots.into_iter().enumerate() {
+                let whole = Span { start: starts[row], end: ends[row] };
+                numbers.push(self.unite(slot, &[], whole, &mut vec![]));
+            }
+            for accumulator in &mut self.accumulators {
+                let (own, rest) = states.split_at(accumulator.save(&[])?.len());
+                accumulator.resize(self.numbers.next as usize);
+                accumulator.merge(&numbers, own)?;
+                states = rest;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SessionAggregate {
+    /// The columns of the state.
+    fn empty_state(&self) -> Result<SchemaRef> {
+        let mut columns: Columns = vec![saved::key_groups(&self.keys, self.spec.keys.len(), &[])];
+        for name in ["window_start", "window_end"] {
+            columns.push((name.to_owned(), Arc::new(Int64Array::from(Vec::<i64>::new()))));
+        }
+        columns.extend(saved::named("key_", self.keys.columns(&[])?));
+        for (nth, accumulator) in self.accumulators.iter().enumerate() {
+            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&[])?));
+        }
+        Ok(saved::rows(columns)?.schema())
+    }
+}
