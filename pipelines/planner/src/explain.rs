@@ -53,7 +53,7 @@ enum Lasts {
 }
 
 /// Kinds of nodes that keep state: what it is, and until when.
-const STATES: [(&str, &str, Lasts); 15] = [
+const STATES: &[(&str, &str, Lasts)] = &[
     ("WindowAggregate", "aggregates of open windows", Lasts::Window),
     ("AttachedWindowAggregate", "aggregates of open windows", Lasts::Window),
     ("Session", "rows of open sessions", Lasts::Window),
@@ -74,6 +74,11 @@ const STATES: [(&str, &str, Lasts); 15] = [
     ("TopN", "first rows of each partition", Lasts::Ttl),
     ("Deduplicate", "one row a key", Lasts::Ttl),
     ("ChangelogNormalize", "the latest row of each key", Lasts::Ttl),
+    ("TemporalSort", "rows that the watermark has not passed", Lasts::Rows),
+    ("SortLimit", "the first rows", Lasts::Ttl),
+    ("Limit", "the first rows", Lasts::Ttl),
+    ("INTERSECT", "how often each row stands on both sides", Lasts::Ttl),
+    ("EXCEPT", "how often each row stands on both sides", Lasts::Ttl),
 ];
 
 /// Whether operators of this kind wait for the watermark.

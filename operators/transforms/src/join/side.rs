@@ -111,6 +111,13 @@ impl Side {
         self.by_key.get(key as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// The number of a row that stands.
+    pub fn find(&self, row: &[u8]) -> Option<u32> {
+        self.rows
+            .find(row)
+            .filter(|number| self.counts.get(*number as usize).is_some_and(|count| *count > 0))
+    }
+
     pub fn count(&self, number: u32) -> i64 {
         self.counts[number as usize]
     }

@@ -105,12 +105,15 @@ impl TemporalJoin {
                 rejected.push((row, "the time of the version is null".to_owned()));
                 continue;
             }
-            // The old row of an update says nothing that the new one does not.
+            let time = times.value(row);
+            // The old row of an update, which is a version as it is held, says nothing that the new
+            // one does not.
             let updated = row + 1 < keys.len() && keys[row + 1] == *key && weight(row + 1) > 0;
-            if !joinable[row] || (weight(row) < 0 && updated) {
+            if !joinable[row]
+                || (weight(row) < 0 && updated && self.is_version(*key, time, encoded.row(row)))
+            {
                 continue;
             }
-            let time = times.value(row);
             match weight(row) > 0 {
                 true => self.version(*key, time, Some(encoded.row(row))),
                 false => self.version(*key, time, None),
@@ -119,6 +122,11 @@ impl TemporalJoin {
         out.reject(rows, rejected)?;
         self.release(keys);
         Ok(())
+    }
+
+    fn is_version(&self, key: u32, time: Millis, row: &[u8]) -> bool {
+        let held = self.versions.get(key as usize).and_then(|versions| versions.get(&time));
+        held.copied().flatten().is_some_and(|held| self.right.find(row) == Some(held))
     }
 
     fn version(&mut self, key: u32, time: Millis, row: Option<&[u8]>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion_common::{DataFusionError, Result, not_impl_err};
+use datafusion_common::{DataFusionError, Result, ScalarValue, not_impl_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
@@ -172,6 +172,14 @@ impl AggregateUDFImpl for FlinkAggregate {
 
     fn is_nullable(&self) -> bool {
         self.aggregate.name != "count"
+    }
+
+    /// Of no rows at all, as where a correlated subquery finds none.
+    fn default_value(&self, ty: &DataType) -> Result<ScalarValue> {
+        match self.aggregate.name {
+            "count" => Ok(ScalarValue::Int64(Some(0))),
+            _ => ScalarValue::try_from(ty),
+        }
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {

@@ -204,7 +204,7 @@ fn column(name: &str) -> Expr {
     Expr::Identifier(Ident::new(name))
 }
 
-fn query_of(select: Select) -> Query {
+pub(super) fn query_of(select: Select) -> Query {
     Query {
         with: None,
         body: Box::new(SetExpr::Select(Box::new(select))),
