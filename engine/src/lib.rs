@@ -1,6 +1,6 @@
 //! The engine: batches, time, operators, keyed state, checkpoints, exchange and the worker loop.
 //!
-//! It names no outside system: sources, sinks, models and expressions come in through traits.
+//! It names no outside system: sources, sinks, models, functions and expressions come in through traits.
 
 pub mod alignment;
 pub mod aside;
@@ -10,6 +10,7 @@ mod coordinator;
 pub mod error;
 pub mod evaluate;
 pub mod exchange;
+pub mod function;
 pub mod graph;
 pub mod job;
 pub mod keys;
@@ -34,6 +35,7 @@ pub use aside::{Aside, DeadLetter, LateRows};
 pub use batch::Batch;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluate::Evaluate;
+pub use function::{FunctionProvider, ScalarFunction};
 pub use graph::{Graph, Input, Node, NodeKind, Route};
 pub use job::{Job, JobOptions};
 pub use lookup::{Lookup, LookupCache, LookupOptions};

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use nowcast_connectors::{EmbeddedStore, Environment, Registry};
 use nowcast_onnx::OnnxProvider;
 use nowcast_planner::{Format, Job, Planner, Version};
+use nowcast_udf_host::Libraries;
 
 use crate::options::Common;
 use crate::pipeline::{place_error, read_sql, read_text};
@@ -106,5 +107,6 @@ fn planned(file: &Path, sql: &str) -> Result<Job> {
     let connectors = Arc::new(Registry::new(environment));
     let models = Arc::new(OnnxProvider::default());
     let mut planner = Planner::new(connectors, models, Default::default());
+    planner.set_functions(Arc::new(Libraries));
     planner.plan(sql).map_err(|error| place_error(file, &error))
 }

@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use nowcast_broker::{Broker, Config};
 use nowcast_connectors::{EmbeddedStore, Environment, Registry};
 use nowcast_onnx::OnnxProvider;
+use nowcast_planner::Planner;
+use nowcast_udf_host::Libraries;
 
 /// Partitions of topics that the embedded broker makes by itself.
 const PARTITIONS: i32 = 4;
@@ -60,6 +62,13 @@ impl Home {
             store,
             ..Environment::default()
         }))
+    }
+
+    /// A planner over all of it.
+    pub fn planner(&self) -> Planner {
+        let mut planner = Planner::new(self.connectors(), self.models.clone(), Default::default());
+        planner.set_functions(Arc::new(Libraries));
+        planner
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use arrow::array::RecordBatch;
 use nowcast_engine::world::{SystemClock, Tap};
 use nowcast_engine::{Batch, Job, JobOptions, TableDefinition, World};
-use nowcast_planner::{Planner, Settings, SqlError};
+use nowcast_planner::{Settings, SqlError};
 use nowcast_serve::Feeds;
 
 use crate::checkpoint_store;
@@ -79,7 +79,7 @@ pub fn wants_broker(sqls: &[String]) -> bool {
 
 /// Plans a file.
 pub fn plan(home: &Home, path: &Path, sql: &str) -> Result<Pipeline> {
-    let mut planner = Planner::new(home.connectors(), home.models.clone(), Default::default());
+    let mut planner = home.planner();
     let plan = planner.plan(sql).map_err(|error| place_error(path, &error))?;
     for warning in &plan.warnings {
         tracing::warn!(file = %path.display(), "{warning}");

@@ -1,4 +1,4 @@
-//! Tables, views and models that the statements so far have made.
+//! Tables, views, models and functions that the statements so far have made.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono_tz::Tz;
 use datafusion_common::Result;
-use datafusion_expr::{Expr, LogicalPlan, TableSource};
+use datafusion_expr::{Expr, LogicalPlan, ScalarUDF, TableSource};
 use nowcast_engine::{Model, TableDefinition};
 use sqlparser::tokenizer::Location;
 
@@ -144,13 +144,20 @@ pub enum Relation {
 pub struct Catalog {
     pub relations: BTreeMap<String, Relation>,
     pub models: BTreeMap<String, ModelEntry>,
+    /// Those of CREATE FUNCTION, by their names in small letters.
+    pub functions: BTreeMap<String, Arc<ScalarUDF>>,
     /// `table.local-time-zone`.
     pub zone: Tz,
 }
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { relations: BTreeMap::new(), models: BTreeMap::new(), zone: Tz::UTC }
+        Self {
+            relations: BTreeMap::new(),
+            models: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            zone: Tz::UTC,
+        }
     }
 }
 
@@ -175,6 +182,10 @@ impl Catalog {
 
     pub fn unknown_model(&self, name: &str) -> SqlError {
         unknown("model", name, self.models.keys())
+    }
+
+    pub fn unknown_function(&self, name: &str) -> SqlError {
+        unknown("function", name, self.functions.keys())
     }
 }
 

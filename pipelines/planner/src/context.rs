@@ -200,7 +200,11 @@ impl ContextProvider for Context {
             return Some(cast);
         }
         match (self.catalog.zone, FUNCTIONS.zoned.get(&name)) {
-            (Tz::UTC, _) | (_, None) => FUNCTIONS.scalar.get(&name).cloned(),
+            (Tz::UTC, _) | (_, None) => {
+                let known =
+                    FUNCTIONS.scalar.get(&name).or_else(|| self.catalog.functions.get(&name));
+                known.cloned()
+            }
             (zone, Some(function)) => Some(Arc::new(function.udf(zone))),
         }
     }
@@ -226,7 +230,7 @@ impl ContextProvider for Context {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        FUNCTIONS.scalar.keys().cloned().collect()
+        FUNCTIONS.scalar.keys().chain(self.catalog.functions.keys()).cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
@@ -240,6 +244,16 @@ impl ContextProvider for Context {
     fn udwf_names(&self) -> Vec<String> {
         FUNCTIONS.window.keys().cloned().collect()
     }
+}
+
+/// Whether SQL knows a function or a form of this name, written in any case.
+pub fn is_built_in(name: &str) -> bool {
+    let Functions { scalar, aggregate, window, .. } = &*FUNCTIONS;
+    let lower = name.to_lowercase();
+    scalar.contains_key(&lower)
+        || aggregate.contains_key(&lower)
+        || window.contains_key(&lower)
+        || functions::table::names().contains(&name.to_uppercase())
 }
 
 /// The scalar function of a name that is known to be there.

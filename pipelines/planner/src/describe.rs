@@ -20,7 +20,11 @@ pub fn show(catalog: &Catalog, kind: ShowKind) -> String {
             .map(|(name, _)| name.clone())
             .collect(),
         ShowKind::Models => catalog.models.keys().cloned().collect(),
-        ShowKind::Functions => functions::table::names(),
+        ShowKind::Functions => {
+            let own = catalog.functions.keys().cloned();
+            functions::table::names().into_iter().chain(own).collect()
+        }
+        ShowKind::UserFunctions => catalog.functions.keys().cloned().collect(),
     };
     names.join("\n")
 }

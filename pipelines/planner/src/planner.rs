@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use datafusion_expr::LogicalPlan;
-use nowcast_engine::{Connectors, Graph, ModelProvider, SinkFactory, TableDefinition};
+use nowcast_engine::{
+    Connectors, FunctionProvider, Graph, ModelProvider, SinkFactory, TableDefinition,
+};
 use sqlparser::ast::Query;
 
 use crate::as_of;
@@ -15,11 +17,13 @@ use crate::context::Context;
 use crate::describe;
 use crate::error::{SqlError, SqlResult};
 use crate::explain::{self, Format};
+use crate::functions::user::create_function;
 use crate::insert::into_columns_of;
 use crate::models::create_model;
 use crate::parse;
 use crate::parse::ast::{
-    CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located, Setting, Statement,
+    CreateFunction, CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located, Setting,
+    Statement,
 };
 use crate::parse::rewrite::rewrite_query;
 use crate::parse::tokens::Places;
@@ -48,10 +52,11 @@ pub struct Job {
     pub models: Vec<String>,
 }
 
-/// Plans SQL. Tables, views, models and settings stay for the next text.
+/// Plans SQL. Tables, views, models, functions and settings stay for the next text.
 pub struct Planner {
     connectors: Arc<dyn Connectors>,
     models: Arc<dyn ModelProvider>,
+    functions: Option<Arc<dyn FunctionProvider>>,
     catalog: Arc<Catalog>,
     initial: Settings,
     settings: Settings,
@@ -69,7 +74,20 @@ impl Planner {
         settings: Settings,
     ) -> Self {
         let initial = settings.clone();
-        Self { connectors, models, catalog: Arc::default(), initial, settings, queries: None }
+        Self {
+            connectors,
+            models,
+            functions: None,
+            catalog: Arc::default(),
+            initial,
+            settings,
+            queries: None,
+        }
+    }
+
+    /// Lets CREATE FUNCTION open libraries.
+    pub fn set_functions(&mut self, functions: Arc<dyn FunctionProvider>) {
+        self.functions = Some(functions);
     }
 
     /// Lets queries stand alone: their rows go to `sink`, as the stage [`QUERY`].
@@ -154,6 +172,7 @@ impl Planner {
                 Arc::make_mut(&mut self.catalog).models.insert(name, model);
                 Ok(())
             }
+            Statement::CreateFunction(declared) => self.create_function(&declared),
             Statement::Insert(insert) => self.insert(insert, &extent, graph),
             Statement::StatementSet(inserts) => self.inserts(inserts, &extent, graph),
             Statement::Query(query) => match &self.queries {
@@ -212,6 +231,25 @@ impl Planner {
             .map_err(|error| extent.translate(error))?;
         let relation = Relation::View(Arc::new(View::new(plan)));
         Arc::make_mut(&mut self.catalog).relations.insert(view.name.value, relation);
+        Ok(())
+    }
+
+    fn create_function(&mut self, declared: &CreateFunction) -> SqlResult<()> {
+        let name = declared.name.value.to_lowercase();
+        if self.catalog.functions.contains_key(&name) {
+            return match declared.if_not_exists {
+                true => Ok(()),
+                false => {
+                    let message = format!("there is a function `{name}` already");
+                    Err(SqlError::new(declared.name.span.start, message))
+                }
+            };
+        }
+        let Some(provider) = &self.functions else {
+            return Err(SqlError::new(declared.at, "libraries are not opened here"));
+        };
+        let function = create_function(declared, provider.as_ref())?;
+        Arc::make_mut(&mut self.catalog).functions.insert(name, Arc::new(function));
         Ok(())
     }
 
@@ -366,6 +404,7 @@ impl Planner {
         let catalog = Arc::make_mut(&mut self.catalog);
         let found = match (dropped.kind, catalog.relations.get(name)) {
             (DropKind::Model, _) => catalog.models.remove(name).is_some(),
+            (DropKind::Function, _) => catalog.functions.remove(&name.to_lowercase()).is_some(),
             (DropKind::Table, Some(Relation::Table(_)))
             | (DropKind::View, Some(Relation::View(_))) => catalog.relations.remove(name).is_some(),
             _ => false,
@@ -375,6 +414,7 @@ impl Planner {
         }
         let error = match dropped.kind {
             DropKind::Model => catalog.unknown_model(name),
+            DropKind::Function => catalog.unknown_function(name),
             DropKind::Table | DropKind::View => catalog.unknown_table(name),
         };
         Err(error.or_at(dropped.name.span.start))

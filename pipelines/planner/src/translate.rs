@@ -142,6 +142,14 @@ fn of_text(text: &str) -> SqlError {
     ] {
         message = message.strip_prefix(prefix).unwrap_or(message);
     }
+    // What a function's own check of its arguments says, with its hint.
+    if let Some(found) = captures(
+        text,
+        r"user-defined coercion failed with: External error: (.+?)(?: \(hint: (.+)\))?\. No function matches",
+    ) {
+        let error = SqlError::nowhere(&found[0]);
+        return found.iter().skip(1).fold(error, |error, hint| error.hint(hint));
+    }
     if let Some(found) = captures(text, r"Invalid function '([^']+)'") {
         return unknown_function(&found[0], captures(text, r"Did you mean '([^']+)'"));
     }

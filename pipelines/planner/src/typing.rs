@@ -12,7 +12,7 @@ use datafusion_expr::{
 
 use crate::context::scalar;
 use crate::functions::cast::{self as casts, Failure, How};
-use crate::functions::decimal_arithmetic;
+use crate::functions::{decimal_arithmetic, user};
 use crate::types::sql_name;
 
 /// Before DataFusion makes operands alike: literals, and operators whose result has another type.
@@ -41,7 +41,10 @@ pub fn typed(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         }
         Expr::ScalarFunction(call) => Ok(match casts::named::resolved(&call)? {
             Some(cast) => Transformed::yes(cast),
-            None => Transformed::no(Expr::ScalarFunction(call)),
+            None => {
+                user::check(&call, schema)?;
+                Transformed::no(Expr::ScalarFunction(call))
+            }
         }),
         other => Ok(Transformed::no(other)),
     })

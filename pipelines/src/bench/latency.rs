@@ -19,7 +19,6 @@ use nowcast_connectors::{RedisStore, Store};
 use nowcast_engine::aside::Discard;
 use nowcast_engine::world::{SystemClock, Tap};
 use nowcast_engine::{Batch, Job, JobOptions, World};
-use nowcast_planner::Planner;
 use serde_json::json;
 
 use crate::home::Home;
@@ -106,7 +105,7 @@ pub async fn latency(command: Latency) -> Result<()> {
         .replace("${TOPIC}", &topic)
         .replace("${BOOTSTRAP}", &bootstrap)
         .replace("${STORE}", &command.store);
-    let mut planner = Planner::new(home.connectors(), home.models.clone(), Default::default());
+    let mut planner = home.planner();
     let plan = planner.plan(&sql).map_err(|error| anyhow::anyhow!("{error}"))?;
     let measure = Arc::new(Measure {
         started: Instant::now(),

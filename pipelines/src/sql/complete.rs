@@ -6,7 +6,7 @@ use nowcast_planner::{Planner, function_names};
 use rustyline::completion::Completer;
 use rustyline::{Context, Helper, Highlighter, Hinter, Result, Validator};
 
-const KEYWORDS: [&str; 60] = [
+const KEYWORDS: [&str; 64] = [
     "ALL",
     "AND",
     "AS",
@@ -30,6 +30,7 @@ const KEYWORDS: [&str; 60] = [
     "FILTER",
     "FROM",
     "FULL",
+    "FUNCTION",
     "FUNCTIONS",
     "GROUP",
     "HAVING",
@@ -43,7 +44,9 @@ const KEYWORDS: [&str; 60] = [
     "JOBS",
     "JOIN",
     "KEY",
+    "LANGUAGE",
     "LEFT",
+    "LIBRARY",
     "LIKE",
     "LIMIT",
     "MODEL",
@@ -55,6 +58,7 @@ const KEYWORDS: [&str; 60] = [
     "OVER",
     "PARTITION",
     "PRIMARY",
+    "RUST",
     "SELECT",
     "SET",
     "SHOW",

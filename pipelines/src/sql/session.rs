@@ -81,7 +81,7 @@ impl Failure {
 
 impl Session {
     pub fn new(home: Home, options: RunOptions) -> Self {
-        let planner = Planner::new(home.connectors(), home.models.clone(), Default::default());
+        let planner = home.planner();
         Self { home, planner, options, jobs: vec![], started: 0 }
     }
 

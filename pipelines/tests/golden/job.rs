@@ -12,6 +12,7 @@ use nowcast_engine::{
 };
 use nowcast_onnx::OnnxProvider;
 use nowcast_planner::Planner;
+use nowcast_udf_host::Libraries;
 use serde_json::Value;
 
 use crate::rows;
@@ -75,6 +76,7 @@ pub async fn standing_rows(
     let plan = || {
         let mut planner =
             Planner::new(kept.clone(), Arc::new(OnnxProvider::default()), BTreeMap::new());
+        planner.set_functions(Arc::new(Libraries));
         planner.plan(sql).map_err(|error| error.to_string())
     };
     let failed = |error: nowcast_engine::Error| error.to_string();

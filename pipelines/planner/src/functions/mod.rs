@@ -79,6 +79,7 @@ mod unit;
 mod unix_timestamp;
 mod upper;
 mod url_code;
+pub mod user;
 pub mod window;
 
 pub use scalar::{Body, Function};

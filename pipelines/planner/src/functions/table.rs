@@ -34,10 +34,13 @@ const FORMS: [(&str, &str, &str); 25] = [
     ("Type", "TRY_CAST(x AS type)", "a value in another type; null where that fails"),
 ];
 
+/// How to write functions of one's own.
+const OWN: &str = include_str!("own.md");
+
 /// Markdown, and how many functions are in it, each name counted once.
 pub fn table() -> (String, usize) {
     let (mut made, names) = sections();
-    let _ = write!(made, "\n{} functions.\n", names.len());
+    let _ = write!(made, "\n{} functions.\n{OWN}", names.len());
     (made, names.len())
 }
 

@@ -17,6 +17,7 @@ pub enum Statement {
     CreateTable(Box<CreateTable>),
     CreateView(CreateView),
     CreateModel(CreateModel),
+    CreateFunction(CreateFunction),
     Insert(Insert),
     StatementSet(Vec<Insert>),
     Query(Box<Query>),
@@ -118,6 +119,8 @@ pub enum ShowKind {
     Tables,
     Views,
     Functions,
+    /// Those of CREATE FUNCTION alone.
+    UserFunctions,
     Models,
 }
 
@@ -142,6 +145,17 @@ pub struct CreateModel {
 pub struct ModelColumn {
     pub name: Ident,
     pub ty: FlinkType,
+}
+
+/// `CREATE FUNCTION name AS 'symbol' LANGUAGE RUST USING LIBRARY 'library'`.
+#[derive(Debug, Clone)]
+pub struct CreateFunction {
+    pub name: Ident,
+    pub if_not_exists: bool,
+    pub symbol: String,
+    pub library: String,
+    /// Where the library is named.
+    pub at: Location,
 }
 
 #[derive(Debug, Clone)]
@@ -175,6 +189,7 @@ pub enum DropKind {
     Table,
     View,
     Model,
+    Function,
 }
 
 /// A column type; sqlparser knows only some of Flink's.

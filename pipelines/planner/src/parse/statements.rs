@@ -5,8 +5,8 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::ast::{
-    Conflict, CreateModel, CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located,
-    ModelColumn, Setting, ShowKind, Statement, TableOption,
+    Conflict, CreateFunction, CreateModel, CreateView, Drop, DropKind, Explain, ExplainDetail,
+    Insert, Located, ModelColumn, Setting, ShowKind, Statement, TableOption,
 };
 use super::dialect::FlinkDialect;
 use crate::error::{SqlError, SqlResult, nearest};
@@ -84,10 +84,11 @@ impl StatementParser<'_> {
     fn create(&mut self) -> SqlResult<Statement> {
         self.need("CREATE")?;
         self.refuse("OR", "CREATE OR REPLACE", "DROP it first")?;
-        self.keywords("TEMPORARY");
+        let temporary = self.keywords("TEMPORARY");
+        self.system(temporary)?;
         let at = self.place();
         let kind = self.word(0);
-        if !matches!(kind.as_str(), "TABLE" | "VIEW" | "MODEL") {
+        if !matches!(kind.as_str(), "TABLE" | "VIEW" | "MODEL" | "FUNCTION") {
             return Err(unsupported("CREATE", &kind, at));
         }
         self.parser.next_token();
@@ -95,6 +96,7 @@ impl StatementParser<'_> {
         Ok(match kind.as_str() {
             "TABLE" => Statement::CreateTable(Box::new(self.create_table(if_not_exists)?)),
             "VIEW" => Statement::CreateView(self.create_view(if_not_exists)?),
+            "FUNCTION" => Statement::CreateFunction(self.create_function(if_not_exists)?),
             _ => Statement::CreateModel(self.create_model(if_not_exists)?),
         })
     }
@@ -128,6 +130,46 @@ impl StatementParser<'_> {
         let output = if self.keywords("OUTPUT") { columns(self)? } else { vec![] };
         self.comment()?;
         Ok(CreateModel { name, if_not_exists, input, output, options: self.with_options()? })
+    }
+
+    /// The word SYSTEM of `TEMPORARY SYSTEM FUNCTION`. There is one catalog: all functions are alike.
+    fn system(&mut self, temporary: bool) -> SqlResult<()> {
+        let at = self.place();
+        if (self.word(0).as_str(), self.word(1).as_str()) != ("SYSTEM", "FUNCTION") {
+            return Ok(());
+        }
+        self.need("SYSTEM")?;
+        match temporary {
+            true => Ok(()),
+            false => Err(SqlError::new(at, "a SYSTEM FUNCTION is a temporary one")
+                .hint("write TEMPORARY SYSTEM FUNCTION")),
+        }
+    }
+
+    fn create_function(&mut self, if_not_exists: bool) -> SqlResult<CreateFunction> {
+        let name = self.name()?;
+        self.need("AS")?;
+        let symbol = self.parser.parse_literal_string()?;
+        let at = self.place();
+        if !self.keywords("LANGUAGE RUST") {
+            let language = match self.keywords("LANGUAGE") {
+                true => self.word(0),
+                false => "JAVA".into(),
+            };
+            return Err(SqlError::new(at, format!("functions in {language} are not supported"))
+                .hint("LANGUAGE RUST USING LIBRARY '/path/libmine.so', made with nowcast-udf"));
+        }
+        self.need("USING")?;
+        if !["LIBRARY", "JAR", "ARTIFACT"].iter().any(|word| self.keywords(word)) {
+            self.need("LIBRARY")?;
+        }
+        let at = self.place();
+        let library = self.parser.parse_literal_string()?;
+        if self.peek(0) == Token::Comma {
+            return Err(SqlError::new(self.place(), "a function is in one library")
+                .hint("link what it needs into it"));
+        }
+        Ok(CreateFunction { name, if_not_exists, symbol, library, at })
     }
 
     fn statement_set(&mut self) -> SqlResult<Vec<Insert>> {
@@ -229,6 +271,9 @@ impl StatementParser<'_> {
 
     fn show(&mut self) -> SqlResult<Statement> {
         self.need("SHOW")?;
+        if self.keywords("USER FUNCTIONS") {
+            return Ok(Statement::Show(ShowKind::UserFunctions));
+        }
         let at = self.place();
         let kind = match self.word(0).as_str() {
             "TABLES" => ShowKind::Tables,
@@ -246,12 +291,14 @@ impl StatementParser<'_> {
 
     fn drop_statement(&mut self) -> SqlResult<Statement> {
         self.need("DROP")?;
-        self.keywords("TEMPORARY");
+        let temporary = self.keywords("TEMPORARY");
+        self.system(temporary)?;
         let at = self.place();
         let kind = match self.word(0).as_str() {
             "TABLE" => DropKind::Table,
             "VIEW" => DropKind::View,
             "MODEL" => DropKind::Model,
+            "FUNCTION" => DropKind::Function,
             other => return Err(unsupported("DROP", other, at)),
         };
         self.parser.next_token();
@@ -386,16 +433,13 @@ impl StatementParser<'_> {
 
 fn unsupported(head: &str, next: &str, at: Location) -> SqlError {
     let (what, hint) = match (head, next) {
-        ("CREATE" | "DROP", "FUNCTION" | "SYSTEM") => {
-            (format!("{head} FUNCTION"), "the built-in functions are")
-        }
         ("CREATE", "MATERIALIZED") => {
             ("CREATE MATERIALIZED TABLE".into(), "CREATE TABLE and INSERT INTO are")
         }
         ("CREATE" | "DROP", "CATALOG" | "DATABASE") => {
             (format!("{head} {next}"), "there is one catalog with one database")
         }
-        ("CREATE" | "DROP", _) => (format!("{head} {next}"), "TABLE, VIEW and MODEL are"),
+        ("CREATE" | "DROP", _) => (format!("{head} {next}"), "TABLE, VIEW, MODEL and FUNCTION are"),
         ("USE", _) => ("USE".into(), "there is one catalog with one database"),
         ("ADD" | "REMOVE", "JAR") => (format!("{head} JAR"), "connectors and models are built in"),
         ("ALTER", _) => (format!("ALTER {next}"), "DROP it and CREATE it again"),
