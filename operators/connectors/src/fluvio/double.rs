@@ -63,6 +63,8 @@ struct Shared {
     changes: watch::Sender<u64>,
     /// How far each stream's consumer has come, by the stream's id.
     consumed: watch::Sender<BTreeMap<u32, i64>>,
+    /// Streams that were asked for before this count changed say no more.
+    muted: watch::Sender<u64>,
     unit: SocketAddr,
 }
 
@@ -89,6 +91,7 @@ impl Double {
             topics: Mutex::new([(topic.to_owned(), vec![Log::default(); partitions])].into()),
             changes: watch::Sender::new(0),
             consumed: watch::Sender::default(),
+            muted: watch::Sender::new(0),
             unit: unit.local_addr().unwrap(),
         };
         let mut double = Self {
@@ -186,6 +189,11 @@ impl Double {
             log.low = 20;
         });
         self.shared.change();
+    }
+
+    /// The streams of now give nothing more, though their connections stay.
+    pub fn mute(&self) {
+        self.shared.muted.send_modify(|muted| *muted += 1);
     }
 
     pub fn add_partition(&self, topic: &str) {
@@ -314,7 +322,14 @@ async fn converse(stream: TcpStream, role: Role, shared: Arc<Shared>) {
                 let id = u32::from(requests.peer_addr().unwrap().port()) << 8 | last_stream;
                 let request = decoded(&mut body, &header);
                 let answers = answers.clone();
-                streams.spawn(stream_records(id, request, header, answers, Arc::clone(&shared)));
+                let mut muted = shared.muted.subscribe();
+                let shared = Arc::clone(&shared);
+                streams.spawn(async move {
+                    tokio::select! {
+                        () = stream_records(id, request, header, answers, shared) => {}
+                        _ = muted.changed() => {}
+                    }
+                });
             }
             (_, key) => panic!("the double knows no request {key}"),
         }

@@ -43,7 +43,7 @@ pub struct Reader {
     options: Arc<FluvioOptions>,
     limits: Limits,
     partitions: Vec<Partition>,
-    /// When the controller was asked for partitions.
+    /// When the cluster was asked what there is.
     looked: Instant,
     /// How long to wait before connecting again.
     pause: Duration,
@@ -69,6 +69,10 @@ struct Partition {
     state: State,
     /// Its records from `next` on; `None` where they are yet to be asked for.
     batches: Option<Batches>,
+    /// The offset of a record that is there and has not come, and since when.
+    overdue: Option<(i64, Instant)>,
+    /// How long a record may be overdue until the stream is taken for dead.
+    patience: Duration,
 }
 
 type Batches = Pin<Box<dyn Stream<Item = Result<Batch, ErrorCode>> + Send>>;
@@ -133,6 +137,8 @@ impl Reader {
             pending: false,
             state: State::Reading,
             batches: None,
+            overdue: None,
+            patience: self.options.discovery.unwrap_or_default(),
             span,
         });
         Ok(())
@@ -163,7 +169,7 @@ impl Reader {
                 }
             }
             self.settle()?;
-            self.discover().await?;
+            self.look().await?;
         }
         self.hands.give(SourceEvent::End, None)?;
         Ok(())
@@ -275,6 +281,7 @@ impl Reader {
 
     fn take(&mut self, at: usize, batch: &Batch) -> Result<(), Stop> {
         self.pause = RECONNECT_PAUSE;
+        self.partitions[at].patience = self.options.discovery.unwrap_or_default();
         let options = Arc::clone(&self.options);
         for record in records(&options.topic, self.partitions[at].span.partition, batch) {
             let partition = &mut self.partitions[at];
@@ -344,15 +351,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Now and then, looks for partitions that were not there before; they are read from their
-    /// beginning.
-    async fn discover(&mut self) -> Result<(), Stop> {
-        let due = self.options.discovery.filter(|_| self.options.bounded.is_none());
-        if due.is_none_or(|interval| self.looked.elapsed() < interval) {
+    /// Now and then, asks what there is: partitions that were not there before are read from their
+    /// beginning, and streams that have died without a word are asked for anew.
+    async fn look(&mut self) -> Result<(), Stop> {
+        if self.options.discovery.is_none_or(|interval| self.looked.elapsed() < interval) {
             return Ok(());
         }
         self.looked = Instant::now();
-        let found = match self.new_partitions().await {
+        let found = match self.found().await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!("{error}");
@@ -363,23 +369,27 @@ impl Reader {
                 return Ok(());
             }
         };
-        for (partition, limits) in found {
-            let span = Span { partition, start: limits.low, end: None };
-            let split = span.split(&self.options);
-            tracing::info!("{}: reading the new partition {split}", self.options.name());
-            self.hands.add_split(split.into(), span.start)?;
-            self.add(span)?;
+        for (number, limits) in found {
+            let known = |partition: &Partition| partition.span.partition == number;
+            match self.partitions.iter().position(known) {
+                Some(at) => self.partitions[at].watch(limits.high),
+                None if self.options.bounded.is_some() => {}
+                None => {
+                    let span = Span { partition: number, start: limits.low, end: None };
+                    let split = span.split(&self.options);
+                    tracing::info!("{}: reading the new partition {split}", self.options.name());
+                    self.hands.add_split(split.into(), span.start)?;
+                    self.add(span)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// This worker's partitions that are not read yet, and what there is of them.
-    async fn new_partitions(&self) -> Result<BTreeMap<i32, client::Limits>> {
-        let mut found = own_partitions(&self.client, &self.options, self.limits.share).await?;
-        found.retain(|(number, _)| {
-            self.partitions.iter().all(|partition| partition.span.partition != *number)
-        });
-        self.client.limits(&self.options, &found).await
+    /// What there is of this worker's partitions.
+    async fn found(&self) -> Result<BTreeMap<i32, client::Limits>> {
+        let own = own_partitions(&self.client, &self.options, self.limits.share).await?;
+        self.client.limits(&self.options, &own).await
     }
 
     fn hand_over(&mut self, at: usize) -> Result<(), Stop> {
@@ -400,5 +410,26 @@ impl Reader {
         partition.batches = None;
         let split = Arc::clone(&partition.split);
         Ok(self.hands.give(SourceEvent::Finished { split }, None)?)
+    }
+}
+
+impl Partition {
+    /// A stream may die without a word: the client stops asking when an answer takes too long. Its
+    /// records are asked for anew when one that is there does not come, each time more patiently.
+    fn watch(&mut self, high: i64) {
+        let now = Instant::now();
+        match self.overdue {
+            _ if self.next >= high || self.batches.is_none() => self.overdue = None,
+            Some((offset, since)) if offset == self.next => {
+                if now - since >= self.patience {
+                    let split = &self.split;
+                    tracing::warn!("fluvio partition \"{split}\": offset {offset} does not come");
+                    self.batches = None;
+                    self.overdue = None;
+                    self.patience = self.patience.saturating_mul(2);
+                }
+            }
+            _ => self.overdue = Some((self.next, now)),
+        }
     }
 }

@@ -343,6 +343,18 @@ async fn a_cluster_that_comes_back_is_read_on() {
     assert_eq!(take(&mut source, 1).await, [30]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_dies_without_a_word_is_asked_for_anew() {
+    let double = Double::start("clicks", 1).await;
+    double.count("clicks", 0, 0..10);
+    let options = [("scan.topic-partition-discovery.interval", "10 ms")];
+    let mut source = open(&counted(&double, &options), at(&[])).await;
+    assert_eq!(take(&mut source, 10).await, Vec::from_iter(0..10));
+    double.mute();
+    double.count("clicks", 0, 10..20);
+    assert_eq!(take(&mut source, 10).await, Vec::from_iter(10..20));
+}
+
 fn users(rows: &[(i64, Option<&str>)]) -> Batch {
     let ids = Int64Array::from_iter_values(rows.iter().map(|(id, _)| *id));
     let names: StringArray = rows.iter().map(|(_, name)| *name).collect();
