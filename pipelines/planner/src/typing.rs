@@ -104,16 +104,20 @@ pub fn in_plan(
 /// A plan whose expressions have changed.
 fn with_schema(plan: LogicalPlan) -> Result<LogicalPlan> {
     let LogicalPlan::Values(values) = plan else { return plan.recompute_schema() };
-    // Nulls have the type of the other rows, which may be another one now.
-    let untyped = |expr: Expr| match expr {
+    // Nulls have the type of the other rows, which may be another one now; those that the query
+    // casts have their own, below the cast to what the rows had in common before.
+    let untyped = |expr: Expr| match expr.unalias() {
         Expr::Literal(value, _) if value.is_null() => lit(ScalarValue::Null),
-        Expr::Cast(cast) if matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null()) => {
-            *cast.expr
-        }
+        Expr::Cast(cast) if is_cast_null(&cast.expr) => *cast.expr,
         other => other,
     };
     let rows = values.values.into_iter().map(|row| row.into_iter().map(untyped).collect());
     LogicalPlanBuilder::values(rows.collect())?.build()
+}
+
+fn is_cast_null(expr: &Expr) -> bool {
+    let is_null = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if value.is_null());
+    matches!(expr, Expr::Cast(cast) if is_null(&cast.expr))
 }
 
 /// An integer literal is INT where it fits; the zero of `0.908` counts as a digit.

@@ -9,6 +9,7 @@ mod names;
 mod pattern_depth;
 mod query;
 pub mod rewrite;
+mod row_in;
 mod statements;
 pub mod tokens;
 mod types;

@@ -6,15 +6,15 @@ use std::ops::ControlFlow;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, GroupByExpr, Ident,
-    Interval, LimitClause, Query, Select, SelectItem, SetExpr, Spanned, TableAlias,
-    TableAliasColumnDef, TableFactor, TableWithJoins, TimezoneInfo, TrimWhereField, TypedString,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, visit_expressions_mut,
+    FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Interval,
+    LimitClause, Query, Select, SetExpr, Spanned, TableFactor, TimezoneInfo, TrimWhereField,
+    TypedString, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 use super::dialect::{TABLE_ARGUMENT, call, call_ident, text};
-use super::group_windows::{query_of, rewrite_group_windows};
+use super::group_windows::rewrite_group_windows;
 use super::names::name_columns;
+use super::row_in::row_in;
 use crate::error::{SqlError, SqlResult};
 use crate::functions::clock::CURRENT_ROW_TIMESTAMP;
 
@@ -37,46 +37,6 @@ pub fn rewrite_query(query: &mut Query) -> SqlResult<()> {
     name_columns(query);
     rewrite_group_windows(query)?;
     rewrite_expressions(query, Clocks::Read)
-}
-
-/// `(a, b) IN (SELECT …)` as `EXISTS`, with the columns of the subquery under names of their own.
-fn row_in(columns: &[Expr], subquery: &Query) -> Option<Expr> {
-    let SetExpr::Select(inner) = subquery.body.as_ref() else { return None };
-    let name = |nth: usize| Ident::new(format!("__in_{nth}"));
-    let equal = columns.iter().enumerate().map(|(nth, column)| Expr::BinaryOp {
-        left: Box::new(column.clone()),
-        op: BinaryOperator::Eq,
-        right: Box::new(Expr::Identifier(name(nth))),
-    });
-    let all = equal.reduce(|left, right| Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::And,
-        right: Box::new(right),
-    });
-    let from = TableFactor::Derived {
-        lateral: false,
-        subquery: Box::new(subquery.clone()),
-        alias: Some(TableAlias {
-            explicit: true,
-            name: Ident::new("__in"),
-            columns: (0..columns.len())
-                .map(|nth| TableAliasColumnDef::from_name(name(nth).value))
-                .collect(),
-            at: None,
-        }),
-        sample: None,
-    };
-    let select = Select {
-        projection: vec![SelectItem::UnnamedExpr(Expr::value(Value::Number("1".into(), false)))],
-        from: vec![TableWithJoins { relation: from, joins: vec![] }],
-        selection: all,
-        group_by: GroupByExpr::Expressions(vec![], vec![]),
-        having: None,
-        distinct: None,
-        named_window: vec![],
-        ..inner.as_ref().clone()
-    };
-    Some(Expr::Exists { subquery: Box::new(query_of(select)), negated: false })
 }
 
 /// `OFFSET 2 ROWS FETCH NEXT 5 ROWS ONLY` as `LIMIT 5 OFFSET 2`.
@@ -144,10 +104,7 @@ fn rewritten(expr: &Expr, clocks: Clocks) -> SqlResult<Option<Expr>> {
         }
         Expr::Position { expr, r#in } => Some(call("position", vec![*expr.clone(), *r#in.clone()])),
         Expr::Function(function) => rewritten_call(function, clocks)?,
-        Expr::InSubquery { expr, subquery, negated: false } => match expr.as_ref() {
-            Expr::Tuple(columns) => row_in(columns, subquery),
-            _ => None,
-        },
+        Expr::InSubquery { .. } | Expr::InList { .. } => row_in(expr)?,
         Expr::TypedString(literal) => timestamp_literal(literal),
         Expr::Value(ValueWithSpan { value: Value::UnicodeStringLiteral(value), .. }) => {
             Some(text(value.clone()))
