@@ -36,7 +36,7 @@ mod window_assign;
 mod window_top_n;
 pub mod zone;
 
-pub use aggregate::{AggregateCall, AggregateFunction, Spread};
+pub use aggregate::{AggregateCall, AggregateFunction, Fraction, Spread};
 pub use attached_window_aggregate::{AttachedWindowAggregate, AttachedWindowAggregateSpec};
 pub use calc::Calc;
 pub use changelog_normalize::{ChangelogNormalize, ChangelogNormalizeSpec};

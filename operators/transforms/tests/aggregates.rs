@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use common::*;
 use nowcast_engine::{Batch, Operator, Output, Time};
 use nowcast_transforms::AggregateFunction::{
-    ArrayAgg, Avg, Count, FirstValue, LastValue, ListAgg, Max, Min, Sum,
+    ArrayAgg, Avg, Count, FirstValue, LastValue, ListAgg, Max, Min, Percentile, Sum,
 };
 use nowcast_transforms::*;
 
@@ -191,6 +191,23 @@ fn first_last_and_lists_follow_arrival() {
     let utc = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
     let late = cast(&longs(&[7, 3]), &utc).unwrap();
     assert_eq!(aggregate(&call(LastValue, utc), late), "3");
+}
+
+#[test]
+fn percentiles_lie_between_the_values_around_them() {
+    let at = |fractions: &[f64]| {
+        Percentile(fractions.iter().map(|fraction| Fraction::new(*fraction).unwrap()).collect())
+    };
+    let values = longs(&[40, 10, 20, 10]);
+    assert_eq!(aggregate(&call(at(&[0.5]), DataType::Float64), values.clone()), "15.0");
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
+    let ends = call(at(&[1.0, 0.0, 0.75]), list.clone());
+    assert_eq!(aggregate(&ends, values.clone()), "[40.0, 10.0, 25.0]");
+    assert_eq!(aggregate(&distinct(at(&[0.5]), DataType::Float64), values), "20.0");
+    assert_eq!(aggregate(&call(at(&[0.5]), DataType::Float64), ints(&[None])), "null");
+    assert_eq!(aggregate(&call(at(&[0.5, 0.9]), list), ints(&[None])), "null");
+    assert_eq!(Fraction::new(f64::NAN), None);
+    assert_eq!(Fraction::new(1.5), None);
 }
 
 /// A value kept by place survives many batches and the gathering between them.

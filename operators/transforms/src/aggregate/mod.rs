@@ -11,6 +11,7 @@ mod first_last;
 mod list_agg;
 mod min_max;
 mod multisets;
+mod percentile;
 mod sum;
 mod total;
 mod values;
@@ -22,6 +23,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use nowcast_engine::{Error, Result};
 
+pub use percentile::Fraction;
 pub(crate) use values::{Place, Values};
 pub use variance::Spread;
 
@@ -65,6 +67,9 @@ pub enum AggregateFunction {
     Spread(Spread),
     /// A map from each value to how often it is there; nulls are left out.
     Collect,
+    /// The values at these fractions of the way from the least to the greatest: as a list of
+    /// `Float64`, or alone where there is one.
+    Percentile(Vec<Fraction>),
 }
 
 /// State of one aggregate for all groups. A group is a slot, given out by `Keys`; its values live
@@ -198,6 +203,9 @@ impl AggregateCall {
             AggregateFunction::ArrayAgg => array_agg::array_agg(ty, output),
             AggregateFunction::Spread(spread) => variance::variance(ty, output, *spread),
             AggregateFunction::Collect => collect::collect(ty, output)?,
+            AggregateFunction::Percentile(fractions) => {
+                percentile::percentile(ty, output, fractions)?
+            }
         };
         accumulator.ok_or_else(|| Error::user(format!("{} cannot take {ty}", self.name())))
     }
@@ -228,6 +236,7 @@ impl AggregateCall {
             AggregateFunction::Spread(Spread { sample: false, root: false }) => "VAR_POP",
             AggregateFunction::Spread(Spread { sample: true, root: false }) => "VAR_SAMP",
             AggregateFunction::Collect => "COLLECT",
+            AggregateFunction::Percentile(_) => "PERCENTILE",
         }
     }
 }

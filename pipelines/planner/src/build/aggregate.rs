@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, ScalarValue};
 use datafusion_expr::expr::AggregateFunctionParams;
@@ -12,7 +13,7 @@ use nowcast_engine::graph::OperatorFactory;
 use nowcast_engine::{Evaluate, Route};
 use nowcast_transforms::{
     AggregateCall, AggregateFunction, AttachedWindowAggregate, AttachedWindowAggregateSpec, Calc,
-    SessionAggregate, SessionAggregateSpec, Spread, WindowAggregate, WindowAggregateSpec,
+    Fraction, SessionAggregate, SessionAggregateSpec, Spread, WindowAggregate, WindowAggregateSpec,
 };
 
 use super::{Lowered, Lowering, boxed, by};
@@ -379,6 +380,14 @@ impl Lowering<'_> {
             "stddev_samp" | "stddev" => spread(true, true),
             "var_pop" => spread(false, false),
             "var_samp" | "variance" => spread(true, false),
+            "percentile" => {
+                let fractions = args.get(1).and_then(fractions).ok_or_else(|| {
+                    let message = "PERCENTILE takes fractions from 0 to 1 that are literals";
+                    self.extent.error_at(&["PERCENTILE"], message).hint("0.5, or ARRAY[0.5, 0.9]")
+                })?;
+                args.truncate(1);
+                AggregateFunction::Percentile(fractions)
+            }
             "listagg" => {
                 let separator = match args.get(1) {
                     None => ",".to_owned(),
@@ -401,6 +410,22 @@ impl Lowering<'_> {
         };
         Ok((function, args))
     }
+}
+
+/// The literal fractions of PERCENTILE, one or an array; `None` where they are none.
+fn fractions(expr: &Expr) -> Option<Vec<Fraction>> {
+    let Expr::Literal(value, _) = expr else { return None };
+    let column = match value {
+        ScalarValue::List(list) if list.is_valid(0) => list.value(0),
+        value => value.to_array().ok()?,
+    };
+    if !column.data_type().is_numeric() {
+        return None;
+    }
+    let column = arrow::compute::cast(&column, &DataType::Float64).ok()?;
+    let fractions = column.as_primitive::<Float64Type>().iter();
+    let fractions: Vec<Fraction> = fractions.map(|f| Fraction::new(f?)).collect::<Option<_>>()?;
+    (!fractions.is_empty()).then_some(fractions)
 }
 
 /// Position of an expression among `wanted`, added where it is not there.

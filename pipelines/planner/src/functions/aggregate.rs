@@ -27,6 +27,7 @@ struct Aggregate {
 const ONE: Takes = Takes::These { kinds: &[Kind::Any], required: 1 };
 const NUMBER: Takes = Takes::These { kinds: &[Kind::Number], required: 1 };
 const LIST_AGG: Takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 1 };
+const PERCENTILE: Takes = Takes::These { kinds: &[Kind::Number, Kind::Any], required: 2 };
 
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
     let aggregates = [
@@ -40,6 +41,7 @@ pub fn aggregate_functions() -> Vec<AggregateUDF> {
         Aggregate { name: "listagg", takes: LIST_AGG, gives: first },
         Aggregate { name: "array_agg", takes: ONE, gives: list },
         Aggregate { name: "collect", takes: ONE, gives: multiset },
+        Aggregate { name: "percentile", takes: PERCENTILE, gives: percentile },
         Aggregate { name: "stddev", takes: NUMBER, gives: average },
         Aggregate { name: "stddev_pop", takes: NUMBER, gives: average },
         Aggregate { name: "stddev_samp", takes: NUMBER, gives: average },
@@ -106,6 +108,14 @@ fn list(given: &[DataType]) -> DataType {
 /// A MULTISET is a map from the element to its count.
 fn multiset(given: &[DataType]) -> DataType {
     map_type(given[0].clone(), DataType::Int32)
+}
+
+/// One for each fraction.
+fn percentile(given: &[DataType]) -> DataType {
+    match given.get(1) {
+        Some(DataType::List(_)) => list_of(DataType::Float64),
+        _ => DataType::Float64,
+    }
 }
 
 fn forecasts(_: &[DataType]) -> DataType {
