@@ -93,7 +93,7 @@ impl Operator for AttachedWindowAggregate {
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.windows.keys().next().map(|(end, _)| self.spec.clock.instant(*end))
+        self.windows.keys().next().and_then(|(end, _)| self.spec.clock.awaits(*end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

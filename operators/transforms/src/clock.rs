@@ -91,6 +91,12 @@ impl WindowClock {
         }
     }
 
+    /// The instant that the watermark must pass for a window that ends at `end`; none by the wall
+    /// clock.
+    pub(crate) fn awaits(&self, end: Millis) -> Option<Millis> {
+        (self.clock == Clock::Watermark).then(|| self.instant(end))
+    }
+
     /// How far the own clock has come; `None` where `time` tells of the other.
     pub fn progress(&self, time: Time) -> Option<Millis> {
         match (self.clock, time) {

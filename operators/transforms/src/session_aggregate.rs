@@ -291,7 +291,7 @@ impl Operator for SessionAggregate {
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.ends.first().map(|(end, _, _)| self.spec.clock.instant(*end))
+        self.ends.first().and_then(|(end, _, _)| self.spec.clock.awaits(*end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

@@ -161,7 +161,7 @@ impl Operator for WindowAggregate {
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.slices.keys().next().map(|slice| self.spec.clock.instant(slice.first))
+        self.slices.keys().next().and_then(|slice| self.spec.clock.awaits(slice.first))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

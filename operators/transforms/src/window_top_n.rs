@@ -212,7 +212,7 @@ impl Operator for WindowTopN {
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.windows.keys().next().map(|end| self.spec.clock.instant(*end))
+        self.windows.keys().next().and_then(|end| self.spec.clock.awaits(*end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

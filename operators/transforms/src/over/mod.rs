@@ -29,7 +29,7 @@ use answered::{Answered, behind};
 pub enum OverOrder {
     /// By this event-time column: rows are held until the watermark has passed them.
     EventTime(usize),
-    /// By arrival: rows are answered at once.
+    /// By arrival: rows are answered at once. No two are peers.
     ProcessingTime,
 }
 
@@ -125,7 +125,7 @@ struct Ordered<'a> {
     slots: &'a [u32],
     /// One more than the greatest slot.
     slots_len: usize,
-    /// By row; empty in processing time.
+    /// By row; empty in processing time, unless the frame is a stretch of time.
     times: &'a [Millis],
     rounds: &'a Rounds,
 }
@@ -153,18 +153,16 @@ impl Over {
         if given != wanted {
             return Err(Error::bug(format!("over: {given} output columns, not {wanted}")));
         }
-        if let (OverOrder::ProcessingTime, Frame::Range { preceding_ms: Some(_) }) =
-            (spec.order, spec.frame)
-        {
-            return Err(Error::user("over: RANGE with an interval needs an event-time order"));
-        }
         let key_types: Vec<DataType> =
             spec.partition.iter().map(|column| types[*column].clone()).collect();
         Ok(Self {
             keys: Keys::new(&key_types)?,
             held: Held::new(&spec.input_schema),
             parts: parts(&spec, &types)?,
-            rounds: RoundsBuilder::new(matches!(spec.frame, Frame::Range { .. })),
+            rounds: RoundsBuilder::new(
+                matches!(spec.frame, Frame::Range { .. })
+                    && matches!(spec.order, OverOrder::EventTime(_)),
+            ),
             answered: match (spec.order, spec.frame) {
                 (OverOrder::ProcessingTime, _)
                 | (_, Frame::Rows { preceding: None } | Frame::Range { preceding_ms: None }) => {
@@ -200,6 +198,13 @@ impl Over {
             }
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?)
+    }
+
+    /// The times of rows that come now, where a frame asks for them. The clock does not step back.
+    fn arrived(&mut self, batch: &Batch, out: &Output) -> Vec<Millis> {
+        let Frame::Range { preceding_ms: Some(_) } = self.spec.frame else { return vec![] };
+        self.event_time = self.event_time.max(out.now());
+        vec![self.event_time; batch.num_rows()]
     }
 
     fn hold(&mut self, time: usize, batch: &Batch, out: &mut Output) -> Result<()> {
@@ -324,7 +329,8 @@ impl Operator for Over {
             OverOrder::EventTime(time) => self.hold(time, &batch, out),
             OverOrder::ProcessingTime if batch.num_rows() == 0 => Ok(()),
             OverOrder::ProcessingTime => {
-                let rows = self.answer(batch.rows(), &[])?;
+                let times = self.arrived(&batch, out);
+                let rows = self.answer(batch.rows(), &times)?;
                 out.emit(batch.with_rows(rows));
                 Ok(())
             }
