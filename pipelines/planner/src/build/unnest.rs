@@ -1,12 +1,14 @@
 //! UNNEST, and the rows that stand in the text.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion_common::DFSchema;
-use datafusion_expr::{Expr, UserDefinedLogicalNodeCore, Values};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::expr::Case;
+use datafusion_expr::{Expr, UserDefinedLogicalNodeCore, Values, cast as cast_to, lit};
 use nowcast_engine::graph::SourceNode;
 use nowcast_engine::{Node, NodeKind, Route};
 use nowcast_transforms::UnnestSpec;
@@ -15,6 +17,7 @@ use super::{Lowered, Lowering, NodeNote, boxed};
 use crate::catalog::Role;
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
+use crate::functions::clock;
 use crate::node::{FlinkNode, Unnest};
 
 impl Lowering<'_> {
@@ -60,7 +63,52 @@ impl Lowering<'_> {
         Ok(rows.with_keys(keys))
     }
 
+    /// Rows of constants; a column with a value that reads the clock is made behind them, by the
+    /// number of the row.
     pub(super) fn values(&mut self, values: &Values) -> SqlResult<Lowered> {
+        let cells = |column: usize| values.values.iter().map(move |row| &row[column]);
+        let said = |column: usize| cells(column).any(clock::is_read);
+        let fields = values.schema.fields();
+        if !(0..fields.len()).any(said) {
+            return self.constants(values);
+        }
+        let null = |field: &Field| cast_to(lit(ScalarValue::Null), field.data_type().clone());
+        let (mut rows, mut exprs) = (vec![], vec![]);
+        for (nth, cells) in values.values.iter().enumerate() {
+            let mut row = vec![lit(nth as i32)];
+            for (column, field) in fields.iter().enumerate() {
+                row.push(match said(column) {
+                    true => null(field),
+                    false => cells[column].clone(),
+                });
+            }
+            rows.push(row);
+        }
+        let number = Field::new("$row", DataType::Int32, false);
+        let numbered = std::iter::once((None, Arc::new(number)));
+        let columns = values.schema.iter().map(|(table, field)| (table.cloned(), field.clone()));
+        let schema = DFSchema::new_with_metadata(numbered.chain(columns).collect(), HashMap::new());
+        let schema = Arc::new(schema.map_err(|error| self.extent.translate(error))?);
+        for (column, field) in fields.iter().enumerate() {
+            let expr = match said(column) {
+                false => Expr::from(schema.qualified_field(column + 1)),
+                true => {
+                    let when = cells(column).enumerate().map(|(nth, cell)| {
+                        let then = cast_to(cell.clone(), field.data_type().clone());
+                        (Box::new(lit(nth as i32)), Box::new(then))
+                    });
+                    let number = Expr::from(schema.qualified_field(0));
+                    Expr::Case(Case::new(Some(Box::new(number)), when.collect(), None))
+                }
+            };
+            exprs.push(expr.alias(field.name()));
+        }
+        let numbered = Values { schema: Arc::clone(&schema), values: rows };
+        let rows = self.constants(&numbered)?;
+        self.calc(rows, &schema, None, &exprs)
+    }
+
+    fn constants(&mut self, values: &Values) -> SqlResult<Lowered> {
         let schema: SchemaRef = Arc::clone(values.schema.inner());
         let one = one_row()?;
         let empty = DFSchema::empty();

@@ -37,19 +37,24 @@ pub fn is_proctime(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if call.name() == PROCTIME)
 }
 
+/// Whether an expression reads the clock.
+pub fn is_read(expr: &Expr) -> bool {
+    expr.exists(|expr| Ok(is_clock(expr))).unwrap_or_default()
+}
+
 /// The expression with a last column in place of the clock; `None` where it does not read it.
 pub fn over_column(expr: &Expr) -> Result<Option<Expr>> {
-    let reads = |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if is_clock(call.name()));
-    if !expr.exists(|expr| Ok(reads(expr)))? {
+    if !is_read(expr) {
         return Ok(None);
     }
-    let replaced = expr.clone().transform_up(|expr| match reads(&expr) {
+    let replaced = expr.clone().transform_up(|expr| match is_clock(&expr) {
         true => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(CLOCK_COLUMN)))),
         false => Ok(Transformed::no(expr)),
     });
     replaced.data().map(Some)
 }
 
-fn is_clock(function: &str) -> bool {
-    [PROCTIME, CURRENT_ROW_TIMESTAMP].contains(&function)
+fn is_clock(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call)
+        if [PROCTIME, CURRENT_ROW_TIMESTAMP].contains(&call.name()))
 }
