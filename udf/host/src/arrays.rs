@@ -30,6 +30,14 @@ pub fn data_type(format: u8) -> Option<DataType> {
     })
 }
 
+/// Lends a column for each argument; none where their types or lengths are others.
+pub fn lent(columns: &[ArrayRef], arguments: &[DataType], rows: usize) -> Option<Vec<Lent>> {
+    let mut pairs = columns.iter().zip(arguments);
+    let fits = columns.len() == arguments.len()
+        && pairs.all(|(column, ty)| column.data_type() == ty && column.len() == rows);
+    fits.then(|| columns.iter().map(|column| Lent::new(column.as_ref())).collect())
+}
+
 /// A column that is lent for a call: its buffers, of which the first is the bitmap of nulls.
 pub struct Lent {
     nulls: i64,

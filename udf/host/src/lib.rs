@@ -1,6 +1,8 @@
-//! Functions out of libraries that `nowcast-udf` made, behind the engine's `ScalarFunction`.
+//! Functions out of libraries that `nowcast-udf` or Arroyo's plugin made, behind the engine's `ScalarFunction`.
 
 mod arrays;
+mod arroyo;
+mod declaration;
 mod library;
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use libloading::Library;
 use nowcast_engine::{Error, FunctionProvider, Result, ScalarFunction};
 use nowcast_udf::abi::{ArrowArray, Call, Function, PREFIX, VERSION, Value};
 
-use crate::arrays::{Imported, Lent, data_type};
+use crate::arrays::{Imported, data_type, lent};
+use crate::arroyo;
 
 /// Libraries on this machine's disk. One that was opened stays open until the process ends.
 #[derive(Debug, Default)]
@@ -20,8 +21,7 @@ pub struct Libraries;
 impl FunctionProvider for Libraries {
     fn load(&self, name: &str, library: &str) -> Result<Arc<dyn ScalarFunction>> {
         let path = path(library)?;
-        let loaded = load(&path, name)?;
-        Ok(Arc::new(loaded))
+        load(&path, name)
     }
 }
 
@@ -34,24 +34,29 @@ fn path(library: &str) -> Result<PathBuf> {
         .map_err(|error| Error::user(format!("library {library}: cannot be read: {error}")))
 }
 
-fn load(path: &Path, name: &str) -> Result<Loaded> {
+fn load(path: &Path, name: &str) -> Result<Arc<dyn ScalarFunction>> {
     let shown = path.display();
     // SAFETY: code of a library runs when it is opened; the user names libraries that they trust.
     let library = unsafe { Library::new(path) };
     let library =
         library.map_err(|error| Error::user(format!("library {shown}: no library: {error}")))?;
-    let symbol = format!("{PREFIX}{name}");
-    // SAFETY: a symbol of this name is what `#[udf]` made.
-    let found = unsafe { library.get::<*const Function>(symbol.as_bytes()) };
-    let found = found.map(|symbol| *symbol).map_err(|_| {
-        let message = format!("library {shown}: no function `{name}` with `#[udf]` in it");
-        Error::user(message)
-    })?;
-    // SAFETY: a library that has it as a symbol of this name has it until it is closed.
-    let loaded = unsafe { Loaded::new(name, found) };
+    let loaded = find(&library, name);
     // Functions of the library are called as long as any plan lives: it is not closed.
     std::mem::forget(library);
     loaded.map_err(|error| error.context(format!("library {shown}")))
+}
+
+fn find(library: &Library, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+    let symbol = format!("{PREFIX}{name}");
+    // SAFETY: a symbol of this name is what `#[udf]` made.
+    if let Ok(found) = unsafe { library.get::<*const Function>(symbol.as_bytes()) } {
+        // SAFETY: a library that has it as a symbol of this name has it until it is closed.
+        return Ok(Arc::new(unsafe { Loaded::new(name, *found) }?));
+    }
+    match arroyo::find(library, name) {
+        Some(declared) => Ok(Arc::new(declared?)),
+        None => Err(Error::user(format!("no function `{name}` with `#[udf]` in it"))),
+    }
 }
 
 /// A function whose types and version are known to be right.
@@ -100,15 +105,9 @@ impl ScalarFunction for Loaded {
     }
 
     fn call(&self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
-        let fits = columns.len() == self.arguments.len()
-            && columns
-                .iter()
-                .zip(&self.arguments)
-                .all(|(column, ty)| column.data_type() == ty && column.len() == rows);
-        if !fits {
-            return Err(Error::bug(format!("function `{}`: columns of other types", self.name)));
-        }
-        let mut lent: Vec<Lent> = columns.iter().map(|column| Lent::new(column.as_ref())).collect();
+        let mut lent = lent(columns, &self.arguments, rows).ok_or_else(|| {
+            Error::bug(format!("function `{}`: columns of other types", self.name))
+        })?;
         let arguments: Vec<ArrowArray> = lent.iter_mut().map(|lent| lent.array(rows)).collect();
         let mut made = ArrowArray::empty();
         // SAFETY: a column of its type for each argument, that live until the call is over.

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, clippy::unwrap_used)]
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,9 +11,11 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use nowcast_engine::{ErrorKind, ScalarFunction};
-use nowcast_udf::abi::{Function, VERSION};
+use nowcast_udf::abi::{ArrowArray, Function, VERSION};
 use nowcast_udf::udf;
 
+use crate::arroyo::{ArrowSchema, Column, Columns, Declared, Ran};
+use crate::declaration::Declaration;
 use crate::library::Loaded;
 
 #[udf]
@@ -122,4 +125,48 @@ fn other_versions_are_refused() {
     let newer = Function { version: VERSION + 1, arguments_len, arguments, result, call };
     let error = unsafe { Loaded::new("f", &newer) }.err().unwrap();
     assert!(error.to_string().contains("of version 2: here it is 1"), "{error}");
+}
+
+/// `halved` as a library made for Arroyo has it: it takes the vector over, and gives no reasons.
+unsafe extern "C-unwind" fn run(arguments: Columns) -> Ran {
+    let Columns { columns, len, capacity, .. } = arguments;
+    let columns = unsafe { Vec::from_raw_parts(columns, len, capacity) };
+    let rows = columns[0].array.length as u64;
+    let arrays: Vec<ArrowArray> = columns.into_iter().map(|column| column.array).collect();
+    let mut array = ArrowArray::empty();
+    let status = unsafe { (nowcast_udf_halved.call)(arrays.as_ptr(), rows, &mut array) };
+    if status == 0 {
+        let made = MaybeUninit::new(Column { array, schema: ArrowSchema::new(c"l") });
+        return Ran { status: 0, made };
+    }
+    unsafe { array.release.unwrap()(&mut array) };
+    Ran { status: 1, made: MaybeUninit::uninit() }
+}
+
+fn declared(declaration: &str) -> nowcast_engine::Result<Declared> {
+    Declared::new(Declaration::parse(declaration)?, run)
+}
+
+#[test]
+fn functions_of_arroyo_have_the_types_of_their_declaration() {
+    let halved = declared("fn halved(number: i64) -> Option<i64>").unwrap();
+    assert_eq!((halved.arguments(), halved.result()), (&[DataType::Int64][..], &DataType::Int64));
+    let numbers = Int64Array::from(vec![Some(9), Some(2), None, Some(0), Some(8)]);
+    let made = halved.call(&[array(numbers.slice(1, 4))], 4).unwrap();
+    let wanted = Int64Array::from(vec![Some(1), None, None, Some(4)]);
+    assert_eq!(*made.as_primitive::<Int64Type>(), wanted);
+    assert_eq!(halved.call(&[array(numbers.slice(1, 0))], 0).unwrap().len(), 0);
+    let error = halved.call(&[array(numbers)], 5).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("function `halved`: panicked"), "{error}");
+}
+
+#[test]
+fn functions_of_arroyo_that_are_declared_otherwise_are_refused() {
+    let other = declared("fn halved(number: i64) -> Option<i32>").unwrap();
+    let error = other.call(&[array(Int64Array::from(vec![2]))], 1).unwrap_err();
+    let said = "function `halved`: is declared with another result";
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::User, said.into()));
+    let error = declared("fn none() -> i64").err().unwrap();
+    assert_eq!(error.to_string(), "`none` has no arguments");
 }
