@@ -2,7 +2,8 @@
 //!
 //! Such a library has one function, always named `__run`, and keeps no types: its declaration says
 //! them. Columns go over Arrow's C data interface with their schemas, in a vector that the library
-//! frees. The declaration cannot do harm: both sides look at the schemas that come.
+//! frees. Both sides look at the schemas that come, so a wrong declaration fails the call; only arguments
+//! too many at the end are not seen by the library.
 
 #![allow(unsafe_code)] // a library is code of the user's, behind pointers
 

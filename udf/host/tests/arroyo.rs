@@ -56,7 +56,7 @@ fn a_library_made_for_arroyo_is_called() {
     let other = load("fn described(number: i32, text: &str, part: f32) -> String").unwrap();
     let numbers: ArrayRef = Arc::new(arrow::array::Int32Array::from(vec![1]));
     let [_, texts, parts] = columns(1, 1);
-    let error = other.call(&[numbers, texts.clone(), parts.clone()], 1).err().unwrap();
+    let error = other.call(&[numbers, texts, parts], 1).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Data);
     let fewer = load("fn described(number: i64) -> String").unwrap();
     let error = fewer.call(&columns(1, 1)[..1], 1).err().unwrap();
@@ -64,6 +64,12 @@ fn a_library_made_for_arroyo_is_called() {
     let result = load("fn described(number: i64, text: &str, part: f32) -> i64").unwrap();
     let error = result.call(&columns(1, 1), 1).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::User);
+
+    let more =
+        load("fn described(number: i64, text: &str, part: f32, more: f32) -> String").unwrap();
+    let [numbers, texts, parts] = columns(1, 1);
+    let made = more.call(&[numbers, texts, parts.clone(), parts], 1).unwrap();
+    assert_eq!(made.as_string::<i32>().value(0), "1 früh 0.5");
 
     let path = built.join("examples").join(library("waits")).display().to_string();
     let error = Libraries.load("fn waits(number: i64) -> i64", &path).err().unwrap().to_string();
