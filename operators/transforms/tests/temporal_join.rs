@@ -166,3 +166,17 @@ fn the_old_row_of_an_update_is_no_end_of_its_version() {
     join.on_time(Time::Event(30), &mut out).unwrap();
     assert_eq!(Seen::take(&mut out).rows, ["1|7|15|1|1|10", "1|8|25|1|2|20"]);
 }
+
+#[test]
+fn the_earliest_row_waits_for_the_watermark() {
+    let mut out = Output::default();
+    let mut join = join(JoinKind::Inner, false);
+    join.on_batch(1, batch(&[(1, Some(1), 0, 10, 1)]), &mut out).unwrap();
+    assert_eq!(join.waiting(), None);
+    join.on_batch(0, batch(&[(0, Some(1), 1, 40, 1), (0, None, 2, 30, 1)]), &mut out).unwrap();
+    assert_eq!(join.waiting(), Some(30));
+    join.on_time(Time::Event(30), &mut out).unwrap();
+    assert_eq!(join.waiting(), Some(40));
+    join.on_time(Time::Event(40), &mut out).unwrap();
+    assert_eq!(join.waiting(), None);
+}

@@ -166,6 +166,54 @@ fn a_row_that_comes_too_late_is_set_aside_or_padded() {
 }
 
 #[test]
+fn it_is_told_what_a_join_waits_for() {
+    let mut out = Output::default();
+    for (kind, expected) in [
+        (JoinKind::Inner, [None, None, None]),
+        (JoinKind::Left, [Some(110), Some(130), None]),
+        (JoinKind::Full, [Some(110), Some(130), None]),
+    ] {
+        let mut join = interval(kind, -10, 10);
+        join.on_batch(0, batch(&[(0, Some(1), 1, 100), (0, Some(2), 2, 120)]), &mut out).unwrap();
+        let alone = join.waiting();
+        // A row that has met a partner leaves without a word.
+        join.on_batch(1, batch(&[(1, Some(1), 3, 105)]), &mut out).unwrap();
+        let met = join.waiting();
+        join.on_time(Time::Event(130), &mut out).unwrap();
+        assert_eq!([alone, met, join.waiting()], expected, "{kind:?}");
+    }
+    let mut join = window(JoinKind::Inner);
+    join.on_batch(0, batch(&[(0, Some(1), 1, 100), (0, Some(1), 2, 50)]), &mut out).unwrap();
+    assert_eq!(join.waiting(), Some(50));
+    join.on_time(Time::Event(49), &mut out).unwrap();
+    assert_eq!(join.waiting(), Some(100));
+    join.on_time(Time::Event(99), &mut out).unwrap();
+    assert_eq!(join.waiting(), None);
+}
+
+#[test]
+fn by_the_wall_clock_nothing_waits_for_the_watermark() {
+    let mut out = Output::default();
+    let spec = IntervalJoinSpec {
+        join: join(JoinKind::Left, vec![0]),
+        times: [2, 2],
+        lower_ms: -10,
+        upper_ms: 10,
+        clock: Clock::Wall,
+    };
+    let mut interval = IntervalJoin::new(spec).unwrap();
+    interval.on_batch(0, batch(&[(0, Some(1), 1, 100)]), &mut out).unwrap();
+    let spec = WindowJoinSpec {
+        join: join(JoinKind::Inner, vec![0, 2]),
+        clock: WindowClock::new(Clock::Wall, WindowClock::EVENT_TIME.zone),
+        window_ends: [2, 2],
+    };
+    let mut window = WindowJoin::new(spec).unwrap();
+    window.on_batch(0, batch(&[(0, Some(1), 1, 100)]), &mut out).unwrap();
+    assert_eq!([interval.waiting(), window.waiting()], [None, None]);
+}
+
+#[test]
 fn windows_are_joined_when_they_are_over() {
     let in_windows = |row: &Row| (row.0, row.1, row.2, row.3.div_euclid(WINDOW) * WINDOW + WINDOW);
     let rows: Vec<Row> = rows(2, 400).iter().map(in_windows).collect();

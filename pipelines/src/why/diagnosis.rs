@@ -195,9 +195,11 @@ fn of_operator(job: &Job, at: usize, now: Millis) -> Vec<String> {
 /// An operator that holds rows until the watermark has passed `waiting`: which split holds it back.
 fn held_back(job: &Job, at: usize, waiting: Millis, now: Millis) -> String {
     let stage = &job.stages[at];
-    let what = match stage.does.contains("Window") {
-        true => format!("window of `{}` ending {}", stage.name, clock(waiting)),
-        false => format!("row of `{}` at {}", stage.name, clock(waiting)),
+    let (name, time) = (&stage.name, clock(waiting));
+    let what = match stage.does.as_str() {
+        "IntervalJoin" => format!("row without a partner of `{name}`, which leaves at {time},"),
+        does if does.contains("Window") => format!("window of `{name}` ending {time}"),
+        _ => format!("row of `{name}` at {time}"),
     };
     let sources = upstream(job, at).into_iter().filter(|at| job.stages[*at].kind == "source");
     let splits: Vec<&SplitReading> = sources.flat_map(|at| &job.stages[at].splits).collect();

@@ -184,6 +184,9 @@ impl IntervalJoin {
     }
 }
 
+/// So many times are searched for a row without a partner, for people; behind them none is told of.
+const WAITING_TIMES_MAX: usize = 1_000;
+
 /// A batch with what the join needs to know of each of its rows; `range` is at hand.
 struct Arrived {
     rows: RecordBatch,
@@ -258,6 +261,21 @@ impl Operator for IntervalJoin {
         };
         self.now = self.now.max(now);
         self.evict(out)
+    }
+
+    /// The time at which the next row without a partner is padded. Nothing else waits for time.
+    fn waiting(&self) -> Option<Millis> {
+        if self.spec.clock == Clock::Wall {
+            return None;
+        }
+        let kept = [Port::Left, Port::Right].into_iter();
+        let kept = kept.filter(|port| self.spec.join.kind.keeps(*port));
+        let earliest = |port: Port| {
+            let side = &self.sides[port.index()];
+            let mut due = self.due[port.index()].iter().take(WAITING_TIMES_MAX);
+            due.find(|(_, numbers)| numbers.iter().any(|number| side.matches(*number) == 0))
+        };
+        kept.filter_map(earliest).map(|(time, _)| *time).min()
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {

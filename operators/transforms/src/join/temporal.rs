@@ -255,6 +255,10 @@ impl Operator for TemporalJoin {
         }
     }
 
+    fn waiting(&self) -> Option<Millis> {
+        self.waiting.keys().next().copied()
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
         tables.extend(self.left.save(STATES[0], &self.keys)?);

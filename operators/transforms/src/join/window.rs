@@ -12,7 +12,7 @@ use super::pairs::{Condition, Made, Port};
 use super::regular::{JoinKind, JoinSpec, STATES};
 use super::side::Side;
 use crate::admission::{Admission, inserts_only};
-use crate::clock::WindowClock;
+use crate::clock::{Clock, WindowClock};
 use crate::groups::EMIT_ROWS_MAX;
 use crate::window::unusable;
 
@@ -170,6 +170,11 @@ impl Operator for WindowJoin {
         }
         self.now = self.now.max(now);
         Ok(())
+    }
+
+    fn waiting(&self) -> Option<Millis> {
+        let end = *self.windows.keys().next()?;
+        (self.spec.clock.clock == Clock::Watermark).then(|| self.spec.clock.instant(end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
