@@ -16,6 +16,7 @@ mod group_aggregate;
 mod groups;
 mod held;
 mod join;
+mod keyed_rows;
 mod match_recognize;
 mod over;
 mod rank;

@@ -1,0 +1,146 @@
+//! Rows by key as state: of each key the rows that stand, and when it was last written.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use nowcast_engine::keys::{KeyCodec, Keys};
+use nowcast_engine::{Batch, Result, StateTable, Time};
+
+use crate::expiry::Expiry;
+use crate::saved;
+
+/// A row, encoded.
+pub(crate) type Row = Arc<[u8]>;
+
+/// The rows of one key that stand: one at most, or all in the order in which they came.
+pub(crate) trait Standing: Clone + Default {
+    fn rows(&self) -> &[Row];
+
+    fn push(&mut self, row: Row);
+}
+
+impl Standing for Option<Row> {
+    fn rows(&self) -> &[Row] {
+        self.as_slice()
+    }
+
+    fn push(&mut self, row: Row) {
+        *self = Some(row);
+    }
+}
+
+impl Standing for Vec<Row> {
+    fn rows(&self) -> &[Row] {
+        self
+    }
+
+    fn push(&mut self, row: Row) {
+        Self::push(self, row);
+    }
+}
+
+/// By slot of the key, what stands of it. A slot that is let go of is free for another key.
+pub(crate) struct KeyedRows<S> {
+    /// The key's columns.
+    columns: Vec<usize>,
+    pub codec: KeyCodec,
+    keys: Keys,
+    standing: Vec<S>,
+    expiry: Expiry,
+}
+
+const STATE: &str = "rows";
+
+impl<S: Standing> KeyedRows<S> {
+    /// `ttl_ms`: how long a key is kept after its last change, by the wall clock; `None`: forever.
+    pub fn new(schema: &SchemaRef, columns: &[usize], ttl_ms: Option<i64>) -> Result<Self> {
+        let types: Vec<DataType> =
+            schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let keys: Vec<DataType> = columns.iter().map(|key| types[*key].clone()).collect();
+        Ok(Self {
+            columns: columns.to_vec(),
+            codec: KeyCodec::new(&types)?,
+            keys: Keys::new(&keys)?,
+            standing: vec![],
+            expiry: Expiry::new(ttl_ms),
+        })
+    }
+
+    /// The slots of the rows of a batch.
+    pub fn slots(&mut self, batch: &Batch) -> Result<Vec<u32>> {
+        let slots = self.keys.intern(&batch.columns(&self.columns), batch.num_rows())?;
+        self.standing.resize(self.keys.slots_len(), S::default());
+        Ok(slots)
+    }
+
+    pub fn standing(&self, slot: u32) -> &S {
+        &self.standing[slot as usize]
+    }
+
+    pub fn standing_mut(&mut self, slot: u32) -> &mut S {
+        &mut self.standing[slot as usize]
+    }
+
+    /// The slot has been changed: it is written now, or free where nothing stands.
+    pub fn changed(&mut self, slot: u32) {
+        if self.standing(slot).rows().is_empty() {
+            self.remove(slot);
+            self.expiry.forget(slot);
+        } else {
+            self.expiry.touch(slot);
+        }
+    }
+
+    /// Lets go of the keys that have been quiet for too long.
+    pub fn on_time(&mut self, time: Time) {
+        let Time::Processing(now) = time else { return };
+        for slot in self.expiry.advance(now) {
+            self.remove(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.standing[slot as usize] = S::default();
+        self.keys.remove(slot);
+    }
+
+    /// Key group, when the key was written, and a row of it.
+    fn saved(&self, slots: &[u32]) -> Result<RecordBatch> {
+        let rows = |slot: &u32| self.standing(*slot).rows().iter();
+        let of = slots.iter().flat_map(|slot| std::iter::repeat_n(*slot, rows(slot).len()));
+        let of: Vec<u32> = of.collect();
+        let written = of.iter().map(|slot| self.expiry.written(*slot));
+        let mut columns = vec![
+            saved::key_groups(&self.keys, self.columns.len(), &of),
+            ("written".to_owned(), Arc::new(Int64Array::from_iter_values(written)) as ArrayRef),
+        ];
+        let rows = self.codec.decode(slots.iter().flat_map(rows).map(|row| &**row))?;
+        columns.extend(saved::named("column_", rows));
+        saved::rows(columns)
+    }
+
+    pub fn save(&self) -> Result<Vec<StateTable>> {
+        let slots: Vec<u32> = self.keys.slots().collect();
+        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+    }
+
+    /// The rows of a key were saved in their order.
+    pub fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        for table in tables {
+            saved::check(&table, &self.saved(&[])?.schema())?;
+            let written = table.rows.column(1).as_primitive::<Int64Type>().values();
+            let columns = &table.rows.columns()[2..];
+            let keys: Vec<ArrayRef> =
+                self.columns.iter().map(|key| columns[*key].clone()).collect();
+            let slots = self.keys.intern(&keys, table.rows.num_rows())?;
+            self.standing.resize(self.keys.slots_len(), S::default());
+            let rows = self.codec.encode(columns)?;
+            for (row, slot) in slots.iter().enumerate() {
+                self.standing[*slot as usize].push(rows.row(row).data().into());
+                self.expiry.touch_at(*slot, written[row]);
+            }
+        }
+        Ok(())
+    }
+}
