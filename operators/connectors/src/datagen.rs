@@ -1,17 +1,16 @@
 //! The `datagen` source: made-up rows at a steady rate, the same ones for the same seed.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use async_trait::async_trait;
-use nowcast_engine::{
-    Error, Position, Result, Source, SourceContext, SourceEvent, SourceFactory, TableDefinition,
-};
-use tokio::time::Instant;
+use nowcast_engine::{Error, Result, Source, SourceContext, SourceFactory, TableDefinition};
 
 use crate::format::Column;
+use crate::numbered::Numbered;
 use crate::options::Options;
 use crate::random::hash;
 use crate::registry::Environment;
@@ -20,7 +19,6 @@ use crate::registry::Environment;
 const ROWS_PER_SECOND: u64 = 10_000;
 /// Flink's default length of strings, bytes and collections.
 const LENGTH: usize = 100;
-/// All rows are one split, read by worker 0: they do not depend on the number of workers.
 const SPLIT: &str = "datagen/0";
 
 pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SourceFactory>> {
@@ -198,90 +196,24 @@ impl SourceFactory for Datagen {
     }
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
-        let position = context.positions.iter().find(|position| position.split == SPLIT);
-        let next = position.map_or(0, |position| u64::try_from(position.offset).unwrap_or(0));
-        Ok(Box::new(DatagenSource {
-            schema: Arc::clone(&self.schema),
-            fields: Arc::clone(&self.fields),
-            rate: self.rate,
-            rows: self.rows,
-            split: (context.worker == 0).then(|| SPLIT.into()),
-            rows_max: context.rows_max.max(1) as u64,
-            started: (Instant::now(), next),
-            next,
-            finished: false,
-        }))
+        let (schema, fields) = (Arc::clone(&self.schema), Arc::clone(&self.fields));
+        let made = Numbered { split: SPLIT, rows: self.rows, rows_per_s: Some(self.rate) };
+        Ok(made.open(&context, Box::new(move |numbers| rows(&schema, &fields, numbers))))
     }
 }
 
-struct DatagenSource {
-    schema: SchemaRef,
-    fields: Arc<[Generator]>,
-    rate: u64,
-    rows: Option<u64>,
-    split: Option<Arc<str>>,
-    rows_max: u64,
-    /// When the rate began to count, and from which row.
-    started: (Instant, u64),
-    next: u64,
-    finished: bool,
-}
-
-impl DatagenSource {
-    fn rows(&self, from: u64, to: u64) -> Result<RecordBatch> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        let mut columns = vec![];
-        for generator in self.fields.iter() {
-            let mut column = Column::new(&generator.field)?;
-            for row in from..to {
-                generator.push(row, now, &mut column).map_err(Error::user)?;
-            }
-            columns.push(column.finish()?);
+fn rows(schema: &SchemaRef, fields: &[Generator], numbers: Range<u64>) -> Result<RecordBatch> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let mut columns = vec![];
+    for generator in fields {
+        let mut column = Column::new(&generator.field)?;
+        for row in numbers.clone() {
+            generator.push(row, now, &mut column).map_err(Error::user)?;
         }
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        columns.push(column.finish()?);
     }
-}
-
-#[async_trait]
-impl Source for DatagenSource {
-    fn splits(&self) -> Vec<Arc<str>> {
-        self.split.iter().cloned().collect()
-    }
-
-    async fn next(&mut self) -> Result<SourceEvent> {
-        let Some(split) = self.split.clone() else {
-            match self.rows {
-                Some(_) => return Ok(SourceEvent::End),
-                None => return std::future::pending().await,
-            }
-        };
-        let left = self.rows.map_or(u64::MAX, |rows| rows.saturating_sub(self.next));
-        if left == 0 {
-            return Ok(match std::mem::replace(&mut self.finished, true) {
-                false => SourceEvent::Finished { split },
-                true => SourceEvent::End,
-            });
-        }
-        let (start, first) = self.started;
-        let due =
-            |row: u64| start + Duration::from_secs_f64((row - first) as f64 / self.rate as f64);
-        let at = due(self.next + 1);
-        if at > Instant::now() {
-            tokio::time::sleep_until(at).await;
-        }
-        let owed = start.elapsed().as_secs_f64() * self.rate as f64;
-        let owed = (first + owed as u64).saturating_sub(self.next).max(1);
-        let to = self.next + owed.min(self.rows_max).min(left);
-        let rows = self.rows(self.next, to)?;
-        self.next = to;
-        Ok(SourceEvent::Rows { split, rows, weights: None, rejected: vec![] })
-    }
-
-    fn positions(&self) -> Vec<Position> {
-        let offset = i64::try_from(self.next).unwrap_or(i64::MAX);
-        self.split.iter().map(|split| Position { split: split.to_string(), offset }).collect()
-    }
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 #[cfg(test)]
@@ -289,7 +221,7 @@ mod tests {
     use arrow::array::AsArray;
     use arrow::compute::concat_batches;
     use arrow::datatypes::{Field, Float64Type, Int64Type, Schema, TimeUnit};
-    use nowcast_engine::Connectors;
+    use nowcast_engine::{Connectors, Position, SourceEvent};
 
     use super::*;
     use crate::registry::Registry;

@@ -15,6 +15,7 @@ mod messages;
 mod metadata;
 mod nearest;
 pub mod nexmark;
+mod numbered;
 mod options;
 mod parts;
 mod print;

@@ -1,17 +1,14 @@
 //! Hands Nexmark's events over, as fast as they are read or at their own rate.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use nowcast_engine::{
-    Error, Position, Result, Source, SourceContext, SourceEvent, SourceFactory, TableDefinition,
-};
-use tokio::time::Instant;
+use nowcast_engine::{Error, Result, Source, SourceContext, SourceFactory, TableDefinition};
 
 use super::{Settings, rows, schema};
+use crate::numbered::Numbered;
 use crate::options::Options;
 use crate::registry::Environment;
 
@@ -76,77 +73,18 @@ impl SourceFactory for Nexmark {
     }
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
-        let position = context.positions.iter().find(|position| position.split == SPLIT);
-        let next = position.map_or(0, |position| u64::try_from(position.offset).unwrap_or(0));
-        Ok(Box::new(NexmarkSource {
-            schema: Arc::clone(&self.schema),
-            columns: Arc::clone(&self.columns),
-            settings: self.settings.clone(),
-            events: self.events,
-            started: self.limited.then(|| (Instant::now(), next)),
-            split: (context.worker == 0).then(|| SPLIT.into()),
-            rows_max: context.rows_max.max(1) as u64,
-            next,
-            finished: false,
-        }))
-    }
-}
-
-struct NexmarkSource {
-    schema: SchemaRef,
-    columns: Arc<[usize]>,
-    settings: Settings,
-    events: Option<u64>,
-    /// Where events keep to their rate: when it began to count, and from which event.
-    started: Option<(Instant, u64)>,
-    split: Option<Arc<str>>,
-    rows_max: u64,
-    next: u64,
-    finished: bool,
-}
-
-impl NexmarkSource {
-    /// Waits for the next event's turn; how many are due then.
-    async fn due(&self) -> u64 {
-        let Some((start, first)) = self.started else { return u64::MAX };
-        let rate = self.settings.events_per_s as f64;
-        let seconds = (self.next + 1 - first) as f64 / rate;
-        tokio::time::sleep_until(start + Duration::from_secs_f64(seconds)).await;
-        let owed = (start.elapsed().as_secs_f64() * rate) as u64;
-        (first + owed).saturating_sub(self.next).max(1)
-    }
-}
-
-#[async_trait]
-impl Source for NexmarkSource {
-    fn splits(&self) -> Vec<Arc<str>> {
-        self.split.iter().cloned().collect()
-    }
-
-    async fn next(&mut self) -> Result<SourceEvent> {
-        let Some(split) = self.split.clone() else {
-            match self.events {
-                Some(_) => return Ok(SourceEvent::End),
-                None => return std::future::pending().await,
-            }
+        let (schema, columns) = (Arc::clone(&self.schema), Arc::clone(&self.columns));
+        let settings = self.settings.clone();
+        let events = Numbered {
+            split: SPLIT,
+            rows: self.events,
+            rows_per_s: self.limited.then_some(settings.events_per_s),
         };
-        let left = self.events.map_or(u64::MAX, |events| events.saturating_sub(self.next));
-        if left == 0 {
-            return Ok(match std::mem::replace(&mut self.finished, true) {
-                false => SourceEvent::Finished { split },
-                true => SourceEvent::End,
-            });
-        }
-        let to = self.next + self.due().await.min(self.rows_max).min(left);
-        let rows = rows(&self.settings, self.next..to)?.project(&self.columns)?;
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())?;
-        self.next = to;
-        Ok(SourceEvent::Rows { split, rows, weights: None, rejected: vec![] })
-    }
-
-    fn positions(&self) -> Vec<Position> {
-        let offset = i64::try_from(self.next).unwrap_or(i64::MAX);
-        self.split.iter().map(|split| Position { split: split.to_string(), offset }).collect()
+        let make = move |numbers| {
+            let rows = rows(&settings, numbers)?.project(&columns)?;
+            Ok(RecordBatch::try_new(Arc::clone(&schema), rows.columns().to_vec())?)
+        };
+        Ok(events.open(&context, Box::new(make)))
     }
 }
 
@@ -155,7 +93,7 @@ mod tests {
     use arrow::array::AsArray;
     use arrow::compute::concat_batches;
     use arrow::datatypes::{DataType, Field, Int32Type, Schema};
-    use nowcast_engine::Connectors;
+    use nowcast_engine::{Connectors, Position, SourceEvent};
 
     use super::*;
     use crate::registry::Registry;
