@@ -1,0 +1,83 @@
+//! What cannot work is said, with its name.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_topics_and_properties_are_named() {
+    let Some(topic) = Topic::new("named", 1).await else { return };
+    let mut table = topic.counted(&[]);
+    table.options.insert("topic".into(), topic.name.replace("named", "nemad"));
+    let error = open_error(&table).await;
+    assert_eq!(error.kind(), ErrorKind::User);
+    let expected = format!("does not exist; did you mean \"{}\"?", topic.name);
+    assert!(error.to_string().ends_with(&expected), "{error}");
+    let sunk = registry().sink(&table).unwrap();
+    let context = SinkContext::alone("test");
+    assert!(sunk.open(context).await.err().unwrap().to_string().contains("does not exist"));
+    let error =
+        open_error(&topic.counted(&[("properties.fetch.min.bites", "1")])).await.to_string();
+    assert!(
+        error.starts_with("table \"events\": option \"properties.fetch.min.bites\""),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreachable_broker_is_named() {
+    let fields = || vec![Field::new("n", DataType::Int64, true)];
+    let table =
+        table("clicks", "127.0.0.1:1", fields(), &[("scan.startup.mode", "earliest-offset")]);
+    let error = open_error(&table).await;
+    assert_eq!(error.kind(), ErrorKind::Outside);
+    let message = error.to_string();
+    let expected = "kafka topic \"clicks\": broker 127.0.0.1:1 unreachable: connect to ";
+    assert!(message.starts_with(expected), "{message}");
+    assert!(message.ends_with("connection refused"), "{message}");
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_said_before_it_starts() {
+    let fields = || vec![Field::new("n", DataType::Int64, true)];
+    let start = ("scan.startup.mode", "earliest-offset");
+    let refused = |options: &[(&str, &str)]| {
+        let table = table("clicks", "embedded", fields(), options);
+        let environment =
+            Environment { embedded_bootstrap: Some("127.0.0.1:1".into()), ..Default::default() };
+        Registry::new(environment).source(&table).err().expect("a refusal").to_string()
+    };
+    for (options, expected) in [
+        (vec![start, ("formt", "json")], "unknown option \"formt\"; did you mean \"format\"?"),
+        (
+            vec![start, ("format", "jsn")],
+            "option \"format\" is one of json, csv, raw, debezium-json, canal-json, maxwell-json, ogg-json, avro, avro-confluent, protobuf, not \"jsn\"",
+        ),
+        (vec![start, ("json.ignore", "x")], "unknown option \"json.ignore\""),
+        (vec![("scan.startup.mode", "begin")], "option \"scan.startup.mode\" is one of"),
+        (vec![("scan.startup.mode", "timestamp")], "\"scan.startup.timestamp-millis\" is missing"),
+        (vec![], "properties.group.id"),
+        (vec![start, ("key.fields", "n")], "\"key.fields\" needs \"key.format\""),
+        (vec![start, ("key.fields", "m"), ("key.format", "raw")], "unknown column \"m\""),
+        (
+            vec![
+                ("scan.startup.mode", "specific-offsets"),
+                ("scan.startup.specific-offsets", "0:1"),
+            ],
+            "partition:0,offset:42",
+        ),
+    ] {
+        let message = refused(&options);
+        assert!(message.starts_with("table \"events\": "), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    let table = table("clicks", "embedded", fields(), &[start]);
+    let without = registry().source(&table).err().unwrap().to_string();
+    assert!(without.contains("no embedded broker"), "{without}");
+    let odd = with_metadata(table, &[("ofset", DataType::Int64, true)]);
+    let environment = Environment { embedded_bootstrap: Some("x:1".into()), ..Default::default() };
+    let message = Registry::new(environment.clone()).source(&odd).err().unwrap().to_string();
+    assert!(message.contains("no metadata \"ofset\"; did you mean \"offset\"?"), "{message}");
+    let mut wrong = odd;
+    wrong.metadata[0].key = "headers".into();
+    let message = Registry::new(environment).source(&wrong).err().unwrap().to_string();
+    assert!(message.contains("cannot hold the metadata \"headers\""), "{message}");
+}

@@ -1,0 +1,113 @@
+//! What the sink writes.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_sink_writes_others_read_and_the_source_too() {
+    let Some(topic) = Topic::new("roundtrip", 3).await else { return };
+    let fields =
+        || vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true)];
+    let options = [
+        ("key.format", "raw"),
+        ("key.fields", "name"),
+        ("value.format", "json"),
+        ("scan.startup.mode", "earliest-offset"),
+        ("scan.bounded.mode", "latest-offset"),
+    ];
+    let stamp = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let table = with_metadata(
+        topic.table(fields(), &options),
+        &[("partition", DataType::Int32, true), ("timestamp", stamp, false)],
+    );
+    let mut sink = registry().sink(&table).unwrap().open(SinkContext::alone("test")).await.unwrap();
+    let count = 5_000;
+    // As the planner hands it over: without the VIRTUAL column.
+    let written =
+        Schema::new(vec![fields()[0].clone(), fields()[1].clone(), table.schema.field(3).clone()]);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new((0..count).collect::<Int64Array>()),
+        Arc::new((0..count).map(|n| Some(format!("name {}", n % 50))).collect::<StringArray>()),
+        Arc::new(
+            (0..count)
+                .map(|n| Some(1_000 * n + 1))
+                .collect::<arrow::array::TimestampMillisecondArray>()
+                .with_timezone("UTC"),
+        ),
+    ];
+    let rows = RecordBatch::try_new(Arc::new(written), columns).unwrap();
+    let mut rejected = vec![];
+    sink.write(&Batch::new(rows), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    assert_eq!(rejected, []);
+
+    // librdkafka's consumer as the judge.
+    let consumer: BaseConsumer = config(&topic.bootstrap).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    (0..3).for_each(|p| list.add_partition_offset(&topic.name, p, Offset::Beginning).unwrap());
+    consumer.assign(&list).unwrap();
+    let mut partition_of = BTreeMap::new();
+    for _ in 0..count {
+        let message = consumer.poll(PATIENCE).expect("a message in time").unwrap();
+        let value: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        let key = std::str::from_utf8(message.key().unwrap()).unwrap().to_owned();
+        assert_eq!(value["name"], key);
+        assert_eq!(value.as_object().unwrap().len(), 2);
+        let id = value["id"].as_i64().unwrap();
+        assert_eq!(message.timestamp().to_millis(), Some(1_000 * id + 1));
+        let partition = *partition_of.entry(key).or_insert(message.partition());
+        assert_eq!(partition, message.partition(), "a key has one partition");
+    }
+    // Java's clients put them there: murmur2 of the key.
+    assert_eq!(partition_of["name 0"], (murmur2(b"name 0") & 0x7fff_ffff) as i32 % 3);
+    assert_eq!(partition_of["name 7"], (murmur2(b"name 7") & 0x7fff_ffff) as i32 % 3);
+
+    // Two workers share the partitions.
+    let mut ids = vec![];
+    for worker in 0..2 {
+        let context = SourceContext { worker, workers: 2, ..at(&[]) };
+        let mut source = open(&table, context).await;
+        assert_eq!(source.splits().len(), [2, 1][worker]);
+        let (rows, letters) = drain(&mut source).await;
+        assert_eq!(letters, []);
+        for (split, batches) in rows {
+            for batch in batches {
+                let batch_ids = batch.column(0).as_primitive::<Int64Type>();
+                let partitions = batch.column(2).as_primitive::<arrow::datatypes::Int32Type>();
+                let times = batch.column(3).as_primitive::<TimestampMillisecondType>();
+                for row in 0..batch.num_rows() {
+                    assert_eq!(
+                        batch.column(1).as_string::<i32>().value(row),
+                        format!("name {}", batch_ids.value(row) % 50)
+                    );
+                    assert!(split.ends_with(&format!("/{}", partitions.value(row))));
+                    assert_eq!(times.value(row), 1_000 * batch_ids.value(row) + 1);
+                }
+                ids.extend_from_slice(batch_ids.values());
+            }
+        }
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (0..count).collect::<Vec<_>>());
+}
+
+/// MurmurHash2 with the seed of Kafka's `Utils.murmur2`.
+fn murmur2(data: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut hash = 0x9747_b28c_u32 ^ data.len() as u32;
+    let mut chunks = data.chunks_exact(4);
+    for chunk in &mut chunks {
+        let mut k = u32::from_le_bytes(chunk.try_into().unwrap()).wrapping_mul(M);
+        k ^= k >> 24;
+        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let rest = chunks.remainder();
+    for (at, byte) in rest.iter().enumerate().rev() {
+        hash ^= u32::from(*byte) << (8 * at);
+    }
+    if !rest.is_empty() {
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ (hash >> 15)
+}
