@@ -1,7 +1,9 @@
-//! The head of a record batch (format 2), the checks a batch must pass, and its two patched fields.
+//! The head of a record batch (format 2), the checks a batch must pass, its two patched fields, and
+//! the control batches that end transactions.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use kafka_protocol::ResponseError;
+use serde::{Deserialize, Serialize};
 
 /// Everything before the records.
 pub(crate) const HEAD_BYTES: usize = 61;
@@ -74,6 +76,14 @@ impl Head {
         self.attributes & CODEC_MASK != 0
     }
 
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    pub fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+
     pub fn crc_fits(&self, batch: &[u8]) -> bool {
         crc32c::crc32c(&batch[CRC_FROM..]) == self.crc
     }
@@ -101,12 +111,13 @@ pub(crate) fn check(batch: &Bytes, bytes_max: i64) -> Result<Head, ResponseError
     if !head.crc_fits(batch) {
         return Err(ResponseError::CorruptMessage);
     }
-    if head.attributes & TRANSACTIONAL != 0 {
-        return Err(ResponseError::InvalidTxnState);
-    }
     let counts = head.records > 0 && head.last_offset_delta == head.records - 1;
-    let sequenced = head.producer_id < 0 || (head.producer_epoch >= 0 && head.base_sequence >= 0);
-    if !counts || !sequenced || head.attributes & CONTROL != 0 {
+    let sequenced = if head.producer_id < 0 {
+        !head.is_transactional()
+    } else {
+        head.producer_epoch >= 0 && head.base_sequence >= 0
+    };
+    if !counts || !sequenced || head.is_control() {
         return Err(ResponseError::InvalidRecord);
     }
     if head.attributes & CODEC_MASK > CODEC_LAST {
@@ -122,6 +133,58 @@ pub(crate) fn patched(batch: &[u8], base_offset: i64) -> [u8; PATCHED_BYTES] {
     head[8..12].copy_from_slice(&batch[8..12]);
     head[12..].copy_from_slice(&LEADER_EPOCH.to_be_bytes());
     head
+}
+
+/// How a transaction ends; the protocol's number in a control record's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Marker {
+    Abort = 0,
+    Commit = 1,
+}
+
+/// A control record: eight bytes of framing, a key of four, a value of six. Less than 64 bytes, so
+/// that each of its lengths is one byte.
+const MARKER_RECORD_BYTES: usize = 17;
+/// Where the kind stands in a marker's batch: behind the record's frame and the key's version.
+const MARKER_KIND_AT: usize = HEAD_BYTES + 7;
+
+/// The control batch that ends a producer's transaction in a partition.
+pub(crate) fn marker(producer_id: i64, epoch: i16, marker: Marker, timestamp: i64) -> Bytes {
+    let zigzag = |n: usize| (n << 1) as u8;
+    let mut batch = Vec::with_capacity(HEAD_BYTES + MARKER_RECORD_BYTES);
+    batch.put_i64(0);
+    batch.put_i32((HEAD_BYTES + MARKER_RECORD_BYTES - LENGTH_ENDS) as i32);
+    batch.put_i32(LEADER_EPOCH);
+    batch.put_i8(2);
+    batch.put_u32(0);
+    batch.put_i16(TRANSACTIONAL | CONTROL);
+    batch.put_i32(0);
+    batch.put_i64(timestamp);
+    batch.put_i64(timestamp);
+    batch.put_i64(producer_id);
+    batch.put_i16(epoch);
+    batch.put_i32(-1);
+    batch.put_i32(1);
+    // Length, attributes, time and offset deltas, the key, the value (coordinator epoch), no headers.
+    batch.put_slice(&[zigzag(MARKER_RECORD_BYTES - 1), 0, 0, 0, zigzag(4)]);
+    batch.put_i16(0);
+    batch.put_i16(marker as i16);
+    batch.put_u8(zigzag(6));
+    batch.put_i16(0);
+    batch.put_i32(0);
+    batch.put_u8(0);
+    let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+    batch[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+    Bytes::from(batch)
+}
+
+/// What a control batch, written by [`marker`], says.
+pub(crate) fn marker_of(batch: &[u8]) -> Option<Marker> {
+    match batch.get(MARKER_KIND_AT..MARKER_KIND_AT + 2)? {
+        [0, 0] => Some(Marker::Abort),
+        [0, 1] => Some(Marker::Commit),
+        _ => None,
+    }
 }
 
 /// Offset delta and timestamp of each record of an uncompressed batch; ends early on bad bytes.
@@ -206,6 +269,24 @@ pub(crate) mod tests {
         let head = Head::read(&stored).unwrap();
         assert_eq!((head.base_offset, head.end_offset()), (77, 79));
         assert!(head.crc_fits(&stored));
+    }
+
+    #[test]
+    fn a_marker_is_read_by_others_and_by_us() {
+        use kafka_protocol::records::RecordBatchDecoder;
+        for kind in [Marker::Abort, Marker::Commit] {
+            let bytes = marker(7, 3, kind, 1000);
+            let head = Head::read(&bytes).unwrap();
+            assert!(head.is_control() && head.is_transactional() && head.crc_fits(&bytes));
+            assert_eq!((head.bytes, head.end_offset()), (bytes.len(), 1));
+            assert_eq!(marker_of(&bytes), Some(kind));
+            let set = RecordBatchDecoder::decode(&mut bytes.clone()).unwrap();
+            let record = &set.records[0];
+            assert!(record.control && record.transactional);
+            assert_eq!((record.producer_id, record.producer_epoch), (7, 3));
+            assert_eq!(record.key.as_deref(), Some(&[0, 0, 0, kind as u8][..]));
+            assert_eq!(check(&bytes, 1 << 20), Err(ResponseError::InvalidRecord));
+        }
     }
 
     #[test]

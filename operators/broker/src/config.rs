@@ -84,6 +84,8 @@ pub struct Limits {
     pub offset_metadata_bytes_max: usize,
     /// Idempotent producers remembered per partition; the longest silent is forgotten first.
     pub producers_max: usize,
+    /// Transactional ids remembered; the longest silent without a transaction is forgotten first.
+    pub transactional_ids_max: usize,
 }
 
 impl Default for Limits {
@@ -99,6 +101,7 @@ impl Default for Limits {
             session_timeout_max: Duration::from_secs(30 * 60),
             offset_metadata_bytes_max: 4096,
             producers_max: 4096,
+            transactional_ids_max: 4096,
         }
     }
 }

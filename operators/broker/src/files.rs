@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+
+/// Escaped names longer than this have no file name; such an id is refused.
+const FILE_NAME_BYTES_MAX: usize = 240;
 
 /// How far a change has to get before it counts: a power cut spares only what is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,4 +51,18 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let value = serde_json::from_slice(&text)
         .map_err(|source| Error::Unreadable { path: path.to_path_buf(), source })?;
     Ok(Some(value))
+}
+
+/// The file of what clients call `name`; `None` if it is empty or, escaped, too long.
+pub(crate) fn named(dir: &Path, name: &str) -> Option<PathBuf> {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    let fits = (1..=FILE_NAME_BYTES_MAX).contains(&escaped.len());
+    fits.then(|| dir.join(escaped + ".json"))
 }

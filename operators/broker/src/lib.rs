@@ -7,8 +7,12 @@
 //! asked for by time is exact for uncompressed batches and otherwise the start of its batch: a
 //! reader from there misses nothing and may see some earlier records.
 //!
-//! Not here: replication, TLS, authentication, quotas, transactions, compaction and KIP-848
-//! groups. What is not here is not advertised, and asking for it all the same gets an error
+//! Transactions are those of the protocol's first version, in which clients add partitions
+//! themselves: a marker ends each in all its partitions, and a reader of committed records stops
+//! before the first that is open. A decision to commit is in the coordinator's file before any
+//! marker is written, and the next start finishes what a crash left between.
+//!
+//! Not here: replication, TLS, authentication, quotas, compaction and KIP-848 groups. What is not here is not advertised, and asking for it all the same gets an error
 //! answer, never a closed connection. The codecs trust the array lengths inside a request, so
 //! listen only where clients are trusted.
 //!
@@ -39,6 +43,7 @@ mod server;
 mod stats;
 mod topic_config;
 mod topics;
+mod transactions;
 
 pub use config::{Config, Fsync, Limits};
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
-//! Idempotent producers of one partition: which sequence numbers were seen, which come next.
+//! Idempotent producers of one partition: which sequence numbers were seen, which come next, and whose
+//! transactions are open here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +13,19 @@ const BATCHES_MAX: usize = 5;
 #[derive(Clone, Debug)]
 pub(crate) struct Producers {
     by_id: HashMap<i64, Producer>,
+    /// The producers with an open transaction, by its first offset.
+    open: BTreeMap<i64, i64>,
     producers_max: usize,
 }
 
-/// A producer's last batches, oldest first; never empty.
+/// A producer's last batches, oldest first; empty once another epoch has ended a transaction of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Producer {
     epoch: i16,
     batches: VecDeque<Sent>,
+    /// First offset of its transaction, while it is open.
+    #[serde(default)]
+    open: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,6 +47,8 @@ pub(crate) enum Verdict {
     OutOfOrder,
     /// A newer incarnation of the producer has written.
     StaleEpoch,
+    /// A transaction of the producer is open, and this is not part of one.
+    OutsideTransaction,
 }
 
 /// The state as kept beside a closed segment.
@@ -49,7 +57,11 @@ pub(crate) struct Snapshot(Vec<(i64, Producer)>);
 
 impl Producers {
     pub fn new(producers_max: usize) -> Producers {
-        Producers { by_id: HashMap::new(), producers_max: producers_max.max(1) }
+        Producers {
+            by_id: HashMap::new(),
+            open: BTreeMap::new(),
+            producers_max: producers_max.max(1),
+        }
     }
 
     pub fn verdict(&self, head: &Head) -> Verdict {
@@ -61,6 +73,9 @@ impl Producers {
         let (first, last) = sequences(head);
         if head.producer_epoch < producer.epoch {
             return Verdict::StaleEpoch;
+        }
+        if producer.open.is_some() && !head.is_transactional() {
+            return Verdict::OutsideTransaction;
         }
         if head.producer_epoch > producer.epoch {
             return if first == 0 { Verdict::Append } else { Verdict::OutOfOrder };
@@ -81,10 +96,15 @@ impl Producers {
             self.forget_longest_silent();
         }
         let (first, last) = sequences(head);
-        let fresh = || Producer { epoch: head.producer_epoch, batches: VecDeque::new() };
+        let fresh =
+            || Producer { epoch: head.producer_epoch, batches: VecDeque::new(), open: None };
         let producer = self.by_id.entry(head.producer_id).or_insert_with(fresh);
         if producer.epoch != head.producer_epoch {
-            *producer = fresh();
+            *producer = Producer { open: producer.open, ..fresh() };
+        }
+        if head.is_transactional() && producer.open.is_none() {
+            producer.open = Some(base_offset);
+            self.open.insert(base_offset, head.producer_id);
         }
         if producer.batches.len() == BATCHES_MAX {
             producer.batches.pop_front();
@@ -92,9 +112,38 @@ impl Producers {
         producer.batches.push_back(Sent { first, last, base_offset });
     }
 
+    /// Takes a marker; the first offset of the transaction it ends, if one is open.
+    pub fn end(&mut self, marker: &Head) -> Option<i64> {
+        let producer = self.by_id.get_mut(&marker.producer_id)?;
+        if marker.producer_epoch > producer.epoch {
+            producer.epoch = marker.producer_epoch;
+            producer.batches.clear();
+        }
+        let first_offset = producer.open.take()?;
+        self.open.remove(&first_offset);
+        Some(first_offset)
+    }
+
+    /// Where the earliest open transaction begins.
+    pub fn first_open(&self) -> Option<i64> {
+        self.open.keys().next().copied()
+    }
+
+    /// Id and epoch of each producer with an open transaction.
+    pub fn open(&self) -> Vec<(i64, i16)> {
+        let epoch = |id: &i64| self.by_id.get(id).map(|producer| (*id, producer.epoch));
+        self.open.values().filter_map(epoch).collect()
+    }
+
+    pub fn is_open(&self, producer_id: i64) -> bool {
+        self.by_id.get(&producer_id).is_some_and(|producer| producer.open.is_some())
+    }
+
+    /// One with an open transaction is kept: their number is bounded by the transactional ids.
     fn forget_longest_silent(&mut self) {
         let last_offset = |p: &Producer| p.batches.back().map_or(-1, |sent| sent.base_offset);
-        let silent = self.by_id.iter().min_by_key(|(_, p)| last_offset(p)).map(|(&id, _)| id);
+        let silent = self.by_id.iter().filter(|(_, p)| p.open.is_none());
+        let silent = silent.min_by_key(|(_, p)| last_offset(p)).map(|(&id, _)| id);
         if let Some(id) = silent {
             self.by_id.remove(&id);
         }
@@ -106,6 +155,8 @@ impl Producers {
 
     pub fn restore(&mut self, snapshot: Snapshot) {
         self.by_id = snapshot.0.into_iter().collect();
+        let open = self.by_id.iter().filter_map(|(&id, producer)| Some((producer.open?, id)));
+        self.open = open.collect();
     }
 }
 

@@ -24,8 +24,10 @@ use crate::memory::Memory;
 use crate::producer_ids::ProducerIds;
 use crate::stats::{Stats, StatsSnapshot};
 use crate::topics::{TopicStatus, Topics};
+use crate::transactions::{Ends, Transactions};
 
-/// How often groups are looked at for silent members and rounds to close.
+/// How often groups are looked at for silent members and rounds to close, transactions for their
+/// time.
 const GROUP_TICK: Duration = Duration::from_millis(100);
 /// How often closed segments get their index files, and retention and fsync are looked at.
 const LOG_TICK: Duration = Duration::from_secs(1);
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     pub topics: Topics,
     pub groups: Groups,
     pub producer_ids: ProducerIds,
+    pub transactions: Transactions,
     pub memory: Memory,
     pub stats: Stats,
     stopping: watch::Receiver<bool>,
@@ -168,10 +171,14 @@ impl Shared {
         let lock = lock(dir)?;
         let limits = &config.limits;
         let defaults = config.topic_defaults.clone();
+        let topics = Topics::open(dir, defaults, limits, config.fsync.durability())?;
+        let groups = Groups::open(&config)?;
+        let ends = Ends { topics: &topics, groups: &groups };
         Ok(Shared {
             cluster_id: cluster_id(&dir.join("broker.json"))?,
-            topics: Topics::open(dir, defaults, limits, config.fsync.durability())?,
-            groups: Groups::open(&config)?,
+            transactions: Transactions::open(&config, ends)?,
+            topics,
+            groups,
             producer_ids: ProducerIds::open(dir.join("producer-ids.json"))?,
             memory: Memory::new(limits.in_flight_bytes_max),
             stats: Stats::default(),
@@ -179,6 +186,11 @@ impl Shared {
             _lock: lock,
             config,
         })
+    }
+
+    /// Where transactions are ended.
+    pub fn ends(&self) -> Ends<'_> {
+        Ends { topics: &self.topics, groups: &self.groups }
     }
 
     /// Returns when the broker stops, or is dropped.
@@ -303,6 +315,7 @@ async fn tick_groups(shared: Arc<Shared>) {
     let mut ticks = ticks(GROUP_TICK);
     while ticked(&mut ticks, &shared).await {
         shared.groups.tick();
+        shared.transactions.tick(shared.ends());
     }
 }
 

@@ -16,8 +16,6 @@ use crate::server::Shared;
 const GROUP_KEY: i8 = 0;
 const TRANSACTION_KEY: i8 = 1;
 
-pub(super) const NO_TRANSACTIONS: &str = "transactions are not supported by this broker";
-
 pub(super) fn api_versions() -> ApiVersionsResponse {
     let version = |served: &super::Served| {
         // Older librdkafka compresses only where Produce 0 is on offer; Kafka 4 offers it for
@@ -39,11 +37,7 @@ pub(super) fn find_coordinator(
 ) -> FindCoordinatorResponse {
     let (host, port) = shared.endpoint(client);
     let refusal = match request.key_type {
-        GROUP_KEY => None,
-        // The one code that makes clients give up at once and show the message.
-        TRANSACTION_KEY => {
-            Some((ResponseError::TransactionalIdAuthorizationFailed, NO_TRANSACTIONS))
-        }
+        GROUP_KEY | TRANSACTION_KEY => None,
         _ => Some((ResponseError::InvalidRequest, "unknown kind of coordinator")),
     };
     let code = refusal.map_or(0, |(code, _)| code.code());

@@ -5,22 +5,21 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_request::FetchRequest;
 use kafka_protocol::messages::fetch_response::{
-    FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
 };
+use kafka_protocol::messages::{ProducerId, TopicName};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::text;
-use crate::log::{Allowance, Bounds, Found, Partition};
+use crate::log::{Allowance, Bounds, Found, Isolation, Partition};
 use crate::memory::Held;
 use crate::server::Shared;
 
 /// Longest wait for records, whatever the client asks for: its connection is held meanwhile.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-const READ_COMMITTED: i8 = 1;
 
 /// One partition of the request.
 struct Wanted {
@@ -45,6 +44,7 @@ pub(super) async fn answer(
         return (FetchResponse::default().with_error_code(code.code()), None);
     }
     let wanted = wanted(shared, &request);
+    let isolation = Isolation::of(request.isolation_level);
     let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0);
     let bytes_max = bytes_max.min(shared.config.limits.fetch_bytes_max);
     let looks = wait(shared, &request, &wanted, bytes_max).await;
@@ -55,7 +55,8 @@ pub(super) async fn answer(
         .iter()
         .map(|topic| FetchableTopicResponse::default().with_topic(TopicName(text(&topic.topic))))
         .collect();
-    for ((wanted, (found, bounds)), planned) in wanted.iter().zip(looks).zip(planned) {
+    for ((wanted, (mut found, bounds)), planned) in wanted.iter().zip(looks).zip(planned) {
+        let aborted = aborted(isolation, found.as_mut().ok().and_then(Option::as_mut));
         let records = found.and_then(|found| match found {
             Some(found) if planned.bytes > 0 => found.read(planned.allowed, scratch).map_err(|e| {
                 tracing::error!(error = %e, "records could not be read");
@@ -67,7 +68,7 @@ pub(super) async fn answer(
         let data = match records {
             Ok(records) => data
                 .with_high_watermark(bounds.end)
-                .with_last_stable_offset(bounds.end)
+                .with_last_stable_offset(bounds.stable)
                 .with_log_start_offset(bounds.start)
                 .with_records(Some(records)),
             Err(code) => data
@@ -77,10 +78,23 @@ pub(super) async fn answer(
                 .with_log_start_offset(-1)
                 .with_records(Some(Bytes::new())),
         };
-        let none_aborted = (request.isolation_level == READ_COMMITTED).then(Vec::new);
-        topics[wanted.topic].partitions.push(data.with_aborted_transactions(none_aborted));
+        topics[wanted.topic].partitions.push(data.with_aborted_transactions(aborted));
     }
     (FetchResponse::default().with_responses(topics), held)
+}
+
+/// `None` for a reader that asked for uncommitted records as well.
+fn aborted(isolation: Isolation, found: Option<&mut Found>) -> Option<Vec<AbortedTransaction>> {
+    if isolation == Isolation::ReadUncommitted {
+        return None;
+    }
+    let aborted = found.map(|found| std::mem::take(&mut found.aborted)).unwrap_or_default();
+    let told = aborted.into_iter().map(|aborted| {
+        AbortedTransaction::default()
+            .with_producer_id(ProducerId(aborted.producer_id))
+            .with_first_offset(aborted.first_offset)
+    });
+    Some(told.collect())
 }
 
 fn wanted(shared: &Shared, request: &FetchRequest) -> Vec<Wanted> {
@@ -110,41 +124,48 @@ async fn wait(
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + max_wait.min(WAIT_MAX);
     let min_bytes = u64::try_from(request.min_bytes).unwrap_or(0).min(bytes_max as u64);
-    let looks = look(wanted, bytes_max, None);
+    let isolation = Isolation::of(request.isolation_level);
+    let look = |waiter| look(wanted, isolation, bytes_max, waiter);
+    let looks = look(None);
     if max_wait.is_zero() || is_enough(&looks, min_bytes) {
         return looks;
     }
     drop(looks);
     let waiting = Waiting { notify: Arc::new(Notify::new()), wanted };
     loop {
-        let looks = look(wanted, bytes_max, Some(&waiting.notify));
+        let looks = look(Some(&waiting.notify));
         if is_enough(&looks, min_bytes) {
             return looks;
         }
         tokio::select! {
             () = waiting.notify.notified() => {}
             () = tokio::time::sleep_until(deadline) => {
-                return look(wanted, bytes_max, None);
+                return look(None);
             }
-            () = shared.stopped() => return look(wanted, bytes_max, None),
+            () = shared.stopped() => return look(None),
         }
     }
 }
 
 /// Once `bytes_max` lie ready, the other partitions are only asked for their bounds: a look may
 /// open a file.
-fn look(wanted: &[Wanted], bytes_max: usize, waiter: Option<&Arc<Notify>>) -> Vec<Look> {
+fn look(
+    wanted: &[Wanted],
+    isolation: Isolation,
+    bytes_max: usize,
+    waiter: Option<&Arc<Notify>>,
+) -> Vec<Look> {
     let mut left = bytes_max.max(1) as u64;
     let look = |wanted: &Wanted| {
         let Some(log) = &wanted.log else {
             let unknown = ResponseError::UnknownTopicOrPartition;
-            return (Err(unknown), Bounds { start: -1, end: -1 });
+            return (Err(unknown), Bounds { start: -1, end: -1, stable: -1 });
         };
         if left == 0 {
             let (checked, bounds) = log.check(wanted.offset);
             return (checked.map(|()| None), bounds);
         }
-        let look = log.find(wanted.offset, waiter);
+        let look = log.find(wanted.offset, isolation, waiter);
         if let Ok(Some(found)) = &look.0 {
             left = left.saturating_sub(found.available_bytes.min(wanted.bytes_max as u64).max(1));
         }

@@ -10,18 +10,21 @@ mod metadata;
 mod offsets;
 mod produce;
 mod topic_admin;
+mod transactions;
 mod unsupported;
 
 use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    AlterConfigsRequest, ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
     ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetFetchRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
+    TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
@@ -42,7 +45,8 @@ const fn served(key: ApiKey, first: i16, last: i16) -> Served {
     Served { key, first, last }
 }
 
-/// Fetch and Produce end before topic ids replace names; FindCoordinator before share groups.
+/// Fetch and Produce end before topic ids replace names, FindCoordinator before share groups, and those
+/// of transactions before their second protocol.
 const SERVED: &[Served] = &[
     served(ApiKey::Produce, 3, 11),
     served(ApiKey::Fetch, 4, 12),
@@ -61,6 +65,10 @@ const SERVED: &[Served] = &[
     served(ApiKey::CreateTopics, 2, 7),
     served(ApiKey::DeleteTopics, 1, 6),
     served(ApiKey::InitProducerId, 0, 5),
+    served(ApiKey::AddPartitionsToTxn, 0, 3),
+    served(ApiKey::AddOffsetsToTxn, 0, 4),
+    served(ApiKey::EndTxn, 0, 4),
+    served(ApiKey::TxnOffsetCommit, 0, 4),
     served(ApiKey::DescribeConfigs, 1, 4),
     served(ApiKey::AlterConfigs, 0, 2),
     served(ApiKey::CreatePartitions, 0, 3),
@@ -235,7 +243,21 @@ async fn try_answer(
             by!(|request: CreatePartitionsRequest| topic_admin::add_partitions(shared, request))
         }
         ApiKey::InitProducerId => {
-            by!(|request: InitProducerIdRequest| produce::init_producer_id(shared, client, request))
+            by!(|request: InitProducerIdRequest| {
+                transactions::init_producer_id(shared, request, version)
+            })
+        }
+        ApiKey::AddPartitionsToTxn => by!(|request: AddPartitionsToTxnRequest| {
+            transactions::add_partitions(shared, request, version)
+        }),
+        ApiKey::AddOffsetsToTxn => by!(|request: AddOffsetsToTxnRequest| {
+            transactions::add_offsets(shared, request, version)
+        }),
+        ApiKey::TxnOffsetCommit => {
+            by!(|request: TxnOffsetCommitRequest| transactions::commit_offsets(shared, request))
+        }
+        ApiKey::EndTxn => {
+            by!(|request: EndTxnRequest| transactions::end(shared, request, version))
         }
         ApiKey::DescribeConfigs => {
             by!(|request: DescribeConfigsRequest| configs::describe(shared, request))

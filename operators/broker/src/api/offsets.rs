@@ -1,5 +1,7 @@
 //! OffsetCommit and OffsetFetch.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequest;
 use kafka_protocol::messages::offset_commit_response::{
@@ -69,23 +71,48 @@ pub(super) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCom
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
 
-/// Topics and partitions to tell of, with what is committed for each.
-type Rows = Vec<(String, Vec<(i32, Option<Committed>)>)>;
+/// One partition to tell of.
+struct Row {
+    index: i32,
+    committed: Option<Committed>,
+    code: i16,
+}
 
-/// The asked ones, or all that are committed.
-fn rows<'a>(offsets: &Offsets, asked: Option<impl Iterator<Item = (&'a str, &'a [i32])>>) -> Rows {
-    let Some(asked) = asked else {
-        let all = |(topic, partitions): (&String, &std::collections::BTreeMap<i32, Committed>)| {
-            let partitions = partitions.iter().map(|(&i, committed)| (i, Some(committed.clone())));
-            (topic.clone(), partitions.collect())
-        };
-        return offsets.iter().map(all).collect();
+/// By topic.
+type Rows = Vec<(String, Vec<Row>)>;
+
+/// The asked ones, or all that are committed. Those that a transaction is about to commit are told
+/// as unstable, to a reader who minds.
+fn rows<'a>(
+    shared: &Shared,
+    group: &str,
+    require_stable: bool,
+    asked: Option<impl Iterator<Item = (&'a str, &'a [i32])>>,
+) -> Rows {
+    // Looked at first: what ends in between is then told as committed or as unstable, not lost.
+    let pending = if require_stable { shared.transactions.pending(group) } else { BTreeSet::new() };
+    let offsets: Offsets = shared.groups.offsets(group);
+    let row = |topic: &str, index: i32| {
+        if !pending.is_empty() && pending.contains(&(topic.to_owned(), index)) {
+            let code = ResponseError::UnstableOffsetCommit.code();
+            return Row { index, committed: None, code };
+        }
+        let committed = offsets.get(topic).and_then(|of_topic| of_topic.get(&index)).cloned();
+        Row { index, committed, code: 0 }
     };
-    let row = |(topic, partitions): (&'a str, &'a [i32])| {
-        let committed = |i: &i32| offsets.get(topic).and_then(|of_topic| of_topic.get(i)).cloned();
-        (topic.to_owned(), partitions.iter().map(|i| (*i, committed(i))).collect())
-    };
-    asked.map(row).collect()
+    match asked {
+        Some(asked) => asked
+            .map(|(topic, partitions)| {
+                (topic.to_owned(), partitions.iter().map(|&i| row(topic, i)).collect())
+            })
+            .collect(),
+        None => offsets
+            .iter()
+            .map(|(topic, of_topic)| {
+                (topic.clone(), of_topic.keys().map(|&i| row(topic, i)).collect())
+            })
+            .collect(),
+    }
 }
 
 fn parts(committed: Option<Committed>) -> (i64, i32, String) {
@@ -102,7 +129,7 @@ pub(super) fn fetch(
             let asked = group.topics.as_ref().map(|topics| {
                 topics.iter().map(|t| (t.name.as_str(), t.partition_indexes.as_slice()))
             });
-            let rows = rows(&shared.groups.offsets(&group.group_id), asked);
+            let rows = rows(shared, &group.group_id, request.require_stable, asked);
             OffsetFetchResponseGroup::default()
                 .with_group_id(GroupId(text(&group.group_id)))
                 .with_topics(rows.into_iter().map(topic_since_8).collect())
@@ -113,17 +140,16 @@ pub(super) fn fetch(
         .topics
         .as_ref()
         .map(|topics| topics.iter().map(|t| (t.name.as_str(), t.partition_indexes.as_slice())));
-    let rows = rows(&shared.groups.offsets(&request.group_id), asked);
+    let rows = rows(shared, &request.group_id, request.require_stable, asked);
     OffsetFetchResponse::default().with_topics(rows.into_iter().map(topic_before_8).collect())
 }
 
-fn topic_since_8(
-    (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
-) -> OffsetFetchResponseTopics {
-    let partition = |(index, committed)| {
-        let (offset, leader_epoch, metadata) = parts(committed);
+fn topic_since_8((topic, partitions): (String, Vec<Row>)) -> OffsetFetchResponseTopics {
+    let partition = |row: Row| {
+        let (offset, leader_epoch, metadata) = parts(row.committed);
         OffsetFetchResponsePartitions::default()
-            .with_partition_index(index)
+            .with_partition_index(row.index)
+            .with_error_code(row.code)
             .with_committed_offset(offset)
             .with_committed_leader_epoch(leader_epoch)
             .with_metadata(Some(text(&metadata)))
@@ -133,13 +159,12 @@ fn topic_since_8(
         .with_partitions(partitions.into_iter().map(partition).collect())
 }
 
-fn topic_before_8(
-    (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
-) -> OffsetFetchResponseTopic {
-    let partition = |(index, committed)| {
-        let (offset, leader_epoch, metadata) = parts(committed);
+fn topic_before_8((topic, partitions): (String, Vec<Row>)) -> OffsetFetchResponseTopic {
+    let partition = |row: Row| {
+        let (offset, leader_epoch, metadata) = parts(row.committed);
         OffsetFetchResponsePartition::default()
-            .with_partition_index(index)
+            .with_partition_index(row.index)
+            .with_error_code(row.code)
             .with_committed_offset(offset)
             .with_committed_leader_epoch(leader_epoch)
             .with_metadata(Some(text(&metadata)))

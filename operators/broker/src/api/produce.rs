@@ -1,30 +1,28 @@
-//! Produce and InitProducerId.
+//! Produce.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use kafka_protocol::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use kafka_protocol::messages::{InitProducerIdRequest, ProducerId};
 
-use super::{Client, text};
+use super::text;
 use crate::batch;
 use crate::config::Fsync;
 use crate::server::Shared;
 use crate::stats::Stats;
+use crate::transactions::Producer;
 
 pub(super) async fn answer(shared: &Shared, request: ProduceRequest) -> ProduceResponse {
     let refused = if !(-1..=1).contains(&request.acks) {
         Some(ResponseError::InvalidRequiredAcks)
-    } else if request.transactional_id.is_some() {
-        Some(ResponseError::TransactionalIdAuthorizationFailed)
     } else {
         None
     };
+    let transactional_id = request.transactional_id.as_ref().map(|id| id.as_str());
     let mut written = Vec::new();
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
@@ -32,7 +30,7 @@ pub(super) async fn answer(shared: &Shared, request: ProduceRequest) -> ProduceR
         for data in &topic.partition_data {
             let appended = match refused {
                 Some(code) => Err(code),
-                None => append(shared, &topic.name, data, &mut written),
+                None => append(shared, transactional_id, &topic.name, data, &mut written),
             };
             let response = PartitionProduceResponse::default().with_index(data.index);
             partitions.push(match appended {
@@ -58,6 +56,7 @@ pub(super) async fn answer(shared: &Shared, request: ProduceRequest) -> ProduceR
 /// Base offset of the batch, and the partition's first offset.
 fn append(
     shared: &Shared,
+    transactional_id: Option<&str>,
     topic: &str,
     data: &PartitionProduceData,
     written: &mut Vec<Arc<File>>,
@@ -66,7 +65,14 @@ fn append(
     let (topic, partition) = found.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let records = data.records.as_ref().ok_or(ResponseError::InvalidRecord)?;
     let head = batch::check(records, topic.config.max_message_bytes)?;
-    let appended = partition.append(&head, records, &topic.config)?;
+    let append = || partition.append(&head, records, &topic.config);
+    let appended = if head.is_transactional() {
+        let id = transactional_id.ok_or(ResponseError::InvalidTxnState)?;
+        let producer = Producer { id: head.producer_id, epoch: head.producer_epoch };
+        shared.transactions.append(id, producer, (&topic.name, data.index), append)?
+    } else {
+        append()?
+    };
     if let Some(file) = appended.file {
         written.push(file);
         Stats::add(&shared.stats.batches_appended, 1);
@@ -88,29 +94,5 @@ async fn sync(files: Vec<Arc<File>>) -> bool {
         }
         // Only when the runtime is going down.
         Err(_) => false,
-    }
-}
-
-pub(super) fn init_producer_id(
-    shared: &Shared,
-    client: &Client,
-    request: InitProducerIdRequest,
-) -> InitProducerIdResponse {
-    let refuse = |code: ResponseError| {
-        let response = InitProducerIdResponse::default().with_error_code(code.code());
-        response.with_producer_id(ProducerId(-1)).with_producer_epoch(-1)
-    };
-    if let Some(id) = request.transactional_id {
-        tracing::warn!(id = %id.as_str(), client = %client.id, "transactions are not supported");
-        return refuse(ResponseError::TransactionalIdAuthorizationFailed);
-    }
-    match shared.producer_ids.allocate() {
-        Ok(id) => InitProducerIdResponse::default()
-            .with_producer_id(ProducerId(id))
-            .with_producer_epoch(0),
-        Err(error) => {
-            tracing::error!(%error, "no producer id given");
-            refuse(ResponseError::CoordinatorNotAvailable)
-        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) use offsets::{Committed, Offsets};
 
 use crate::config::{Config, Limits};
 use crate::error::{Error, Result};
-use crate::files::Durability;
+use crate::files::{Durability, named};
 
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -67,15 +67,18 @@ impl Groups {
         groups: &'a mut BTreeMap<String, Group>,
         name: &str,
     ) -> Result<&'a mut Group, ResponseError> {
-        if offsets::path(&self.dir, name).is_none() {
-            return Err(ResponseError::InvalidGroupId);
-        }
+        self.check_name(name)?;
         if !groups.contains_key(name) && groups.len() >= self.limits.groups_max {
             tracing::warn!(group = name, "no room: groups_max is reached");
             return Err(ResponseError::CoordinatorNotAvailable);
         }
         let fresh = || Group::new(self.limits.group_members_max, Offsets::new());
         Ok(groups.entry(name.to_owned()).or_insert_with(fresh))
+    }
+
+    /// Whether there can be a group of this name.
+    pub fn check_name(&self, name: &str) -> Result<(), ResponseError> {
+        named(&self.dir, name).map(|_| ()).ok_or(ResponseError::InvalidGroupId)
     }
 
     pub fn join(&self, name: &str, request: JoinRequest) -> oneshot::Receiver<Joined> {
@@ -145,6 +148,36 @@ impl Groups {
             groups.get_mut(name).ok_or(ResponseError::IllegalGeneration)?
         };
         group.check_commit(caller, Instant::now())?;
+        self.keep(name, group, commits)
+    }
+
+    /// Whether the caller may commit offsets in a transaction: one that is no member always may.
+    pub fn check_transactional_commit(
+        &self,
+        name: &str,
+        caller: &Caller<'_>,
+    ) -> Result<(), ResponseError> {
+        if caller.generation < 0 && caller.member_id.is_empty() && caller.instance.is_none() {
+            return Ok(());
+        }
+        let mut groups = self.lock();
+        let group = groups.get_mut(name).ok_or(ResponseError::IllegalGeneration)?;
+        group.check_commit(caller, Instant::now())
+    }
+
+    /// Keeps the offsets of a transaction that commits.
+    pub fn put(&self, name: &str, commits: Vec<Commit>) -> Result<(), ResponseError> {
+        let mut groups = self.lock();
+        let group = self.make(&mut groups, name)?;
+        self.keep(name, group, commits)
+    }
+
+    fn keep(
+        &self,
+        name: &str,
+        group: &mut Group,
+        commits: Vec<Commit>,
+    ) -> Result<(), ResponseError> {
         let mut offsets = group.offsets.clone();
         for commit in commits {
             let partitions = offsets.entry(commit.topic).or_default();
@@ -159,7 +192,7 @@ impl Groups {
     }
 
     fn write(&self, name: &str, offsets: &Offsets) -> Result<()> {
-        let path = offsets::path(&self.dir, name);
+        let path = named(&self.dir, name);
         let path = path.expect("a group is made only if its name has a file");
         if offsets.is_empty() {
             return offsets::remove(&path);

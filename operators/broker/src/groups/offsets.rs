@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::{Durability, read_json, write_json};
-
-/// Escaped names longer than this have no file name; such a group id is refused.
-const FILE_NAME_BYTES_MAX: usize = 240;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Committed {
@@ -26,20 +23,6 @@ pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, Committed>>;
 struct OffsetsFile {
     group: String,
     offsets: Offsets,
-}
-
-/// The file of a group; `None` if its name, escaped, is too long for one.
-pub(super) fn path(dir: &Path, group: &str) -> Option<PathBuf> {
-    let mut name = String::new();
-    for byte in group.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
-            name.push(char::from(byte));
-        } else {
-            name.push_str(&format!("%{byte:02x}"));
-        }
-    }
-    let fits = (1..=FILE_NAME_BYTES_MAX).contains(&name.len());
-    fits.then(|| dir.join(name + ".json"))
 }
 
 pub(super) fn write(path: &Path, group: &str, offsets: &Offsets, to: Durability) -> Result<()> {

@@ -5,4 +5,4 @@ mod recovery;
 mod segment;
 mod walk;
 
-pub(crate) use partition::{Allowance, Bounds, Found, Partition};
+pub(crate) use partition::{Allowance, Bounds, Found, Isolation, Markers, Partition};

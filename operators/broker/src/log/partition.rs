@@ -12,9 +12,9 @@ use kafka_protocol::ResponseError;
 use tokio::sync::Notify;
 
 use super::recovery::{self, open_for_append};
-use super::segment::Segment;
+use super::segment::{Aborted, Segment};
 use super::walk::Walk;
-use crate::batch::{self, HEAD_BYTES, Head, PATCHED_BYTES};
+use crate::batch::{self, HEAD_BYTES, Head, Marker, PATCHED_BYTES};
 use crate::error::{Error, Result};
 use crate::files::{Durability, sync_dir, write_json};
 use crate::producers::{Producers, Snapshot, Verdict};
@@ -58,11 +58,45 @@ struct Unsealed {
     producers: Snapshot,
 }
 
-/// First offset kept, and the one the next record gets.
+/// First offset kept, the one the next record gets, and the last stable one between: where the
+/// earliest open transaction begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub start: i64,
     pub end: i64,
+    pub stable: i64,
+}
+
+impl Bounds {
+    /// Where a reader's records end.
+    pub fn end_for(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.end,
+            Isolation::ReadCommitted => self.stable,
+        }
+    }
+}
+
+/// Whether a reader sees transactions before they end, and aborted ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The protocol's number.
+    pub fn of(level: i8) -> Isolation {
+        if level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+    }
+}
+
+/// Which partitions of a transaction get its marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Markers {
+    All,
+    /// Only where it is open: others may have theirs already.
+    WhereOpen,
 }
 
 pub(crate) struct Appended {
@@ -78,6 +112,8 @@ pub(crate) struct Found {
     position: u64,
     end: u64,
     first_batch_bytes: usize,
+    /// Of the transactions among them, for a reader of committed records.
+    pub aborted: Vec<Aborted>,
     /// In this segment and all after it.
     pub available_bytes: u64,
 }
@@ -126,31 +162,69 @@ impl Partition {
             }
             Verdict::OutOfOrder => return Err(ResponseError::OutOfOrderSequenceNumber),
             Verdict::StaleEpoch => return Err(ResponseError::InvalidProducerEpoch),
+            Verdict::OutsideTransaction => return Err(ResponseError::InvalidTxnState),
         }
+        let base_offset = self.put(&mut log, head, batch, config)?;
+        Ok(Appended { base_offset, start_offset, file: Some(Arc::clone(&log.active)) })
+    }
+
+    /// Ends a producer's transaction here.
+    pub fn end_transaction(
+        &self,
+        (producer_id, epoch): (i64, i16),
+        marker: Marker,
+        markers: Markers,
+        now_ms: i64,
+        config: &TopicConfig,
+    ) -> Result<(), ResponseError> {
+        let mut log = self.log();
+        log.check_open()?;
+        if markers == Markers::WhereOpen && !log.producers.is_open(producer_id) {
+            return Ok(());
+        }
+        let batch = batch::marker(producer_id, epoch, marker, now_ms);
+        let head = Head::read(&batch).ok_or(ResponseError::UnknownServerError)?;
+        self.put(&mut log, &head, &batch, config).map(|_| ())
+    }
+
+    /// Id and epoch of each producer with an open transaction.
+    pub fn open_transactions(&self) -> Vec<(i64, i16)> {
+        self.log().producers.open()
+    }
+
+    /// Writes a batch whose turn it is; its base offset.
+    fn put(
+        &self,
+        log: &mut Log,
+        head: &Head,
+        batch: &Bytes,
+        config: &TopicConfig,
+    ) -> Result<i64, ResponseError> {
         let active = log.active_segment();
         if active.bytes > 0 && active.bytes + batch.len() as u64 > config.segment_bytes as u64 {
-            self.roll(&mut log).map_err(|error| storage(&error))?;
+            self.roll(log).map_err(|error| storage(&error))?;
         }
         let base_offset = log.bounds().end;
         log.write(&batch::patched(batch, base_offset), &batch[PATCHED_BYTES..])?;
         let head = Head { base_offset, ..head.clone() };
-        log.active_segment().note(&head);
-        log.producers.record(&head, base_offset);
+        let Log { segments, producers, .. } = log;
+        segments.back_mut().expect("a log has a segment").note(&head, batch, producers);
         log.dirty = true;
         log.wake();
-        Ok(Appended { base_offset, start_offset, file: Some(Arc::clone(&log.active)) })
+        Ok(base_offset)
     }
 
-    /// Finds the records from `offset` on; `None` at the end of the log. With `waiter`, it is
+    /// Finds the records from `offset` on; `None` at the end of what the reader may see. With `waiter`, it is
     /// notified (once) at the next append, whatever is found now.
     pub fn find(
         &self,
         offset: i64,
+        isolation: Isolation,
         waiter: Option<&Arc<Notify>>,
     ) -> (Result<Option<Found>, ResponseError>, Bounds) {
         let mut log = self.log();
         let bounds = log.bounds();
-        let place = log.check_open().and_then(|()| log.place(offset));
+        let place = log.check_open().and_then(|()| log.place(offset, isolation));
         if let (Some(waiter), Ok(_)) = (waiter, &place)
             && !log.waiting.iter().any(|other| Arc::ptr_eq(other, waiter))
         {
@@ -236,7 +310,9 @@ impl Partition {
             let oldest = &log.segments[0];
             let too_many = config.retention_bytes >= 0
                 && total - oldest.bytes >= config.retention_bytes as u64;
-            if !too_many && !too_old(oldest) {
+            // Not under an open transaction: its records and its marker go together.
+            let is_open = oldest.end_offset > log.bounds().stable;
+            if is_open || (!too_many && !too_old(oldest)) {
                 break;
             }
             total -= oldest.bytes;
@@ -304,7 +380,8 @@ impl Log {
     fn bounds(&self) -> Bounds {
         let first = self.segments.front().expect("a log has a segment");
         let last = self.segments.back().expect("a log has a segment");
-        Bounds { start: first.base_offset, end: last.end_offset }
+        let (start, end) = (first.base_offset, last.end_offset);
+        Bounds { start, end, stable: self.producers.first_open().unwrap_or(end) }
     }
 
     fn check_open(&self) -> Result<(), ResponseError> {
@@ -340,19 +417,36 @@ impl Log {
     }
 
     fn check_offset(&self, offset: i64) -> Result<(), ResponseError> {
-        let Bounds { start, end } = self.bounds();
+        let Bounds { start, end, .. } = self.bounds();
         let is_in_range = (start..=end).contains(&offset);
         if is_in_range { Ok(()) } else { Err(ResponseError::OffsetOutOfRange) }
     }
 
-    fn place(&self, offset: i64) -> Result<Option<Place>, ResponseError> {
+    fn place(&self, offset: i64, isolation: Isolation) -> Result<Option<Place>, ResponseError> {
         self.check_offset(offset)?;
-        if offset == self.bounds().end {
+        let end = self.bounds().end_for(isolation);
+        if offset >= end {
             return Ok(None);
         }
         let i = self.segments.partition_point(|segment| segment.end_offset <= offset);
         let from = self.segments[i].position_before(offset);
-        self.place_in(i, from).map(Some).map_err(|error| storage(&error))
+        let mut place = self.place_in(i, from).map_err(|error| storage(&error))?;
+        if isolation == Isolation::ReadCommitted {
+            let segment = &self.segments[i];
+            if end < segment.end_offset {
+                place.stops = Some(Stop { offset: end, near: segment.position_before(end) });
+                place.later_bytes = 0;
+            }
+            place.aborted = self.aborted(i, offset, end.min(segment.end_offset));
+        }
+        Ok(Some(place))
+    }
+
+    /// Aborted transactions with records from `from` up to `to`, which lie in `segment`; their
+    /// markers lie there or later.
+    fn aborted(&self, segment: usize, from: i64, to: i64) -> Vec<Aborted> {
+        let later = self.segments.iter().skip(segment).flat_map(|segment| &segment.aborted);
+        later.filter(|a| a.last_offset >= from && a.first_offset < to).copied().collect()
     }
 
     fn place_in(&self, segment: usize, from: u64) -> Result<Place> {
@@ -365,7 +459,8 @@ impl Log {
         } else {
             Arc::new(File::open(&segment.path).map_err(Error::io(&segment.path))?)
         };
-        Ok(Place { file, from, end: segment.bytes, later_bytes })
+        let (stops, aborted) = (None, Vec::new());
+        Ok(Place { file, from, end: segment.bytes, later_bytes, stops, aborted })
     }
 }
 
@@ -375,6 +470,14 @@ struct Place {
     from: u64,
     end: u64,
     later_bytes: u64,
+    stops: Option<Stop>,
+    aborted: Vec<Aborted>,
+}
+
+/// The batch before which a read ends, and a batch start at or before it.
+struct Stop {
+    offset: i64,
+    near: u64,
 }
 
 impl Place {
@@ -382,16 +485,30 @@ impl Place {
         let mut walk = Walk::new(&self.file, self.from, self.end);
         while let Some((position, head)) = walk.next()? {
             if head.end_offset() > offset {
+                let end = self.stop(position)?;
                 return Ok(Some(Found {
                     position,
-                    end: self.end,
+                    end,
                     first_batch_bytes: head.bytes,
-                    available_bytes: self.end - position + self.later_bytes,
+                    available_bytes: end - position + self.later_bytes,
+                    aborted: self.aborted,
                     file: self.file,
                 }));
             }
         }
         Ok(None)
+    }
+
+    /// Where a read from the batch at `position` ends.
+    fn stop(&self, position: u64) -> io::Result<u64> {
+        let Some(stop) = &self.stops else { return Ok(self.end) };
+        let mut walk = Walk::new(&self.file, stop.near.max(position), self.end);
+        while let Some((position, head)) = walk.next()? {
+            if head.base_offset >= stop.offset {
+                return Ok(position);
+            }
+        }
+        Ok(self.end)
     }
 
     fn first_at_or_after(self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {

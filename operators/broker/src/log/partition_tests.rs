@@ -44,7 +44,7 @@ impl Bench {
 }
 
 fn read(partition: &Partition, offset: i64, bytes: usize) -> Vec<i64> {
-    let (found, _) = partition.find(offset, None);
+    let (found, _) = partition.find(offset, Isolation::ReadUncommitted, None);
     let Some(found) = found.unwrap() else { return Vec::new() };
     let allowed = Allowance { bytes, first_whole: true };
     let records = found.read(allowed, &mut BytesMut::new()).unwrap();
@@ -69,9 +69,9 @@ fn every_offset_is_found_in_its_batch_across_segments() {
         assert_eq!(read(&partition, offset, 1)[0], offset / 2 * 2);
     }
     assert!(read(&partition, 100, 1000).is_empty());
-    let (found, bounds) = partition.find(101, None);
+    let (found, bounds) = partition.find(101, Isolation::ReadUncommitted, None);
     assert_eq!(found.err(), Some(ResponseError::OffsetOutOfRange));
-    assert_eq!(bounds, Bounds { start: 0, end: 100 });
+    assert_eq!(bounds, Bounds { start: 0, end: 100, stable: 100 });
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_read_gives_whole_batches_within_its_allowance() {
     let one = batch((7, 0, 0), &[0, 500]).len();
     assert_eq!(read(&partition, 0, one * 2 + 10), [0, 2]);
     assert_eq!(read(&partition, 3, one * 2), [2, 4]);
-    let (found, _) = partition.find(0, None);
+    let (found, _) = partition.find(0, Isolation::ReadUncommitted, None);
     let allowed = Allowance { bytes: one - 1, first_whole: false };
     assert_eq!(found.unwrap().unwrap().bytes_to_read(allowed), 0);
 }
@@ -112,7 +112,7 @@ fn a_restart_keeps_all_records_and_knows_the_producers() {
     partition.seal().unwrap();
     drop(partition);
     let partition = bench.open();
-    assert_eq!(partition.bounds(), Bounds { start: 0, end: 100 });
+    assert_eq!(partition.bounds(), Bounds { start: 0, end: 100, stable: 100 });
     assert_eq!(read(&partition, 37, 1), [36]);
     let again = batch((7, 0, 98), &[49_000, 49_500]);
     assert_eq!(bench.append(&partition, &again), Ok(98));
@@ -128,7 +128,7 @@ fn a_restart_without_index_files_finds_the_same() {
     bench.fill(&partition, 50);
     drop(partition);
     let partition = bench.open();
-    assert_eq!(partition.bounds(), Bounds { start: 0, end: 100 });
+    assert_eq!(partition.bounds(), Bounds { start: 0, end: 100, stable: 100 });
     assert_eq!(partition.offset_for_time(20_100), Ok(Some((41, 20_500))));
 }
 
@@ -191,15 +191,21 @@ fn retention_deletes_by_age_even_the_newest_and_by_size_not() {
     assert_eq!(bench.segments().len(), sizes - deleted);
     assert!((2048..2048 + 1024).contains(&partition.bytes()));
     let start = partition.bounds().start;
-    assert_eq!(partition.find(start - 1, None).0.err(), Some(ResponseError::OffsetOutOfRange));
+    assert_eq!(
+        partition.find(start - 1, Isolation::ReadUncommitted, None).0.err(),
+        Some(ResponseError::OffsetOutOfRange)
+    );
 
     let by_age = TopicConfig { retention_ms: 1000, ..TopicConfig::default() };
     partition.retain(&by_age, 50_000).unwrap();
     assert_eq!(read(&partition, 99, 1), [98]);
     partition.retain(&by_age, 60_000).unwrap();
-    assert_eq!((partition.bytes(), partition.bounds()), (0, Bounds { start: 100, end: 100 }));
+    assert_eq!(
+        (partition.bytes(), partition.bounds()),
+        (0, Bounds { start: 100, end: 100, stable: 100 })
+    );
     drop(partition);
-    assert_eq!(bench.open().bounds(), Bounds { start: 100, end: 100 });
+    assert_eq!(bench.open().bounds(), Bounds { start: 100, end: 100, stable: 100 });
 }
 
 #[test]
@@ -207,10 +213,10 @@ fn a_deleted_partition_is_unknown_and_wakes_its_waiters() {
     let bench = Bench::new();
     let partition = bench.open();
     let waiter = Arc::new(Notify::new());
-    assert!(partition.find(0, Some(&waiter)).0.unwrap().is_none());
+    assert!(partition.find(0, Isolation::ReadUncommitted, Some(&waiter)).0.unwrap().is_none());
     partition.delete();
     let unknown = ResponseError::UnknownTopicOrPartition;
-    assert_eq!(partition.find(0, None).0.err(), Some(unknown));
+    assert_eq!(partition.find(0, Isolation::ReadUncommitted, None).0.err(), Some(unknown));
     assert_eq!(bench.append(&partition, &batch((-1, -1, -1), &[0])), Err(unknown));
     assert!(partition.log().waiting.is_empty());
 }

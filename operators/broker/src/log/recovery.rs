@@ -92,8 +92,7 @@ fn scan(segment: &mut Segment, producers: &mut Producers) -> io::Result<()> {
         if !head.crc_fits(&batch) {
             return Ok(());
         }
-        segment.note(&head);
-        producers.record(&head, head.base_offset);
+        segment.note(&head, &batch, producers);
         left -= head.bytes as u64;
     }
     Ok(())

@@ -6,9 +6,9 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Head;
+use crate::batch::{Head, Marker, marker_of};
 use crate::files::read_json;
-use crate::producers::Snapshot;
+use crate::producers::{Producers, Snapshot};
 
 /// One index entry per so many bytes: 24 bytes of memory each, 768 KiB for 1 GiB of log, and at
 /// most so much is walked from an entry to the batch that is wanted.
@@ -27,6 +27,17 @@ pub(crate) struct Segment {
     pub bytes: u64,
     pub max_timestamp: i64,
     index: Vec<IndexEntry>,
+    /// Transactions whose abort marker lies here.
+    pub aborted: Vec<Aborted>,
+}
+
+/// A transaction of which a reader of committed records is to see nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Aborted {
+    pub producer_id: i64,
+    pub first_offset: i64,
+    /// That of the marker.
+    pub last_offset: i64,
 }
 
 /// A batch's place.
@@ -45,6 +56,8 @@ pub(crate) struct IndexFile {
     end_offset: i64,
     max_timestamp: i64,
     index: Vec<IndexEntry>,
+    #[serde(default)]
+    aborted: Vec<Aborted>,
     /// The producers as they were when the segment closed.
     producers: Snapshot,
 }
@@ -59,11 +72,24 @@ impl Segment {
             bytes: 0,
             max_timestamp: NO_TIMESTAMP,
             index: Vec::new(),
+            aborted: Vec::new(),
         }
     }
 
     /// Takes note of a batch that now lies at the end; `head` has its offset in the log.
-    pub fn note(&mut self, head: &Head) {
+    pub fn note(&mut self, head: &Head, batch: &[u8], producers: &mut Producers) {
+        self.index(head);
+        if !head.is_control() {
+            producers.record(head, head.base_offset);
+        } else if let Some(first_offset) = producers.end(head)
+            && marker_of(batch) == Some(Marker::Abort)
+        {
+            let (producer_id, last_offset) = (head.producer_id, head.base_offset);
+            self.aborted.push(Aborted { producer_id, first_offset, last_offset });
+        }
+    }
+
+    fn index(&mut self, head: &Head) {
         let last = self.index.last();
         if last.is_none_or(|entry| self.bytes - entry.position >= INDEX_INTERVAL_BYTES) {
             self.index.push(IndexEntry {
@@ -110,6 +136,7 @@ impl Segment {
             end_offset: self.end_offset,
             max_timestamp: self.max_timestamp,
             index: self.index.clone(),
+            aborted: self.aborted.clone(),
             producers,
         }
     }
@@ -130,6 +157,7 @@ impl Segment {
         self.end_offset = file.end_offset;
         self.max_timestamp = file.max_timestamp;
         self.index = file.index;
+        self.aborted = file.aborted;
         Some(file.producers)
     }
 }

@@ -15,6 +15,7 @@ use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 use crate::raw::{Raw, batch};
 use crate::support::{Embedded, PATIENCE, client, read_texts, runtime, send_numbers, topic, until};
+use crate::transactions::{Owner, committed, read, stable};
 
 #[test]
 fn a_restart_keeps_records_settings_offsets_and_producers() {
@@ -293,4 +294,132 @@ fn relay(client: std::net::TcpStream, broker: std::net::TcpStream, answer_bytes:
         let _ = client.shutdown(Shutdown::Both);
         let _ = broker.shutdown(Shutdown::Write);
     });
+}
+
+#[test]
+fn kill_9_keeps_a_transaction_open_until_its_producer_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), "127.0.0.1:0");
+    let name = topic(&process.address, 1, &[]);
+    let mut owner = Owner::start(&process.address, "tx", 60_000);
+    owner.add(&name);
+    owner.produce(&name, &["committed"]);
+    owner.end(true);
+    owner.add(&name);
+    owner.produce(&name, &["lost"]);
+    process.kill();
+    let process = Process::start(dir.path(), "127.0.0.1:0");
+    let address = &process.address;
+    assert_eq!(read(address, &name, "read_uncommitted"), ["committed", "lost"]);
+    assert_eq!(read(address, &name, "read_committed"), ["committed"]);
+    assert_eq!(stable(address, &name), 2);
+    // The old producer may go on, and a new one ends what is open.
+    owner.reconnect(address);
+    owner.produce(&name, &["lost as well"]);
+    assert_eq!(stable(address, &name), 2);
+    let mut next = Owner::start(address, "tx", 60_000);
+    assert_eq!((next.id, next.epoch > owner.epoch), (owner.id, true));
+    next.add(&name);
+    next.produce(&name, &["found"]);
+    next.end(true);
+    assert_eq!(read(address, &name, "read_committed"), ["committed", "found"]);
+    process.kill();
+}
+
+#[test]
+fn a_decision_is_carried_out_at_the_next_start() {
+    for (decided, seen) in [("Commit", &["x"][..]), ("Abort", &[])] {
+        let mut broker = Embedded::start();
+        let name = topic(&broker.bootstrap(), 1, &[]);
+        let mut owner = Owner::start(&broker.bootstrap(), "tx", 60_000);
+        owner.add(&name);
+        owner.produce(&name, &["x"]);
+        owner.add_offsets("g", &name, 7);
+        broker.stop();
+        // As a crash leaves it between the decision and the first marker.
+        let path = broker.config.dir.join("transactions/tx.json");
+        let file = std::fs::read_to_string(&path).unwrap();
+        let prepared = file.replace("\"Ongoing\"", &format!("{{\"Prepare\":\"{decided}\"}}"));
+        assert_ne!(prepared, file);
+        std::fs::write(&path, prepared).unwrap();
+        for _ in 0..2 {
+            broker.start_again();
+            assert_eq!(read(&broker.bootstrap(), &name, "read_committed"), seen, "{decided}");
+            // One marker, however often it starts.
+            assert_eq!(stable(&broker.bootstrap(), &name), 2);
+            let offset = if decided == "Commit" { 7 } else { -1 };
+            assert_eq!(committed(&broker.bootstrap(), "g", &name), (0, offset));
+            broker.stop();
+        }
+        broker.start_again();
+        owner.reconnect(&broker.bootstrap());
+        owner.end(decided == "Commit");
+    }
+}
+
+#[test]
+fn a_transaction_without_its_coordinator_is_aborted_at_the_next_start() {
+    let mut broker = Embedded::start();
+    let name = topic(&broker.bootstrap(), 1, &[]);
+    let mut owner = Owner::start(&broker.bootstrap(), "tx", 60_000);
+    owner.add(&name);
+    owner.produce(&name, &["x"]);
+    broker.stop();
+    std::fs::remove_file(broker.config.dir.join("transactions/tx.json")).unwrap();
+    broker.start_again();
+    assert_eq!(stable(&broker.bootstrap(), &name), 2);
+    assert!(read(&broker.bootstrap(), &name, "read_committed").is_empty());
+}
+
+#[test]
+fn after_the_last_epoch_comes_another_producer_id() {
+    let mut broker = Embedded::start();
+    let first = Owner::start(&broker.bootstrap(), "tx", 60_000);
+    broker.stop();
+    let path = broker.config.dir.join("transactions/tx.json");
+    let file = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, file.replace("\"epoch\":0", "\"epoch\":32766")).unwrap();
+    broker.start_again();
+    let next = Owner::start(&broker.bootstrap(), "tx", 60_000);
+    assert!(next.id != first.id && next.epoch == 0);
+}
+
+#[test]
+fn aborted_ones_are_known_of_closed_segments_and_open_ones_are_kept() {
+    let mut broker = Embedded::start_with(|c| {
+        c.retention_check_interval = Duration::from_millis(50);
+        c.topic_defaults.segment_bytes = 1 << 20;
+    });
+    let name = topic(&broker.bootstrap(), 1, &[("retention.ms", "-1")]);
+    let (value, mut seen) = ("x".repeat(300_000), 0);
+    let mut owner = Owner::start(&broker.bootstrap(), "tx", 60_000);
+    for round in 0..8 {
+        owner.add(&name);
+        for _ in 0..3 {
+            owner.produce(&name, &[&value]);
+        }
+        owner.end(round % 2 == 0);
+        seen += if round % 2 == 0 { 3 } else { 0 };
+    }
+    for _ in 0..2 {
+        assert_eq!(read(&broker.bootstrap(), &name, "read_committed").len(), seen);
+        assert_eq!(read(&broker.bootstrap(), &name, "read_uncommitted").len(), 24);
+        broker.restart();
+    }
+    // These records are of 2023: only an open transaction keeps them.
+    let old = topic(&broker.bootstrap(), 1, &[("retention.ms", "1000")]);
+    owner.reconnect(&broker.bootstrap());
+    owner.add(&old);
+    owner.produce(&old, &["open"]);
+    let start = |name: &str| {
+        let topics = broker.broker().topics();
+        topics.iter().find(|topic| topic.name == name).unwrap().partitions[0].start_offset
+    };
+    // What came later to another topic, and is as old, has gone meanwhile.
+    let other = topic(&broker.bootstrap(), 1, &[("retention.ms", "1000")]);
+    Raw::connect(&broker.bootstrap()).produce(&other, batch(crate::raw::NOBODY, &["x"]));
+    until("another one goes", || (start(&other) == 1).then_some(()));
+    assert_eq!(start(&old), 0);
+    owner.end(true);
+    assert_eq!(stable(&broker.bootstrap(), &old), 2);
 }

@@ -15,6 +15,7 @@ mod protocol;
 mod raw;
 mod records;
 mod support;
+mod transactions;
 
 /// Each case twice: on a fresh embedded broker, and on Kafka where there is one.
 macro_rules! conformance {
@@ -62,6 +63,12 @@ conformance!(
     admin::partitions_are_added,
     admin::retention_is_configured,
     admin::settings_change_one_by_one,
+    transactions::a_commit_is_seen_and_an_abort_is_not,
+    transactions::two_producers_share_a_partition,
+    transactions::a_zombie_is_fenced,
+    transactions::offsets_go_with_their_transaction,
+    transactions::a_batch_outside_a_transaction_is_refused,
+    transactions::a_transaction_that_takes_too_long_is_aborted,
     protocol::a_newer_api_versions_is_answered_in_version_zero,
     protocol::an_unknown_fetch_session_is_told,
 );

@@ -17,14 +17,18 @@ use kafka_protocol::messages::offset_commit_request::{
 use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, StrBytes};
-use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::raw::{NOBODY, Raw, batch, fetch_request, name, produce_request};
-use crate::support::{Embedded, PATIENCE, client, topic};
+use crate::support::{Embedded, topic};
 
 const UNSUPPORTED: i16 = ResponseError::UnsupportedVersion.code();
+/// Of a transactional id that nobody has.
+const UNMAPPED: i16 = ResponseError::InvalidProducerIdMapping.code();
 
 fn offered(raw: &mut Raw) -> Vec<(i16, i16, i16)> {
     let request = ApiVersionsRequest::default()
@@ -71,51 +75,18 @@ fn what_is_not_served_is_answered_and_the_connection_goes_on() {
     assert_eq!(code_at(ApiKey::Produce as i16, 2, 1, &[], 4), UNSUPPORTED);
 
     let not_offered = |key: ApiKey| offered.iter().all(|&(number, ..)| number != key as i16);
-    assert!(not_offered(ApiKey::AddPartitionsToTxn) && not_offered(ApiKey::EndTxn));
-    assert!(not_offered(ApiKey::AddOffsetsToTxn) && not_offered(ApiKey::TxnOffsetCommit));
     assert!(not_offered(ApiKey::ConsumerGroupHeartbeat));
     for version in 0..=1 {
         let answer = raw.call(version, &ConsumerGroupHeartbeatRequest::default());
         assert_eq!(answer.error_code, UNSUPPORTED);
     }
-    for version in 0..=5 {
-        assert_eq!(raw.call(version, &EndTxnRequest::default()).error_code, UNSUPPORTED);
-    }
-    for version in 0..=4 {
-        assert_eq!(raw.call(version, &AddOffsetsToTxnRequest::default()).error_code, UNSUPPORTED);
-    }
-    let partitions =
-        AddPartitionsToTxnTopic::default().with_name(name("t")).with_partitions(vec![3]);
-    let request = AddPartitionsToTxnRequest::default().with_v3_and_below_topics(vec![partitions]);
-    for version in 0..=3 {
-        let answer = raw.call(version, &request);
-        let result = &answer.results_by_topic_v3_and_below[0].results_by_partition[0];
-        assert_eq!((result.partition_index, result.partition_error_code), (3, UNSUPPORTED));
+    // Those of the second protocol of transactions.
+    assert_eq!(raw.call(5, &EndTxnRequest::default()).error_code, UNSUPPORTED);
+    for version in 4..=5 {
+        let answer = raw.call(version, &AddPartitionsToTxnRequest::default());
+        assert_eq!(answer.error_code, UNSUPPORTED);
     }
     assert!(!raw.call(9, &MetadataRequest::default().with_topics(None)).brokers.is_empty());
-}
-
-#[test]
-fn a_transactional_producer_is_told_at_once_and_why() {
-    let broker = Embedded::start();
-    let producer: BaseProducer =
-        client(&broker.bootstrap(), &[("transactional.id", "tx")]).create().unwrap();
-    let started = std::time::Instant::now();
-    let error = producer.init_transactions(PATIENCE).unwrap_err().to_string();
-    assert!(error.contains("transactions are not supported by this broker"), "{error}");
-    assert!(started.elapsed() < PATIENCE / 2);
-
-    let mut raw = Raw::connect(&broker.bootstrap());
-    let id = Some(TransactionalId(StrBytes::from_static_str("tx")));
-    let refused = ResponseError::TransactionalIdAuthorizationFailed.code();
-    for version in 0..=5 {
-        let request = InitProducerIdRequest::default().with_transactional_id(id.clone());
-        assert_eq!(raw.call(version, &request).error_code, refused);
-    }
-    broker.broker().create_topic("t", 1, &[]).unwrap();
-    let request = produce_request("t", batch(NOBODY, &["x"])).with_transactional_id(id);
-    let answer = raw.call(9, &request);
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, refused);
 }
 
 /// Contents as well as empty forms: a field that a version lacks fails only when it is set.
@@ -262,6 +233,32 @@ fn each(raw: &mut Raw, key: ApiKey, v: i16) {
         ApiKey::InitProducerId => {
             let request = InitProducerIdRequest::default().with_transactional_id(None);
             assert_eq!(raw.call(v, &request).error_code, 0);
+            let id = Some(TransactionalId(s("tx")));
+            let request = request.with_transactional_id(id).with_transaction_timeout_ms(60_000);
+            assert_eq!(raw.call(v, &request).error_code, 0);
+        }
+        ApiKey::AddPartitionsToTxn => {
+            let topic = AddPartitionsToTxnTopic::default().with_name(name("t"));
+            let topic = topic.with_partitions(vec![0]);
+            let request = AddPartitionsToTxnRequest::default();
+            let answer = raw.call(v, &request.with_v3_and_below_topics(vec![topic]));
+            let result = &answer.results_by_topic_v3_and_below[0].results_by_partition[0];
+            assert_eq!(result.partition_error_code, UNMAPPED);
+        }
+        ApiKey::AddOffsetsToTxn => {
+            let request = AddOffsetsToTxnRequest::default().with_group_id(group());
+            assert_eq!(raw.call(v, &request).error_code, UNMAPPED);
+        }
+        ApiKey::TxnOffsetCommit => {
+            let partition = TxnOffsetCommitRequestPartition::default();
+            let topic = TxnOffsetCommitRequestTopic::default().with_name(name("t"));
+            let topic = topic.with_partitions(vec![partition]);
+            let request = TxnOffsetCommitRequest::default().with_group_id(group());
+            let answer = raw.call(v, &request.with_topics(vec![topic]));
+            assert_eq!(answer.topics[0].partitions[0].error_code, UNMAPPED);
+        }
+        ApiKey::EndTxn => {
+            assert_eq!(raw.call(v, &EndTxnRequest::default()).error_code, UNMAPPED);
         }
         ApiKey::DescribeConfigs => {
             let resource = |kind, name: &str| {

@@ -140,8 +140,16 @@ pub const NOBODY: From = (-1, -1, -1);
 
 /// An uncompressed batch of as many records as there are values.
 pub fn batch(from: From, values: &[&str]) -> Bytes {
+    batch_of(from, values, false)
+}
+
+pub fn transactional_batch(from: From, values: &[&str]) -> Bytes {
+    batch_of(from, values, true)
+}
+
+fn batch_of(from: From, values: &[&str], transactional: bool) -> Bytes {
     let record = |(i, value): (usize, &&str)| Record {
-        transactional: false,
+        transactional,
         control: false,
         partition_leader_epoch: -1,
         producer_id: from.0,
