@@ -1,5 +1,5 @@
 //! Kafka to Kafka, exactly once: whatever dies and whenever, a reader of committed messages sees each
-//! row once. Against a real Kafka.
+//! row once. On the embedded broker, and on a real Kafka where there is one.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
 
@@ -23,6 +23,30 @@ const EVENTS: usize = 40_000;
 const KEYS: usize = 50;
 const KILLS: usize = 5;
 const INTERVAL: &str = "100ms";
+
+/// Each of these twice: on an embedded broker of its own, and on Kafka where there is one.
+macro_rules! cases {
+    ($($case:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test]
+            fn $case() {
+                let folder = crate::common::folder();
+                let broker = crate::common::embedded_broker(folder.path());
+                crate::$case(broker.address.clone());
+            })*
+        }
+        mod kafka {
+            $(#[test]
+            fn $case() {
+                if let Some(bootstrap) = crate::common::given("NOWCAST_KAFKA") {
+                    crate::$case(bootstrap);
+                }
+            })*
+        }
+    };
+}
+
+cases!(kills_lose_no_row_and_repeat_none, what_exactly_once_needs_is_said);
 
 /// Topics, one job that writes two of them, and where it keeps its checkpoints.
 struct Bench {
@@ -153,9 +177,7 @@ fn epoch(data: &Path) -> u64 {
     numbers.max().unwrap_or(0)
 }
 
-#[test]
-fn kills_lose_no_row_and_repeat_none() {
-    let Some(bootstrap) = given("NOWCAST_KAFKA") else { return };
+fn kills_lose_no_row_and_repeat_none(bootstrap: String) {
     let bench = Bench::new(bootstrap);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
     let mut killed = 0;
@@ -210,9 +232,7 @@ fn a_run_that_was_taken_over_commits_nothing_more() {
     bench.check();
 }
 
-#[test]
-fn what_exactly_once_needs_is_said() {
-    let Some(bootstrap) = given("NOWCAST_KAFKA") else { return };
+fn what_exactly_once_needs_is_said(bootstrap: String) {
     let bench = Bench::new(bootstrap);
     common::fail(
         &mut bench.run("10min", &bench.data()),
