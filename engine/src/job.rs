@@ -315,6 +315,8 @@ async fn keep(
         }
     };
     coordinator.stop();
+    // With it goes the hope of sinks that wait for a checkpoint: none will be complete any more.
+    drop(coordinator);
     for worker in gone.workers {
         // A thread that is gone already has dropped its end.
         let _ = worker.await;

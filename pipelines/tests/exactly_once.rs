@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{fresh_topic, given, nowcast, produce, succeed, wait_until};
+use common::{fresh_topic, nowcast, produce, succeed, wait_until};
 use rand::{RngExt, SeedableRng};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -46,7 +46,11 @@ macro_rules! cases {
     };
 }
 
-cases!(kills_lose_no_row_and_repeat_none, what_exactly_once_needs_is_said);
+cases!(
+    kills_lose_no_row_and_repeat_none,
+    a_run_that_was_taken_over_commits_nothing_more,
+    what_exactly_once_needs_is_said,
+);
 
 /// Topics, one job that writes two of them, and where it keeps its checkpoints.
 struct Bench {
@@ -206,9 +210,7 @@ fn kills_lose_no_row_and_repeat_none(bootstrap: String) {
     bench.check();
 }
 
-#[test]
-fn a_run_that_was_taken_over_commits_nothing_more() {
-    let Some(bootstrap) = given("NOWCAST_KAFKA") else { return };
+fn a_run_that_was_taken_over_commits_nothing_more(bootstrap: String) {
     let bench = Bench::new(bootstrap);
     let zombie = bench.start();
     wait_until("a checkpoint", || epoch(&bench.data()) > 0);

@@ -10,7 +10,7 @@ use nowcast_engine::{
     Batch, ChangelogMode, DeadLetter, Epoch, Error, JobRun, Result, Sink, SinkContext, SinkFactory,
     TableDefinition,
 };
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
@@ -211,7 +211,16 @@ impl KafkaSink {
     fn check(&self) -> Result<()> {
         match self.producer.client().context().delivery_error() {
             None => Ok(()),
-            Some(error) => Err(failed(&self.options, format!("not delivered: {error}"))),
+            Some(error) => {
+                Err(failed(&self.options, format!("not delivered: {}", self.reason(&error))))
+            }
+        }
+    }
+
+    fn reason(&self, error: &KafkaError) -> String {
+        match &self.transaction {
+            Some(transaction) => transaction.reason(error),
+            None => error.to_string(),
         }
     }
 
@@ -233,7 +242,7 @@ impl KafkaSink {
                     let bytes = again.payload.map_or(0, <[u8]>::len);
                     return Ok(Err(format!("a message of {bytes} bytes is too large")));
                 }
-                _ => return Err(failed(&self.options, error)),
+                _ => return Err(failed(&self.options, self.reason(&error))),
             }
         }
     }

@@ -170,7 +170,7 @@ impl Transaction {
     fn open_alone(&self) -> Result<()> {
         if !self.open.load(Ordering::Acquire) {
             let begun = self.producer.begin_transaction();
-            begun.map_err(|error| failed(&self.options, reason(&error)))?;
+            begun.map_err(|error| failed(&self.options, self.reason(&error)))?;
             self.open.store(true, Ordering::Release);
         }
         Ok(())
@@ -187,7 +187,10 @@ impl Transaction {
         self.open_alone()?;
         while self.producer.in_flight_count() > 0 {
             if let Some(error) = self.producer.client().context().delivery_error() {
-                return Err(failed(&self.options, format!("not delivered: {error}")));
+                return Err(failed(
+                    &self.options,
+                    format!("not delivered: {}", self.reason(&error)),
+                ));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -199,10 +202,20 @@ impl Transaction {
         Ok(())
     }
 
+    /// What went wrong; a producer that can write no more knows it best.
+    pub fn reason(&self, error: &KafkaError) -> String {
+        match self.producer.client().fatal_error() {
+            Some((code, _)) if is_fenced(code) => TAKEN_OVER.to_owned(),
+            Some((_, fatal)) => fatal,
+            None => reason(error),
+        }
+    }
+
     /// Adds the mark to the open transaction and commits it.
     fn end(&self, epoch: Epoch) -> Result<()> {
         let failed = |error: &KafkaError| {
-            failed(&self.options, format!("checkpoint {epoch} not committed: {}", reason(error)))
+            let reason = self.reason(error);
+            failed(&self.options, format!("checkpoint {epoch} not committed: {reason}"))
         };
         let mut marks = TopicPartitionList::new();
         for topic in &*self.topics.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -255,15 +268,18 @@ fn timeout(options: &KafkaOptions) -> Result<Duration> {
     }
 }
 
+const TAKEN_OVER: &str = "another run of this job has taken over";
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    matches!(code, Fenced | InvalidProducerEpoch | ProducerFenced)
+}
+
 /// What went wrong, in librdkafka's words.
 fn reason(error: &KafkaError) -> String {
     match error {
-        KafkaError::Transaction(error) => match error.code() {
-            RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced => {
-                "another run of this job has taken over".to_owned()
-            }
-            _ => error.string(),
-        },
+        KafkaError::Transaction(error) if is_fenced(error.code()) => TAKEN_OVER.to_owned(),
+        KafkaError::Transaction(error) => error.string(),
         other => other.to_string(),
     }
 }
