@@ -145,7 +145,19 @@ impl Reader {
             }
         }
         self.hands.give(SourceEvent::End, None)?;
+        self.linger();
         Ok(())
+    }
+
+    /// Reads nothing more, but serves the consumer until the worker goes: offsets are committed with
+    /// checkpoints that come after the end.
+    fn linger(&self) {
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!("{}: {error}", self.options.name());
+        }
+        while !self.hands.is_gone() {
+            drop(self.consumer.poll(POLL));
+        }
     }
 
     fn is_open(&self) -> bool {
