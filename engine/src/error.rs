@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Data,
     /// Us: a broken invariant.
     Bug,
+    /// Another part of the job, which has ended: its own error is the one to report.
+    Stopped,
 }
 
 /// An error that names the thing it is about: `kafka topic "clicks": broker unreachable`.
@@ -42,6 +44,10 @@ impl Error {
 
     pub fn bug(message: impl fmt::Display) -> Self {
         Self { kind: ErrorKind::Bug, message: message.to_string() }
+    }
+
+    pub(crate) fn stopped(message: impl fmt::Display) -> Self {
+        Self { kind: ErrorKind::Stopped, message: format!("stopped: {message}") }
     }
 
     pub fn kind(&self) -> ErrorKind {

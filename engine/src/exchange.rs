@@ -105,7 +105,6 @@ impl<T> Outbox<T> {
     }
 }
 
-/// The other end has failed; its own error is the one to report.
 fn closed() -> Error {
-    Error::outside("stopped: another part of the job has ended")
+    Error::stopped("another part of the job has ended")
 }

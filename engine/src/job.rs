@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::alignment::Alignments;
 use crate::checkpoint::{Checkpoints, Restored, Run};
 use crate::coordinator::{Begin, Coordinator, Outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Message, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeKind};
 use crate::operator::Epoch;
@@ -323,16 +323,46 @@ async fn keep(
     }
     // A sink that closes a file does it before the process ends.
     while gone.sinks.recv().await.is_some() {}
-    while let Ok(report) = reports.try_recv() {
-        if let (Report::Failed(error), true) = (report, result.is_ok()) {
-            return Err(error);
-        }
+    let left = std::iter::from_fn(|| reports.try_recv().ok());
+    let errors = left.filter_map(|report| match report {
+        Report::Failed(error) => Some(error),
+        _ => None,
+    });
+    cause(result, errors)
+}
+
+/// How a job ends. Parts that fail because another one has ended may well say so before that one
+/// does.
+fn cause(end: Result<()>, mut errors: impl Iterator<Item = Error>) -> Result<()> {
+    let own = |error: &Error| error.kind() != ErrorKind::Stopped;
+    match end {
+        Err(error) if own(&error) => Err(error),
+        end => errors.find(own).map_or(end, Err),
     }
-    result
 }
 
 /// What ends after the workers were told to.
 struct Gone {
     workers: Vec<oneshot::Receiver<()>>,
     sinks: mpsc::Receiver<Infallible>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_that_failed_first_is_the_one_that_is_named() {
+        let stopped = || Error::stopped("another part of the job has ended");
+        let failed = || Error::outside("sink `a`: no room left");
+        let named = |end, errors: Vec<Error>| {
+            cause(end, errors.into_iter()).map_err(|error| error.to_string())
+        };
+        let expected = Err(failed().to_string());
+        assert_eq!(named(Err(stopped()), vec![stopped(), failed()]), expected);
+        assert_eq!(named(Err(failed()), vec![stopped()]), expected);
+        assert_eq!(named(Ok(()), vec![stopped(), failed()]), expected);
+        assert_eq!(named(Ok(()), vec![stopped()]), Ok(()));
+        assert_eq!(named(Err(stopped()), vec![]), Err(stopped().to_string()));
+    }
 }

@@ -61,13 +61,8 @@ impl SinkTask {
         let served = trouble::noted(stats, node, self.serve()).await;
         if let Err(error) = served {
             let error = error.context(format_args!("sink `{}`", self.name()));
-            // The worker ends before a sink that waits for the last checkpoint; whoever has failed
-            // before us, no one listens then.
-            if let Err(refused) = self.control.send(Control::Failed(error))
-                && let Control::Failed(error) = refused.0
-            {
-                let _ = self.reports.send(Report::Failed(error));
-            }
+            // The job may have given up on us already.
+            let _ = self.reports.send(Report::Failed(error));
         }
     }
 
@@ -212,6 +207,6 @@ impl SinkTask {
     }
 
     fn tell(&self, control: Control) -> Result<()> {
-        self.control.send(control).map_err(|_| Error::outside("stopped: its worker has ended"))
+        self.control.send(control).map_err(|_| Error::stopped("its worker has ended"))
     }
 }

@@ -64,7 +64,6 @@ pub(crate) enum Control {
         node: NodeId,
         reply: Reply,
     },
-    Failed(Error),
 }
 
 /// A word from a worker to its job.
@@ -320,7 +319,6 @@ impl Worker {
                     false => Ok(()),
                 }
             }
-            Control::Failed(error) => Err(error),
             Control::Stop => Ok(()),
         }
     }
@@ -560,6 +558,6 @@ impl Worker {
     }
 
     fn report(&self, report: Report) -> Result<()> {
-        self.wiring.reports.send(report).map_err(|_| Error::outside("stopped: its job has ended"))
+        self.wiring.reports.send(report).map_err(|_| Error::stopped("its job has ended"))
     }
 }
