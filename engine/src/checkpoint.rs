@@ -2,10 +2,14 @@
 //!
 //! States are written first, the manifest last and only if there is none of its name: a checkpoint
 //! exists just when its manifest does.
+//!
+//! The numbers of manifests are a log that one run alone can go on with. A start takes the next number
+//! too, with a word on the checkpoint that it goes on from. A run that was paused, or cut off, finds
+//! its next number taken, and has been taken over: it publishes nothing more.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, BooleanArray, RecordBatch, UInt16Array};
 use arrow::compute::filter_record_batch;
@@ -17,7 +21,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::keys::owner;
 use crate::operator::{Epoch, KEY_GROUP, StateTable};
 use crate::source::Position;
@@ -40,6 +44,12 @@ pub struct Manifest {
     pub finished: bool,
     #[serde(flatten, default)]
     pub run: Run,
+    /// The run that wrote it: the number of its start.
+    #[serde(default)]
+    pub generation: Epoch,
+    /// Names that run among all.
+    #[serde(default)]
+    pub by: String,
     /// The checkpoint that it follows: complete, and its transactions committed; 0 for a first one.
     #[serde(default)]
     pub follows: Epoch,
@@ -57,6 +67,41 @@ pub struct Run {
     /// Whether the job has tables with transactions: then a checkpoint only counts when those are
     /// committed.
     pub transactions: bool,
+}
+
+/// The start of a run. It takes a number, so that no earlier run goes on with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Start {
+    format: u32,
+    job: String,
+    epoch: Epoch,
+    by: String,
+    /// The checkpoint that the run goes on from, 0 for none: what lies between is void.
+    starts_from: Epoch,
+}
+
+/// What a number of the log stands for.
+enum Entry {
+    Checkpoint(Box<Manifest>),
+    Start(Start),
+}
+
+impl Entry {
+    fn by(&self) -> &str {
+        match self {
+            Entry::Checkpoint(manifest) => &manifest.by,
+            Entry::Start(start) => &start.by,
+        }
+    }
+}
+
+/// A run that writes checkpoints.
+#[derive(Debug, Clone, Default)]
+pub struct Writer {
+    /// Names the run among all.
+    pub by: String,
+    /// The number of its start.
+    pub generation: Epoch,
 }
 
 /// Positions of one source, over all workers.
@@ -113,11 +158,13 @@ pub struct Restored {
 pub struct Checkpoints {
     store: Arc<dyn ObjectStore>,
     job: String,
+    /// The starts among the numbers, as far as they were read; `None` is a checkpoint.
+    starts: Arc<Mutex<BTreeMap<Epoch, Option<Epoch>>>>,
 }
 
 impl Checkpoints {
     pub fn new(store: Arc<dyn ObjectStore>, job: &str) -> Self {
-        Self { store, job: job.to_owned() }
+        Self { store, job: job.to_owned(), starts: Arc::default() }
     }
 
     fn folder(&self, epoch: Epoch) -> Path {
@@ -136,7 +183,7 @@ impl Checkpoints {
     /// there. A job goes on from it whatever transactions have been committed meanwhile.
     pub async fn copy(&self, epoch: Epoch, to: &Self) -> Result<Epoch> {
         let mut manifest = self.manifest(epoch).await?;
-        manifest.epoch = to.epochs().await?.last().copied().unwrap_or(0).max(epoch) + 1;
+        manifest.epoch = to.numbers().await?.last().copied().unwrap_or(0).max(epoch) + 1;
         manifest.run = Run { since: manifest.epoch, transactions: false };
         let (from, into) = (self.folder(epoch), to.folder(manifest.epoch));
         for file in manifest.stages.iter().flat_map(|stage| &stage.tables) {
@@ -149,14 +196,43 @@ impl Checkpoints {
         Ok(manifest.epoch)
     }
 
-    /// Writes a manifest, unless there is one of its name: from then on the checkpoint exists.
+    /// Writes a manifest, unless its number is taken: from then on the checkpoint exists.
     async fn publish(&self, manifest: &Manifest) -> Result<usize> {
         let text = serde_json::to_vec_pretty(manifest).map_err(Error::bug)?;
-        let (bytes, path) = (text.len(), self.folder(manifest.epoch).join("manifest.json"));
+        let bytes = text.len();
+        match self.claim(manifest.epoch, &manifest.by, text).await? {
+            true => Ok(bytes),
+            false => Err(taken_over()),
+        }
+    }
+
+    /// Takes a number of the log; whether nobody else has it.
+    async fn claim(&self, epoch: Epoch, by: &str, text: Vec<u8>) -> Result<bool> {
+        let path = self.folder(epoch).join("manifest.json");
         let create = PutOptions::from(PutMode::Create);
-        let put = self.store.put_opts(&path, PutPayload::from(text), create).await;
-        put.map_err(|error| self.failed("cannot write", &path, error))?;
-        Ok(bytes)
+        match self.store.put_opts(&path, PutPayload::from(text), create).await {
+            Ok(_) => {}
+            // The answer to a first try may have been lost.
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                return Ok(self.entry(epoch).await.is_ok_and(|entry| entry.by() == by));
+            }
+            Err(error) => return Err(self.failed("cannot write", &path, error)),
+        }
+        // A number that was taken and is gone again is behind those that came after it.
+        Ok(self.numbers().await?.last().is_none_or(|last| *last <= epoch))
+    }
+
+    /// Takes the next number for a run that goes on from a checkpoint; false if another run was
+    /// faster.
+    pub(crate) async fn start(&self, writer: &Writer, starts_from: Epoch) -> Result<bool> {
+        let Writer { by, generation: epoch } = writer.clone();
+        let start = Start { format: FORMAT, job: self.job.clone(), epoch, by, starts_from };
+        let text = serde_json::to_vec_pretty(&start).map_err(Error::bug)?;
+        if !self.claim(epoch, &writer.by, text).await? {
+            return Ok(false);
+        }
+        self.retire().await?;
+        Ok(true)
     }
 
     /// Reads a file of states as it was written.
@@ -165,13 +241,14 @@ impl Checkpoints {
         let bytes = self.get(&path).await?;
         match format!("{:016x}", xxh3_64(&bytes)) == file.checksum {
             true => Ok(bytes),
-            false => Err(Error::outside(format!("checkpoint {path}: torn or altered"))),
+            false => Err(Error::data(format!("checkpoint {path}: torn or altered"))),
         }
     }
 
     /// Writes a checkpoint; returns its size in bytes.
     pub async fn write(
         &self,
+        writer: &Writer,
         epoch: Epoch,
         workers: usize,
         finished: bool,
@@ -196,7 +273,13 @@ impl Checkpoints {
                 let mut tables = vec![];
                 for table in stage.tables {
                     let bytes = encode(&table.rows)?;
-                    let file = format!("{}-{}-{}.arrow", stages.len(), stage.worker, tables.len());
+                    let file = format!(
+                        "{}-{}-{}-{}.arrow",
+                        writer.generation,
+                        stages.len(),
+                        stage.worker,
+                        tables.len()
+                    );
                     written += bytes.len();
                     tables.push(TableFile {
                         table: table.name,
@@ -221,6 +304,8 @@ impl Checkpoints {
             workers,
             finished,
             run,
+            generation: writer.generation,
+            by: writer.by.clone(),
             follows,
             sources,
             stages,
@@ -230,8 +315,8 @@ impl Checkpoints {
         Ok(written)
     }
 
-    /// Epochs with a manifest, ascending.
-    pub async fn epochs(&self) -> Result<Vec<Epoch>> {
+    /// The numbers that are taken, ascending.
+    pub(crate) async fn numbers(&self) -> Result<Vec<Epoch>> {
         let root = Path::from(self.job.as_str());
         let files = self.store.list(Some(&root)).try_collect::<Vec<_>>().await;
         let files = files.map_err(|error| self.failed("cannot list", &root, error))?;
@@ -247,6 +332,39 @@ impl Checkpoints {
         Ok(epochs)
     }
 
+    /// Checkpoints that were published and are not void, ascending. Whether they are whole is not
+    /// known yet.
+    pub async fn epochs(&self) -> Result<Vec<Epoch>> {
+        let mut epochs = vec![];
+        let mut below = Epoch::MAX;
+        for epoch in self.numbers().await?.into_iter().rev() {
+            match self.starts_from(epoch).await? {
+                Some(starts_from) => below = below.min(starts_from),
+                None if epoch <= below => epochs.push(epoch),
+                None => {}
+            }
+        }
+        epochs.reverse();
+        Ok(epochs)
+    }
+
+    /// Where the run goes on from whose start has this number; `None` for a checkpoint, also one that
+    /// is torn.
+    async fn starts_from(&self, epoch: Epoch) -> Result<Option<Epoch>> {
+        let known = self.starts.lock().unwrap_or_else(PoisonError::into_inner).get(&epoch).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let read = match self.entry(epoch).await {
+            Ok(Entry::Start(start)) => Some(start.starts_from),
+            Ok(Entry::Checkpoint(_)) => None,
+            Err(error) if is_broken(&error) => None,
+            Err(error) => return Err(error),
+        };
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).insert(epoch, read);
+        Ok(read)
+    }
+
     /// The newest checkpoint that is whole. One that is torn or altered is passed over aloud.
     ///
     /// Of a job with transactions it is the one that they have committed, for a newer one never came
@@ -258,10 +376,11 @@ impl Checkpoints {
             let manifest = match self.manifest(epoch).await {
                 Ok(manifest) => manifest,
                 Err(error) if committed == Some(epoch) => return Err(behind(error)),
-                Err(error) => {
+                Err(error) if is_broken(&error) => {
                     passed_over(epoch, &error);
                     continue;
                 }
+                Err(error) => return Err(error),
             };
             if epoch < *since.get_or_insert(manifest.run.since) {
                 break;
@@ -281,7 +400,8 @@ impl Checkpoints {
             match self.tables(manifest).await {
                 Ok(restored) => return Ok(Some(restored)),
                 Err(error) if committed == Some(epoch) => return Err(behind(error)),
-                Err(error) => passed_over(epoch, &error),
+                Err(error) if is_broken(&error) => passed_over(epoch, &error),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -294,18 +414,37 @@ impl Checkpoints {
 
     /// Reads what a checkpoint holds, without its states.
     pub async fn manifest(&self, epoch: Epoch) -> Result<Manifest> {
+        match self.entry(epoch).await? {
+            Entry::Checkpoint(manifest) => Ok(*manifest),
+            Entry::Start(_) => Err(Error::user(format!(
+                "checkpoint {}: number {epoch} is that of a start, not of a checkpoint",
+                self.folder(epoch)
+            ))),
+        }
+    }
+
+    async fn entry(&self, epoch: Epoch) -> Result<Entry> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+            starts_from: Option<Epoch>,
+        }
         let folder = self.folder(epoch);
         let text = self.get(&folder.clone().join("manifest.json")).await?;
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
-            Error::outside(format!("checkpoint {folder}/manifest.json: not readable: {error}"))
-        })?;
-        if manifest.format != FORMAT {
+        let broken = |error| {
+            Error::data(format!("checkpoint {folder}/manifest.json: not readable: {error}"))
+        };
+        let head: Head = serde_json::from_slice(&text).map_err(broken)?;
+        if head.format != FORMAT {
             return Err(Error::user(format!(
                 "checkpoint {folder}: format {} is not this version's {FORMAT}",
-                manifest.format
+                head.format
             )));
         }
-        Ok(manifest)
+        Ok(match head.starts_from {
+            Some(_) => Entry::Start(serde_json::from_slice(&text).map_err(broken)?),
+            None => Entry::Checkpoint(serde_json::from_slice(&text).map_err(broken)?),
+        })
     }
 
     /// Adds the states to a manifest.
@@ -324,23 +463,38 @@ impl Checkpoints {
             Ok(got) => got.bytes().await,
             Err(error) => Err(error),
         };
-        got.map(Vec::from).map_err(|error| self.failed("cannot read", path, error))
+        got.map(Vec::from).map_err(|error| match error {
+            object_store::Error::NotFound { .. } => {
+                Error::data(format!("checkpoint {path}: not there"))
+            }
+            error => self.failed("cannot read", path, error),
+        })
     }
 
-    /// Deletes what is older than the kept checkpoints, manifests first.
+    /// Deletes what is older than the kept checkpoints, manifests first, and starts that came to
+    /// nothing.
     async fn retire(&self) -> Result<()> {
-        let epochs = self.epochs().await?;
-        let old = epochs.len().saturating_sub(KEPT);
-        for epoch in &epochs[..old] {
-            let folder = self.folder(*epoch);
-            let gone = self.store.delete(&folder.clone().join("manifest.json")).await;
-            gone.map_err(|error| self.failed("cannot delete", &folder, error))?;
-            let files = self.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
-            let files = files.map_err(|error| self.failed("cannot list", &folder, error))?;
-            for file in files {
-                let gone = self.store.delete(&file.location).await;
-                gone.map_err(|error| self.failed("cannot delete", &file.location, error))?;
+        let (numbers, epochs) = (self.numbers().await?, self.epochs().await?);
+        let oldest = epochs[epochs.len().saturating_sub(KEPT)..].first().copied();
+        for (number, next) in numbers.iter().zip(numbers.iter().skip(1)) {
+            let of_start = self.starts_from(*number).await?.is_some();
+            let idle = of_start && self.starts_from(*next).await?.is_some();
+            if idle || oldest.is_some_and(|oldest| *number < oldest) {
+                self.delete(*number).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, epoch: Epoch) -> Result<()> {
+        let folder = self.folder(epoch);
+        let gone = self.store.delete(&folder.clone().join("manifest.json")).await;
+        gone.map_err(|error| self.failed("cannot delete", &folder, error))?;
+        let files = self.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
+        let files = files.map_err(|error| self.failed("cannot list", &folder, error))?;
+        for file in files {
+            let gone = self.store.delete(&file.location).await;
+            gone.map_err(|error| self.failed("cannot delete", &file.location, error))?;
         }
         Ok(())
     }
@@ -350,8 +504,17 @@ impl Checkpoints {
     }
 }
 
+/// Whether it is the checkpoint that is broken, and not the way to it: trying again changes nothing.
+fn is_broken(error: &Error) -> bool {
+    error.kind() != ErrorKind::Outside
+}
+
 fn passed_over(epoch: Epoch, error: &Error) {
     tracing::warn!(%error, epoch, "checkpoint passed over: what was written since the one before is repeated");
+}
+
+fn taken_over() -> Error {
+    Error::outside("another run of this job has taken over")
 }
 
 fn behind(error: Error) -> Error {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use crate::checkpoint::{Checkpoints, Run, WorkerState};
+use crate::checkpoint::{Checkpoints, Run, WorkerState, Writer};
+use crate::complete::Completed;
 use crate::error::Result;
 use crate::operator::Epoch;
 use crate::stats::JobStats;
@@ -36,16 +37,19 @@ pub(crate) struct Coordinator {
     workers: Vec<mpsc::UnboundedSender<Control>>,
     stats: Arc<JobStats>,
     clock: Arc<dyn Clock>,
+    writer: Writer,
     last: Epoch,
     run: Run,
-    complete: watch::Sender<Epoch>,
+    complete: Completed,
     saving: Option<Saving>,
     finished: BTreeMap<usize, WorkerState>,
 }
 
 /// Where the numbers of checkpoints go on.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Begin {
+    /// This run.
+    pub writer: Writer,
     /// The greatest epoch that was ever begun.
     pub last: Epoch,
     /// The epoch that was restored; 0 where none was.
@@ -60,10 +64,11 @@ impl Coordinator {
         stats: Arc<JobStats>,
         clock: Arc<dyn Clock>,
         begin: Begin,
-        complete: watch::Sender<Epoch>,
+        complete: Completed,
     ) -> Self {
-        let (finished, Begin { last, run, .. }) = (BTreeMap::new(), begin);
-        Self { checkpoints, workers, stats, clock, last, run, complete, saving: None, finished }
+        let Begin { writer, last, run, .. } = begin;
+        let (saving, finished) = (None, BTreeMap::new());
+        Self { checkpoints, workers, stats, clock, writer, last, run, complete, saving, finished }
     }
 
     pub fn keeps_checkpoints(&self) -> bool {
@@ -150,9 +155,11 @@ impl Coordinator {
             let sources = state.sources.clone();
             states.push(WorkerState { sources, stages: vec![] });
         }
-        let of = (self.run, *self.complete.borrow());
-        let bytes = checkpoints.write(epoch, self.workers.len(), finished, of, states).await?;
-        self.complete.send_replace(epoch);
+        let of = (self.run, self.complete.last());
+        let bytes = checkpoints
+            .write(&self.writer, epoch, self.workers.len(), finished, of, states)
+            .await?;
+        self.complete.tell(epoch);
         let took = self.clock.now().saturating_sub(started).max(0) as u64;
         self.stats.epoch.store(epoch, Ordering::Relaxed);
         self.stats.checkpoint_ms.store(took, Ordering::Relaxed);

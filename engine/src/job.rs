@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::alignment::Alignments;
-use crate::checkpoint::{Checkpoints, Restored, Run};
+use crate::checkpoint::{Checkpoints, Restored, Run, Writer};
+use crate::complete::{Completed, complete};
 use crate::coordinator::{Begin, Coordinator, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Message, QUEUE_ELEMENTS};
@@ -35,6 +36,8 @@ pub struct JobOptions {
     pub checkpoint_interval: Option<Duration>,
     /// Whether to go on from the newest checkpoint, if there is one.
     pub resume: bool,
+    /// Names this run among all runs of the job.
+    pub run: String,
 }
 
 impl Default for JobOptions {
@@ -46,11 +49,12 @@ impl Default for JobOptions {
             idle_timeout: None,
             checkpoint_interval: None,
             resume: true,
+            run: String::new(),
         }
     }
 }
 
-enum Command {
+pub(crate) enum Command {
     Checkpoint,
     Stop,
 }
@@ -63,6 +67,9 @@ pub struct Job {
     restored: Epoch,
 }
 
+/// How often a start is tried while other runs of the job are faster.
+const STARTS: usize = 16;
+
 /// The channels that join a job's workers.
 pub(crate) struct Parts {
     pub wirings: Vec<Wiring>,
@@ -71,7 +78,7 @@ pub(crate) struct Parts {
     /// Ends when all sinks are gone.
     pub open_sinks: mpsc::Receiver<Infallible>,
     /// Tells sinks of complete checkpoints.
-    pub complete: watch::Sender<Epoch>,
+    pub complete: Completed,
 }
 
 pub(crate) fn wire(
@@ -80,13 +87,13 @@ pub(crate) fn wire(
     world: &World,
     stats: &Arc<JobStats>,
     doors: &Handle,
-    begin: Begin,
+    begin: &Begin,
 ) -> Parts {
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (peers, inboxes): (Vec<mpsc::Sender<Message>>, Vec<_>) =
         (0..options.workers).map(|_| mpsc::channel(QUEUE_ELEMENTS)).unzip();
     let (open_sink, open_sinks) = mpsc::channel(1);
-    let (complete, completed) = watch::channel(begin.restored);
+    let (complete, completed) = complete(begin.restored, begin.run.transactions);
     let completed = world.store.is_some().then_some(completed);
     let alignments = Arc::new(Alignments::new(graph, options.workers));
     let mut controls = vec![];
@@ -108,6 +115,8 @@ pub(crate) fn wire(
             checkpoint_interval: options.checkpoint_interval,
             complete: completed.clone(),
             last: begin.last,
+            generation: begin.writer.generation,
+            ticking: true,
             world: world.clone(),
             stats: Arc::clone(stats),
             doors: doors.clone(),
@@ -126,9 +135,9 @@ impl Job {
         let stats = JobStats::new(&graph, options.workers);
         let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
         let (restored, begin) = restore(&graph, checkpoints.as_ref(), &options).await?;
-        let restored = restored.map(Arc::new);
+        let (restored, from) = (restored.map(Arc::new), begin.restored);
         let Parts { wirings, controls, reports, open_sinks, complete } =
-            wire(&graph, &options, &world, &stats, &Handle::current(), begin);
+            wire(&graph, &options, &world, &stats, &Handle::current(), &begin);
         let clock = Arc::clone(&world.clock);
         let coordinator =
             Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
@@ -166,7 +175,7 @@ impl Job {
         let (commands, command) = mpsc::unbounded_channel();
         let gone = Gone { workers: left, sinks: open_sinks };
         let keeper = keep(coordinator, reports, command, options.checkpoint_interval, gone);
-        Ok(Self { stats, commands, done: tokio::spawn(keeper), restored: begin.restored })
+        Ok(Self { stats, commands, done: tokio::spawn(keeper), restored: from })
     }
 
     pub fn stats(&self) -> Arc<JobStats> {
@@ -206,19 +215,27 @@ pub(crate) async fn restore(
 ) -> Result<(Option<Restored>, Begin)> {
     let committed = committed(graph, &JobRun::new(&options.name)).await?;
     let Some(checkpoints) = checkpoints else {
-        let run = Run::default();
-        return Ok((None, Begin { last: committed.unwrap_or(0), restored: 0, run }));
+        let last = committed.unwrap_or(0);
+        let (writer, run) = (Writer::default(), Run::default());
+        return Ok((None, Begin { writer, last, restored: 0, run }));
     };
-    let last = checkpoints.epochs().await?.last().copied().unwrap_or(0);
-    let last = last.max(committed.unwrap_or(0));
-    let restored = if options.resume { checkpoints.latest(committed).await? } else { None };
-    let manifest = restored.as_ref().map(|restored| &restored.manifest);
-    let run = Run {
-        since: manifest.map_or(last + 1, |manifest| manifest.run.since),
-        transactions: committed.is_some(),
-    };
-    let begin = Begin { last, restored: manifest.map_or(0, |manifest| manifest.epoch), run };
-    Ok((restored, begin))
+    for _ in 0..STARTS {
+        let last = checkpoints.numbers().await?.last().copied().unwrap_or(0);
+        let last = last.max(committed.unwrap_or(0)) + 1;
+        let restored = if options.resume { checkpoints.latest(committed).await? } else { None };
+        let manifest = restored.as_ref().map(|restored| &restored.manifest);
+        let run = Run {
+            since: manifest.map_or(last + 1, |manifest| manifest.run.since),
+            transactions: committed.is_some(),
+        };
+        let writer = Writer { by: options.run.clone(), generation: last };
+        let from = manifest.map_or(0, |manifest| manifest.epoch);
+        // An earlier run may have completed a checkpoint meanwhile.
+        if checkpoints.start(&writer, from).await? {
+            return Ok((restored, Begin { writer, last, restored: from, run }));
+        }
+    }
+    Err(Error::outside(format!("{STARTS} other runs of this job have started meanwhile")))
 }
 
 /// The last epoch that the transactions of all tables have committed; `None` without any.
@@ -268,7 +285,7 @@ fn run_worker(
 }
 
 /// The task beside the workers: checkpoints on time, the end of the job.
-async fn keep(
+pub(crate) async fn keep(
     mut coordinator: Coordinator,
     mut reports: mpsc::UnboundedReceiver<Report>,
     mut commands: mpsc::UnboundedReceiver<Command>,
@@ -289,6 +306,7 @@ async fn keep(
             }
         };
         let report = tokio::select! {
+            biased;
             report = reports.recv() => report,
             command = commands.recv() => {
                 match command {
@@ -342,9 +360,9 @@ fn cause(end: Result<()>, mut errors: impl Iterator<Item = Error>) -> Result<()>
 }
 
 /// What ends after the workers were told to.
-struct Gone {
-    workers: Vec<oneshot::Receiver<()>>,
-    sinks: mpsc::Receiver<Infallible>,
+pub(crate) struct Gone {
+    pub workers: Vec<oneshot::Receiver<()>>,
+    pub sinks: mpsc::Receiver<Infallible>,
 }
 
 #[cfg(test)]

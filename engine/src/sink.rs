@@ -79,6 +79,10 @@ pub struct SinkContext {
     pub workers: usize,
     /// The epoch the job was restored from; 0 at the first start.
     pub restored: Epoch,
+    /// The run that wrote that checkpoint; 0 if none did.
+    pub restored_generation: Epoch,
+    /// This run: greater than that of every earlier run of the job, 0 where it keeps no checkpoints.
+    pub generation: Epoch,
     /// Whether the job keeps checkpoints. Without them all is committed at the end.
     pub keeps_checkpoints: bool,
     /// How often they begin; `None`: only when asked.
@@ -93,6 +97,8 @@ impl SinkContext {
             worker: 0,
             workers: 1,
             restored: 0,
+            restored_generation: 0,
+            generation: 0,
             keeps_checkpoints: false,
             checkpoint_interval: None,
         }

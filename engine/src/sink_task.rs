@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::batch::Batch;
+use crate::complete::Completion;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::operator::Epoch;
@@ -33,7 +34,7 @@ pub(crate) struct SinkTask {
     pub control: mpsc::UnboundedSender<Control>,
     pub reports: mpsc::UnboundedSender<Report>,
     /// The last complete checkpoint; none where the job keeps no checkpoints.
-    pub complete: Option<watch::Receiver<Epoch>>,
+    pub complete: Option<Completion>,
     /// The last checkpoint whose barrier has come, the last that is committed.
     pub prepared: Epoch,
     pub committed: Epoch,
@@ -108,7 +109,11 @@ impl SinkTask {
                 Some(SinkCommand::End) => {
                     self.prepare(self.prepared + 1).await?;
                     self.tell(Control::SinkEnded { node: self.node })?;
-                    self.committed().await?;
+                    // A transaction carries the number of every later checkpoint as well.
+                    let more = self.complete.is_some() && self.sink.waits_for_commit();
+                    while self.committed().await? && more {
+                        self.prepared = self.committed + 1;
+                    }
                     return Ok(());
                 }
                 // The last checkpoint of a job that was stopped may be complete just now.
@@ -118,12 +123,12 @@ impl SinkTask {
     }
 
     async fn next(&mut self) -> Next {
-        let Some(complete) = &mut self.complete else {
+        let Some(complete) = &self.complete else {
             return Next::Command(self.commands.recv().await);
         };
         tokio::select! {
             biased;
-            Ok(()) = complete.changed() => Next::Complete,
+            true = complete.changed() => Next::Complete,
             command = self.commands.recv() => Next::Command(command),
         }
     }
@@ -137,10 +142,10 @@ impl SinkTask {
         Ok(())
     }
 
-    /// Commits the last complete checkpoint, if that is news.
+    /// Commits the last checkpoint that is complete and settled, if that is news.
     async fn commit(&mut self) -> Result<()> {
         let Some(complete) = &mut self.complete else { return Ok(()) };
-        let epoch = *complete.borrow_and_update();
+        let epoch = complete.see();
         self.commit_epoch(epoch).await
     }
 
@@ -150,6 +155,9 @@ impl SinkTask {
             self.sink.commit(epoch).await?;
             self.end();
             self.committed = epoch;
+            if let Some(complete) = &self.complete {
+                complete.committed(epoch);
+            }
         }
         Ok(())
     }
@@ -158,11 +166,11 @@ impl SinkTask {
     /// before.
     async fn committed(&mut self) -> Result<bool> {
         let prepared = self.prepared;
-        let complete = match &mut self.complete {
+        let complete = match &self.complete {
             None => prepared,
-            Some(complete) => match complete.wait_for(|complete| *complete >= prepared).await {
-                Ok(complete) => *complete,
-                Err(_) => return Ok(false),
+            Some(complete) => match complete.reached(prepared).await {
+                Some(complete) => complete,
+                None => return Ok(false),
             },
         };
         self.commit_epoch(complete).await?;

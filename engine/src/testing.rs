@@ -22,7 +22,7 @@ use crate::sink::{ChangelogMode, Sink, SinkContext, SinkFactory};
 use crate::source::{Position, Source, SourceContext, SourceEvent, SourceFactory};
 use crate::stats::JobStats;
 use crate::time::Millis;
-use crate::worker::{Flow, Worker};
+use crate::worker::{Flow, Report, Worker};
 use crate::world::{Clock, NoTap, World};
 
 /// A clock that stands still.
@@ -230,7 +230,8 @@ pub async fn simulate(
     let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
     let (restored, begin) = restore(graph, checkpoints.as_ref(), options).await?;
     let Parts { wirings, controls, mut reports, mut open_sinks, complete } =
-        wire(graph, options, world, &stats, &Handle::current(), begin);
+        wire(graph, options, world, &stats, &Handle::current(), &begin);
+    let from = begin.restored;
     let clock = Arc::clone(&world.clock);
     let mut coordinator =
         Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
@@ -239,7 +240,7 @@ pub async fn simulate(
         let index = wiring.index;
         workers.insert(index, Worker::open(graph, wiring, restored.as_ref()).await?);
     }
-    let restored = begin.restored;
+    let restored = from;
     let mut crash_in = None;
     loop {
         if random.below(8) == 0 {
@@ -264,10 +265,12 @@ pub async fn simulate(
         while let Ok(report) = reports.try_recv() {
             match coordinator.handle(report).await? {
                 Outcome::Finished => {
-                    drop(workers);
+                    drop((workers, coordinator));
                     while open_sinks.recv().await.is_some() {}
                     while let Ok(report) = reports.try_recv() {
-                        coordinator.handle(report).await?;
+                        if let Report::Failed(error) = report {
+                            return Err(error);
+                        }
                     }
                     return Ok(Simulated { restored, finished: true, stats });
                 }

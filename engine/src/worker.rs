@@ -16,13 +16,14 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use futures::future::select_all;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::alignment::{Alignments, Member};
 use crate::aside::DeadLetter;
 use crate::batch::Batch;
 use crate::checkpoint::WorkerState;
+use crate::complete::Complete;
 use crate::error::{Error, Result};
 use crate::evaluate::{Projection, kept_indices, stamped};
 use crate::exchange::{Element, Message, Outbox, Partitioner};
@@ -156,9 +157,13 @@ pub(crate) struct Wiring {
     pub alignments: Arc<Alignments>,
     pub checkpoint_interval: Option<Duration>,
     /// The last complete checkpoint; none where the job keeps no checkpoints.
-    pub complete: Option<watch::Receiver<Epoch>>,
+    pub complete: Option<Complete>,
     /// The greatest epoch that an earlier run has begun.
     pub last: Epoch,
+    /// The number of this run.
+    pub generation: Epoch,
+    /// Whether workers look at the clock by themselves; in a simulation they are told.
+    pub ticking: bool,
     pub world: World,
     pub stats: Arc<JobStats>,
     /// Where sinks and requests run.
@@ -217,11 +222,19 @@ impl Worker {
             self.wiring.stats.back_pressure.fetch_add(1, Ordering::Relaxed);
         }
         let reading = open && self.sources.iter().any(SourceSlot::is_open);
-        let tick = self.tick.get_or_insert_with(|| {
-            let mut tick = tokio::time::interval(TICK);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            tick
+        let tick = self.wiring.ticking.then(|| {
+            self.tick.get_or_insert_with(|| {
+                let mut tick = tokio::time::interval(TICK);
+                tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                tick
+            })
         });
+        let tick = async {
+            match tick {
+                Some(tick) => tick.tick().await,
+                None => std::future::pending().await,
+            }
+        };
         self.turn = self.turn.wrapping_add(1);
         let sources = &mut self.sources;
         let turn = self.turn;
@@ -257,7 +270,7 @@ impl Worker {
             Some(control) = self.wiring.control.recv() => Event::Control(control),
             drained = drain, if full => Event::Drained(drained),
             // Before what may never be without work.
-            _ = tick.tick() => Event::Tick,
+            _ = tick => Event::Tick,
             Some(message) = self.wiring.inbox.recv() => Event::Message(message),
             (slot, event) = read, if reading => Event::Source(slot, event),
         }

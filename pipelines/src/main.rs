@@ -31,6 +31,7 @@ mod run;
 mod set_aside;
 mod shipped;
 mod signal;
+mod simulation;
 mod sql;
 mod status;
 mod store;
@@ -77,6 +78,8 @@ enum Command {
     /// Lists and verifies models.
     #[command(subcommand)]
     Models(models::Models),
+    /// Simulates a job in a world where everything goes wrong, and checks what it has done.
+    Sim(simulation::Simulate),
     /// Lists, verifies, exports and restores checkpoints.
     #[command(subcommand)]
     Checkpoints(checkpoints::Command),
@@ -122,6 +125,7 @@ fn start(command: Command) -> Result<()> {
             Command::Bench(command) => bench::bench(command).await,
             Command::Broker(command) => broker::broker(command).await,
             Command::Models(command) => models::models(command),
+            Command::Sim(command) => simulation::simulate(&command),
             Command::Checkpoints(command) => checkpoints::checkpoints(command).await,
             Command::Dlq(command) => dead_letters::dead_letters(command),
         }

@@ -121,6 +121,7 @@ pub async fn start(
         idle_timeout: idle,
         checkpoint_interval: Some(interval).filter(|interval| !interval.is_zero()),
         resume: options.resume,
+        run: uuid::Uuid::new_v4().to_string(),
     };
     let facts = PlanFacts {
         notes: plan.notes,

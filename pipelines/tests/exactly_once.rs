@@ -175,7 +175,7 @@ fn epoch(data: &Path) -> u64 {
     let Ok(jobs) = std::fs::read_dir(data.join("checkpoints")) else { return 0 };
     let epochs = jobs.flatten().filter_map(|job| std::fs::read_dir(job.path()).ok());
     let complete = epochs.flatten().flatten();
-    let complete = complete.filter(|epoch| epoch.path().join("manifest.json").exists());
+    let complete = complete.filter(|epoch| common::is_checkpoint(&epoch.path()));
     let numbers = complete
         .filter_map(|epoch| epoch.file_name().to_str()?.strip_prefix("epoch-")?.parse().ok());
     numbers.max().unwrap_or(0)

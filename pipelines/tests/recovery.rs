@@ -26,7 +26,7 @@ fn run(data: &Path, variables: &[(&'static str, String)]) -> Command {
 fn epoch(data: &Path) -> u64 {
     let folder = data.join("checkpoints/clickstream_features");
     let Ok(epochs) = std::fs::read_dir(folder) else { return 0 };
-    let complete = epochs.flatten().filter(|epoch| epoch.path().join("manifest.json").exists());
+    let complete = epochs.flatten().filter(|epoch| common::is_checkpoint(&epoch.path()));
     let numbers = complete
         .filter_map(|epoch| epoch.file_name().to_str()?.strip_prefix("epoch-")?.parse().ok());
     numbers.max().unwrap_or(0)

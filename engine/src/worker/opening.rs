@@ -88,11 +88,16 @@ impl Worker {
                         worker: index,
                         workers,
                         restored: worker.committed,
+                        restored_generation: restored
+                            .map_or(0, |restored| restored.manifest.generation),
+                        generation: worker.wiring.generation,
                         keeps_checkpoints: worker.wiring.complete.is_some(),
                         checkpoint_interval: worker.wiring.checkpoint_interval,
                     };
                     let sink = factory.open(context).await?;
                     let (sender, commands) = mpsc::channel(QUEUE_ELEMENTS);
+                    let complete = worker.wiring.complete.as_ref();
+                    let complete = complete.map(|complete| complete.sink(sink.waits_for_commit()));
                     let task = SinkTask {
                         node: id,
                         worker: index,
@@ -100,7 +105,7 @@ impl Worker {
                         commands,
                         control: worker.wiring.control_sender.clone(),
                         reports: worker.wiring.reports.clone(),
-                        complete: worker.wiring.complete.clone(),
+                        complete,
                         prepared: worker.wiring.last,
                         committed: worker.committed,
                         world: worker.wiring.world.clone(),

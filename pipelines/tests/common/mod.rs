@@ -205,6 +205,12 @@ pub fn written_lines(folder: &Path) -> Vec<String> {
 }
 
 /// Waits until `done`, at most for a time that only a hung program takes.
+/// Whether a folder of the checkpoints holds a complete one; starts have their numbers too.
+pub fn is_checkpoint(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("manifest.json"));
+    manifest.is_ok_and(|manifest| manifest.contains("\"sources\""))
+}
+
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
