@@ -1,9 +1,10 @@
 //! Rows set aside: dead letters and late rows. They are counted and kept, never dropped in silence.
 
 use arrow::array::RecordBatch;
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::time::Millis;
 
 /// A row or message that could not be processed, with what is needed to find and replay it.
@@ -33,11 +34,18 @@ pub struct LateRows {
 }
 
 /// Where rows set aside go. Called from workers: it must not block for long.
+#[async_trait]
 pub trait Aside: Send + Sync {
     fn dead_letter(&self, letter: DeadLetter);
 
     /// `stage` is the operator that found the rows late.
     fn late(&self, stage: &str, rows: LateRows);
+
+    /// Returns when all that was set aside so far outlasts a crash. A checkpoint waits for it: what
+    /// its positions lie behind is then either in the results or here.
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Drops what is set aside; the worker's counters still count it.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
+use crate::aside::{Aside, Discard};
 use crate::checkpoint::{Checkpoints, Run, WorkerState, Writer};
 use crate::complete::Completed;
 use crate::error::Result;
@@ -38,6 +39,7 @@ pub(crate) struct Coordinator {
     stats: Arc<JobStats>,
     clock: Arc<dyn Clock>,
     writer: Writer,
+    aside: Arc<dyn Aside>,
     last: Epoch,
     run: Run,
     complete: Completed,
@@ -67,8 +69,29 @@ impl Coordinator {
         complete: Completed,
     ) -> Self {
         let Begin { writer, last, run, .. } = begin;
-        let (saving, finished) = (None, BTreeMap::new());
-        Self { checkpoints, workers, stats, clock, writer, last, run, complete, saving, finished }
+        Self {
+            checkpoints,
+            workers,
+            stats,
+            clock,
+            aside: Arc::new(Discard),
+            writer,
+            last,
+            run,
+            complete,
+            saving: None,
+            finished: BTreeMap::new(),
+        }
+    }
+
+    /// What was set aside is flushed before each checkpoint.
+    pub fn flushing(self, aside: Arc<dyn Aside>) -> Self {
+        Self { aside, ..self }
+    }
+
+    /// Flushes what was set aside.
+    pub async fn flush(&self) -> Result<()> {
+        self.aside.flush().await.map_err(|error| error.context("rows set aside"))
     }
 
     pub fn keeps_checkpoints(&self) -> bool {
@@ -155,6 +178,7 @@ impl Coordinator {
             let sources = state.sources.clone();
             states.push(WorkerState { sources, stages: vec![] });
         }
+        self.flush().await?;
         let of = (self.run, self.complete.last());
         let bytes = checkpoints
             .write(&self.writer, epoch, self.workers.len(), finished, of, states)

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Message, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeKind};
 use crate::operator::Epoch;
+use crate::rejects::{ErrorPolicy, Rejects};
 use crate::sink::JobRun;
 use crate::stats::JobStats;
 use crate::worker::{Control, Flow, Report, Wiring, Worker};
@@ -38,6 +39,8 @@ pub struct JobOptions {
     pub resume: bool,
     /// Names this run among all runs of the job.
     pub run: String,
+    /// What becomes of rows that cannot be processed.
+    pub errors: ErrorPolicy,
 }
 
 impl Default for JobOptions {
@@ -50,6 +53,7 @@ impl Default for JobOptions {
             checkpoint_interval: None,
             resume: true,
             run: String::new(),
+            errors: ErrorPolicy::default(),
         }
     }
 }
@@ -96,6 +100,7 @@ pub(crate) fn wire(
     let (complete, completed) = complete(begin.restored, begin.run.transactions);
     let completed = world.store.is_some().then_some(completed);
     let alignments = Arc::new(Alignments::new(graph, options.workers));
+    let rejects = Arc::new(Rejects::new(&options.errors, world, stats));
     let mut controls = vec![];
     let wirings = inboxes.into_iter().enumerate().map(|(index, inbox)| {
         let (control_sender, control) = mpsc::unbounded_channel();
@@ -119,6 +124,7 @@ pub(crate) fn wire(
             ticking: true,
             world: world.clone(),
             stats: Arc::clone(stats),
+            rejects: Arc::clone(&rejects),
             doors: doors.clone(),
             open_sink: open_sink.clone(),
         }
@@ -140,7 +146,8 @@ impl Job {
             wire(&graph, &options, &world, &stats, &Handle::current(), &begin);
         let clock = Arc::clone(&world.clock);
         let coordinator =
-            Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
+            Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete)
+                .flushing(Arc::clone(&world.aside));
         let mut opened = vec![];
         let mut left = vec![];
         for wiring in wirings {
@@ -332,6 +339,8 @@ pub(crate) async fn keep(
             Err(error) => break Err(error),
         }
     };
+    // What a failure does not cover any more is still worth keeping: people look at it.
+    let result = result.and(coordinator.flush().await);
     coordinator.stop();
     // With it goes the hope of sinks that wait for a checkpoint: none will be complete any more.
     drop(coordinator);

@@ -10,6 +10,7 @@ use crate::complete::Completion;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::operator::Epoch;
+use crate::rejects::Rejects;
 use crate::sink::Sink;
 use crate::stats::{JobStats, StageStats, add};
 use crate::trouble;
@@ -40,6 +41,7 @@ pub(crate) struct SinkTask {
     pub committed: Epoch,
     pub world: World,
     pub stats: Arc<JobStats>,
+    pub rejects: Arc<Rejects>,
     /// Written and not flushed yet.
     pub written: Vec<Batch>,
     /// Dropped last, when the sink is gone: its job waits for that.
@@ -182,16 +184,10 @@ impl SinkTask {
         self.begin();
         self.sink.write(&batch, &mut rejected).await?;
         self.end();
-        let stats = self.stage();
-        add(&stats.rows_out, batch.num_rows() - rejected.len().min(batch.num_rows()));
-        add(&stats.dead_letters, rejected.len());
-        if let Some(last) = rejected.last() {
-            stats.set_last_error(&last.error);
-        }
-        for mut letter in rejected {
-            letter.stage = self.name().to_owned();
-            self.world.aside.dead_letter(letter);
-        }
+        let written = batch.num_rows() - rejected.len().min(batch.num_rows());
+        add(&self.stage().rows_out, written);
+        self.rejects.took(self.node, batch.num_rows());
+        self.rejects.take(self.node, rejected)?;
         self.written.push(batch);
         if self.written.len() >= BATCHES_PER_FLUSH { self.flush().await } else { Ok(()) }
     }

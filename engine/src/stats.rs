@@ -18,6 +18,8 @@ pub struct StageStats {
     pub rows_out: AtomicU64,
     pub late: AtomicU64,
     pub dead_letters: AtomicU64,
+    /// Rows that could not be processed and were passed over.
+    pub skipped: AtomicU64,
     watermarks: Vec<AtomicI64>,
     /// By worker, what the earliest held rows wait for; `TIME_MAX` where none are held.
     waiting: Vec<AtomicI64>,
@@ -79,7 +81,7 @@ impl StageStats {
         self.told().trouble = Some(trouble);
     }
 
-    /// Why the last dead letter of this stage is one.
+    /// Why the last row that this stage could not process failed.
     pub fn set_last_error(&self, error: &str) {
         self.told().last_error = Some(error.to_owned());
     }
@@ -122,6 +124,8 @@ pub struct StageReading {
     pub rows_out: u64,
     pub late: u64,
     pub dead_letters: u64,
+    /// Rows that could not be processed and were passed over.
+    pub skipped: u64,
     /// ms; absent before the first.
     pub watermark: Option<Millis>,
     /// The end of the earliest open window, or the time of the earliest row, that is held until
@@ -131,7 +135,7 @@ pub struct StageReading {
     pub blocked_since: Option<Millis>,
     /// Why the outside does not answer.
     pub trouble: Option<String>,
-    /// Why the last dead letter is one.
+    /// Why the last row that could not be processed failed.
     pub last_error: Option<String>,
     /// Of a source.
     pub splits: Vec<SplitReading>,
@@ -151,6 +155,7 @@ impl JobStats {
             rows_out: AtomicU64::new(0),
             late: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             watermarks: (0..workers).map(|_| AtomicI64::new(TIME_MIN)).collect(),
             waiting: (0..workers).map(|_| AtomicI64::new(TIME_MAX)).collect(),
             calls: (0..workers).map(|_| AtomicI64::new(TIME_MIN)).collect(),
@@ -182,6 +187,7 @@ impl JobStats {
                 rows_out: load(&stage.rows_out),
                 late: load(&stage.late),
                 dead_letters: load(&stage.dead_letters),
+                skipped: load(&stage.skipped),
                 watermark: Some(stage.watermark()).filter(|mark| *mark != TIME_MIN),
                 waiting: least(&stage.waiting, TIME_MAX),
                 blocked_since: least(&stage.calls, TIME_MIN),

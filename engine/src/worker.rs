@@ -20,7 +20,6 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::alignment::{Alignments, Member};
-use crate::aside::DeadLetter;
 use crate::batch::Batch;
 use crate::checkpoint::WorkerState;
 use crate::complete::Complete;
@@ -29,6 +28,7 @@ use crate::evaluate::{Projection, kept_indices, stamped};
 use crate::exchange::{Element, Message, Outbox, Partitioner};
 use crate::graph::NodeId;
 use crate::operator::{Epoch, Operator, Output, Reply};
+use crate::rejects::Rejects;
 use crate::sink_task::{OpenSink, SinkCommand};
 use crate::source::{Position, Source, SourceEvent};
 use crate::stage::{Inputs, Step};
@@ -166,6 +166,7 @@ pub(crate) struct Wiring {
     pub ticking: bool,
     pub world: World,
     pub stats: Arc<JobStats>,
+    pub rejects: Arc<Rejects>,
     /// Where sinks and requests run.
     pub doors: Handle,
     pub open_sink: OpenSink,
@@ -341,7 +342,8 @@ impl Worker {
         let node = self.sources[slot].node;
         match event {
             SourceEvent::Rows { split, rows, weights, rejected } => {
-                self.set_aside(node, rejected);
+                self.wiring.rejects.took(node, rows.num_rows() + rejected.len());
+                self.wiring.rejects.take(node, rejected)?;
                 if rows.num_rows() > 0 {
                     let batch = Batch::new(rows).with_weights(weights);
                     let batch = self.arrive(slot, &split, batch)?;
@@ -440,7 +442,10 @@ impl Worker {
                 add(&self.wiring.stats.stages[node].rows_in, batch.num_rows());
                 match &mut self.runners[node] {
                     Runner::Sink(outbox) => outbox.push(SinkCommand::Write(batch)),
-                    _ => self.run(node, |operator, out| operator.on_batch(port, batch, out)),
+                    _ => {
+                        self.wiring.rejects.took(node, batch.num_rows());
+                        self.run(node, |operator, out| operator.on_batch(port, batch, out))
+                    }
                 }
             }
             Step::Rows { .. } => Err(Error::bug("only rows are rows")),
@@ -495,7 +500,7 @@ impl Worker {
         let called = call(operator.as_mut(), &mut out);
         called.map_err(|error| error.context(format_args!("operator `{}`", self.names[node])))?;
         let Output { batches, late, rejected, requests, watermark, now: _ } = out;
-        self.set_aside(node, rejected);
+        self.wiring.rejects.take(node, rejected)?;
         for rows in late {
             add(&self.wiring.stats.stages[node].late, rows.rows.num_rows());
             self.wiring.world.aside.late(&self.names[node], rows);
@@ -554,20 +559,7 @@ impl Worker {
     ) -> Result<()> {
         let mut out = Output::default();
         out.reject(rows, rejected)?;
-        self.set_aside(node, out.rejected);
-        Ok(())
-    }
-
-    fn set_aside(&mut self, node: NodeId, letters: Vec<DeadLetter>) {
-        let stats = &self.wiring.stats.stages[node];
-        add(&stats.dead_letters, letters.len());
-        if let Some(last) = letters.last() {
-            stats.set_last_error(&last.error);
-        }
-        for mut letter in letters {
-            letter.stage.clone_from(&self.names[node]);
-            self.wiring.world.aside.dead_letter(letter);
-        }
+        self.wiring.rejects.take(node, out.rejected)
     }
 
     fn report(&self, report: Report) -> Result<()> {

@@ -122,6 +122,7 @@ pub async fn start(
         checkpoint_interval: Some(interval).filter(|interval| !interval.is_zero()),
         resume: options.resume,
         run: uuid::Uuid::new_v4().to_string(),
+        errors: plan.errors,
     };
     let facts = PlanFacts {
         notes: plan.notes,

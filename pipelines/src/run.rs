@@ -86,6 +86,7 @@ pub async fn run(command: Run) -> Result<()> {
         None => None,
     };
     let result = until_end(running, &jobs).await;
+    say_aside(&jobs);
     if let Some(serving) = serving {
         serving.stop().await?;
     }
@@ -103,6 +104,28 @@ pub async fn run(command: Run) -> Result<()> {
         say!("{}", serde_json::to_string(&usage)?);
     }
     result
+}
+
+/// Says at the end which rows could not be processed, and what became of them.
+fn say_aside(jobs: &Jobs) {
+    for (job, stats) in &jobs.jobs {
+        for stage in stats.read() {
+            let (name, last) = (&stage.name, stage.last_error.as_deref().unwrap_or("unknown"));
+            if stage.skipped > 0 {
+                let rows = stage.skipped;
+                tracing::warn!(
+                    "job {job}: {rows} rows of `{name}` passed over, the last one: {last}"
+                );
+            }
+            if stage.dead_letters > 0 {
+                let rows = stage.dead_letters;
+                tracing::warn!(
+                    "job {job}: {rows} rows of `{name}` are dead letters, the last one: {last} \
+                     (nowcast dlq list {job})"
+                );
+            }
+        }
+    }
 }
 
 /// Waits for all jobs; a signal, or the failure of one, stops the others with a checkpoint.

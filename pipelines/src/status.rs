@@ -98,6 +98,7 @@ impl Jobs {
                 metrics::counter!("nowcast_late_rows_total", &labels).absolute(stage.late);
                 metrics::counter!("nowcast_dead_letters_total", &labels)
                     .absolute(stage.dead_letters);
+                metrics::counter!("nowcast_skipped_rows_total", &labels).absolute(stage.skipped);
                 if let Some(watermark) = stage.watermark {
                     metrics::gauge!("nowcast_watermark_ms", &labels).set(watermark as f64);
                 }

@@ -110,6 +110,7 @@ impl Worker {
                         committed: worker.committed,
                         world: worker.wiring.world.clone(),
                         stats: Arc::clone(&worker.wiring.stats),
+                        rejects: Arc::clone(&worker.wiring.rejects),
                         written: vec![],
                         _open: worker.wiring.open_sink.clone(),
                     };

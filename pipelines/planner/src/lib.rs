@@ -16,6 +16,7 @@ mod lateral;
 mod match_recognize;
 mod models;
 mod node;
+mod on_error;
 mod parse;
 mod planner;
 mod portability;

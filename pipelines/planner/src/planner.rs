@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use datafusion_expr::LogicalPlan;
 use nowcast_engine::{
-    Connectors, FunctionProvider, Graph, ModelProvider, SinkFactory, TableDefinition,
+    Connectors, ErrorPolicy, FunctionProvider, Graph, ModelProvider, SinkFactory, TableDefinition,
 };
 use sqlparser::ast::Query;
 
@@ -20,6 +20,7 @@ use crate::explain::{self, Format};
 use crate::functions::user::create_function;
 use crate::insert::into_columns_of;
 use crate::models::create_model;
+use crate::on_error;
 use crate::parse;
 use crate::parse::ast::{
     CreateFunction, CreateView, Drop, DropKind, Explain, ExplainDetail, Insert, Located, Setting,
@@ -41,6 +42,8 @@ pub struct Job {
     /// One note a node of the graph, for people.
     pub notes: Vec<NodeNote>,
     pub settings: Settings,
+    /// What becomes of rows that cannot be processed.
+    pub errors: ErrorPolicy,
     /// All declared tables.
     pub tables: Vec<TableDefinition>,
     /// What each EXPLAIN, SHOW and DESCRIBE says, in the order of the file.
@@ -126,6 +129,7 @@ impl Planner {
             Relation::View(_) => None,
         });
         let unportable = run.graph.take_unportable();
+        let errors = on_error::policy(&self.settings, run.graph.take_on_error())?;
         let (graph, notes, warnings) = run.graph.finish();
         run.warnings.extend(warnings);
         run.warnings.extend(of_watermarks(&graph, &notes, &self.catalog, &self.settings));
@@ -133,6 +137,7 @@ impl Planner {
             graph,
             notes,
             settings: self.settings.clone(),
+            errors,
             tables: tables.collect(),
             explain: run.explain,
             warnings: run.warnings,
@@ -291,6 +296,10 @@ impl Planner {
         for hint in &insert.hints {
             definition.options.insert(hint.key.clone(), hint.value.clone());
         }
+        let on_error = on_error::of_table(&definition.options);
+        let on_error = on_error
+            .map_err(|error| error.or_at(table.place(&format!("'{}'", on_error::OPTION))))?;
+        definition.options.remove(on_error::OPTION);
         let rows = self.query(*insert.query, extent)?;
         let rows = into_columns_of(&definition, rows, &insert.columns, target, extent)?;
         let context = Context::new(&self.catalog);
@@ -300,6 +309,7 @@ impl Planner {
             .sink(&definition)
             .map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
         let scope = graph.free_name(&target.value);
+        graph.set_on_error(&scope, on_error);
         let ttl_ms = state_ttl_ms(&self.settings)?;
         let connectors = self.connectors.as_ref();
         let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
@@ -383,6 +393,7 @@ impl Planner {
             let zone = zone(&value).map_err(|error| error.or_at(at))?;
             Arc::make_mut(&mut self.catalog).zone = zone;
         }
+        on_error::check(&key, &value).map_err(|error| error.or_at(at))?;
         self.settings.insert(key, value);
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct Stage {
     pub rows_out: u64,
     pub late: u64,
     pub dead_letters: u64,
+    #[serde(default)]
+    pub skipped: u64,
     pub waiting: Option<Millis>,
     pub blocked_since: Option<Millis>,
     pub trouble: Option<String>,
@@ -126,7 +128,8 @@ fn of_source(job: &Job, stage: &Stage) -> Vec<String> {
         });
         lines.push(format!("  nowcast dlq list {} shows them", job.job));
     }
-    if stage.rows_out == 0 && stage.dead_letters == 0 {
+    lines.extend(skipped(stage, stage.rows_out + stage.dead_letters + stage.skipped));
+    if stage.rows_out == 0 && stage.dead_letters + stage.skipped == 0 {
         let topics: BTreeSet<&str> = stage
             .splits
             .iter()
@@ -150,6 +153,15 @@ fn of_source(job: &Job, stage: &Stage) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Of `rows`, those that are passed over.
+fn skipped(stage: &Stage, rows: u64) -> Option<String> {
+    let (name, error) = (&stage.name, stage.last_error.as_deref().unwrap_or("unknown"));
+    (stage.skipped > 0).then(|| {
+        let (count, rows) = (number(stage.skipped), number(rows));
+        format!("{count} of {rows} rows of `{name}` were passed over, the last one: {error}")
+    })
 }
 
 fn of_operator(job: &Job, at: usize, now: Millis) -> Vec<String> {
@@ -177,6 +189,7 @@ fn of_operator(job: &Job, at: usize, now: Millis) -> Vec<String> {
             }
         });
     }
+    lines.extend(skipped(stage, stage.rows_in));
     if let Some(waiting) = stage.waiting {
         lines.push(held_back(job, at, waiting, now));
     } else if stage.rows_out == 0 && lines.is_empty() {

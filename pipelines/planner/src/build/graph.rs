@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nowcast_engine::{Graph, Node};
+use nowcast_engine::{Graph, Node, OnError};
 
 use super::Lowered;
 use crate::error::SqlError;
@@ -29,6 +29,8 @@ pub struct GraphBuilder {
     names: BTreeSet<String>,
     /// Scans of tables that several statements read.
     scans: BTreeMap<String, Lowered>,
+    /// What becomes of rows that cannot be processed, by the node of a table that says so.
+    on_error: BTreeMap<String, OnError>,
     warnings: Vec<String>,
     unportable: Vec<SqlError>,
 }
@@ -71,6 +73,16 @@ impl GraphBuilder {
     /// A table may be declared anew under its old name.
     pub fn forget_shared(&mut self) {
         self.scans.clear();
+    }
+
+    /// Says what becomes of rows that a node cannot process, where its table says so.
+    pub fn set_on_error(&mut self, node: &str, on_error: Option<OnError>) {
+        self.on_error.extend(on_error.map(|on_error| (node.to_owned(), on_error)));
+    }
+
+    /// What was said so, by node.
+    pub fn take_on_error(&mut self) -> BTreeMap<String, OnError> {
+        std::mem::take(&mut self.on_error)
     }
 
     /// Tells the user what the job may run into.

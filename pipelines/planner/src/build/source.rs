@@ -15,6 +15,7 @@ use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
+use crate::on_error;
 
 impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan) -> SqlResult<Lowered> {
@@ -69,7 +70,11 @@ impl Lowering<'_> {
             }
             None => None,
         };
+        let on_error = on_error::of_table(&table.definition.options);
+        let on_error = on_error
+            .map_err(|error| error.or_at(table.place(&format!("'{}'", on_error::OPTION))))?;
         let name = self.graph.free_name(table.name());
+        self.graph.set_on_error(&name, on_error);
         let text = match &table.watermark {
             Some((column, bound)) => {
                 format!(

@@ -7,6 +7,7 @@ use nowcast_engine::{Alignment, TableDefinition};
 use super::state::milliseconds;
 use crate::catalog::Table;
 use crate::error::{SqlError, SqlResult};
+use crate::on_error;
 
 pub const PREFIX: &str = "scan.watermark.";
 const IDLE: &str = "scan.watermark.idle-timeout";
@@ -23,10 +24,11 @@ pub struct WatermarkOptions {
     pub alignment: Option<Alignment>,
 }
 
-/// The watermark options of a table, and the table as its connector sees it: without them.
+/// The watermark options of a table, and the table as its connector sees it: without them and others
+/// of ours.
 pub fn watermark_options(table: &Table) -> SqlResult<(WatermarkOptions, TableDefinition)> {
     let mut definition = table.definition.clone();
-    definition.options.retain(|key, _| !key.starts_with(PREFIX));
+    definition.options.retain(|key, _| !key.starts_with(PREFIX) && key != on_error::OPTION);
     let given = &table.definition.options;
     let fail =
         |key: &str, message: String| SqlError::new(table.place(&format!("'{key}'")), message);
