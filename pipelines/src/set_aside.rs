@@ -1,10 +1,11 @@
 //! The dead-letter table and the late table of a job: files of JSON lines, written through at once.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use nowcast_engine::aside::rows_as_json;
 use nowcast_engine::{Aside, DeadLetter, Error, LateRows, Result};
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,77 @@ struct Late<'a> {
 
 /// Keeps what a job sets aside.
 pub struct SetAside {
-    letters: Mutex<File>,
-    late: Mutex<File>,
+    letters: Lines,
+    late: Lines,
+}
+
+/// A file that lines are appended to.
+struct Lines {
+    path: PathBuf,
+    file: Mutex<Appended>,
+}
+
+struct Appended {
+    file: Arc<File>,
+    /// Written since the last flush.
+    fresh: bool,
+    /// Why something could not be written.
+    failed: Option<String>,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self> {
+        let opened = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+            let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+            end_line(&mut file)?;
+            // The folder too: the file may be new in it.
+            path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+            Ok(file)
+        });
+        let file =
+            opened.map_err(|error| Error::outside(format!("{}: {error}", path.display())))?;
+        let file = Appended { file: Arc::new(file), fresh: false, failed: None };
+        Ok(Self { path, file: Mutex::new(file) })
+    }
+
+    fn append(&self, lines: &[u8]) {
+        let mut appended = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        appended.fresh = true;
+        if let Err(error) = appended.file.as_ref().write_all(lines) {
+            tracing::error!(%error, "{}: rows set aside could not be written", self.path.display());
+            appended.failed = Some(error.to_string());
+        }
+    }
+
+    /// # Errors
+    /// Where a line since the last flush did not get to the disk.
+    async fn flush(&self) -> Result<()> {
+        let file = {
+            let mut appended = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(error) = appended.failed.take() {
+                return Err(Error::outside(format!("{}: {error}", self.path.display())));
+            }
+            if !std::mem::take(&mut appended.fresh) {
+                return Ok(());
+            }
+            Arc::clone(&appended.file)
+        };
+        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        let synced = synced.map_err(Error::bug)?;
+        synced.map_err(|error| Error::outside(format!("{}: {error}", self.path.display())))
+    }
+}
+
+/// Ends the last line of a file, which may be torn where the process was killed: the next one stands
+/// alone.
+fn end_line(file: &mut File) -> io::Result<()> {
+    if file.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
 /// The dead-letter file of a job.
@@ -54,15 +124,9 @@ pub fn late_path(data: &Path, job: &str) -> PathBuf {
 
 impl SetAside {
     pub fn open(data: &Path, job: &str) -> Result<Self> {
-        let open = |path: PathBuf| {
-            let parent = path.parent().unwrap_or(data);
-            fs::create_dir_all(parent)
-                .and_then(|()| OpenOptions::new().create(true).append(true).open(&path))
-                .map_err(|error| Error::outside(format!("{}: {error}", path.display())))
-        };
         Ok(Self {
-            letters: Mutex::new(open(letters_path(data, job))?),
-            late: Mutex::new(open(late_path(data, job))?),
+            letters: Lines::open(letters_path(data, job))?,
+            late: Lines::open(late_path(data, job))?,
         })
     }
 }
@@ -90,18 +154,12 @@ impl Letter {
     }
 }
 
-fn append(file: &Mutex<File>, lines: &[u8]) {
-    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(error) = file.write_all(lines) {
-        tracing::error!(%error, "rows set aside could not be written");
-    }
-}
-
+#[async_trait]
 impl Aside for SetAside {
     fn dead_letter(&self, letter: DeadLetter) {
         let mut line = serde_json::to_vec(&Letter::new(letter)).unwrap_or_default();
         line.push(b'\n');
-        append(&self.letters, &line);
+        self.letters.append(&line);
     }
 
     fn late(&self, stage: &str, rows: LateRows) {
@@ -114,7 +172,12 @@ impl Aside for SetAside {
             let _ = serde_json::to_writer(&mut lines, &late);
             lines.push(b'\n');
         }
-        append(&self.late, &lines);
+        self.late.append(&lines);
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.letters.flush().await?;
+        self.late.flush().await
     }
 }
 
