@@ -12,13 +12,16 @@ use crate::time::Millis;
 pub struct DeadLetter {
     /// The stage that refused it: the name of a table or operator.
     pub stage: String,
-    /// Where it came from, as far as that stage knows.
+    /// Where it came from, as far as that stage knows: a table knows it of its messages, an operator or
+    /// sink does not of its rows.
     pub topic: Option<String>,
     pub partition: Option<i32>,
     pub offset: Option<i64>,
     /// The message's own timestamp, ms.
     pub timestamp: Option<Millis>,
     pub error: String,
+    /// The message's key as received, where it has one and the stage knows it.
+    pub key: Option<Vec<u8>>,
     /// The message as received, or the row as JSON.
     pub raw: Vec<u8>,
 }

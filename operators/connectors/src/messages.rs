@@ -139,6 +139,7 @@ impl Rows {
                     offset: Some(message.offset()),
                     timestamp: message.timestamp(),
                     error,
+                    key: message.key().map(<[u8]>::to_vec),
                     raw: payload.unwrap_or_default().to_vec(),
                 });
             }

@@ -246,6 +246,7 @@ async fn bad_records_are_set_aside_and_their_neighbours_kept() {
         timestamp: Some(WRITTEN + 1),
         error: "malformed json: EOF while parsing a value at line 1 column 5".into(),
         raw: "{\"n\":".into(),
+        ..DeadLetter::default()
     };
     assert_eq!(letters, [letter]);
 }

@@ -28,6 +28,7 @@ async fn bad_messages_are_set_aside_and_their_neighbours_kept() {
         timestamp: Some(5 + offset),
         error: error.into(),
         raw: raw.into(),
+        ..DeadLetter::default()
     };
     let malformed = "malformed json: EOF while parsing a value at line 1 column 5";
     assert_eq!(
