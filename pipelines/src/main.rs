@@ -21,12 +21,17 @@ mod events;
 mod feed;
 mod generate;
 mod home;
+mod letter;
+mod letter_topic;
+mod letters;
+mod letters_to;
 mod models;
 mod options;
 mod parquet_rows;
 mod pipeline;
 mod producer;
 mod replay;
+mod replayed;
 mod run;
 mod set_aside;
 mod shipped;
@@ -83,7 +88,7 @@ enum Command {
     /// Lists, verifies, exports and restores checkpoints.
     #[command(subcommand)]
     Checkpoints(checkpoints::Command),
-    /// Lists and replays dead letters.
+    /// Lists, shows and replays dead letters.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetters),
 }
@@ -127,7 +132,7 @@ fn start(command: Command) -> Result<()> {
             Command::Models(command) => models::models(command),
             Command::Sim(command) => simulation::simulate(&command),
             Command::Checkpoints(command) => checkpoints::checkpoints(command).await,
-            Command::Dlq(command) => dead_letters::dead_letters(command),
+            Command::Dlq(command) => dead_letters::dead_letters(command).await,
         }
     });
     // A thread that still waits for a broker does not hold the process.

@@ -14,6 +14,7 @@ use nowcast_serve::Feeds;
 
 use crate::checkpoint_store;
 use crate::home::Home;
+use crate::letters_to::LettersTo;
 use crate::set_aside::SetAside;
 use crate::status::PlanFacts;
 
@@ -108,10 +109,13 @@ pub async fn start(
         let key = table.primary_key.iter().map(|column| table.schema.field(*column).name().clone());
         feeds.declare(&table.name, &key.collect::<Vec<_>>());
     }
+    let letters = LettersTo::read(&plan, home.bootstrap().as_deref())?;
+    let aside = SetAside::open(&home.data, &name, letters.as_ref()).await;
+    let aside = aside.with_context(|| format!("job {name}"))?;
     let world = World {
         clock: Arc::new(SystemClock),
         store: Some(store),
-        aside: Arc::new(SetAside::open(&home.data, &name)?),
+        aside: Arc::new(aside),
         tap: Arc::new(FeedTap(Arc::clone(feeds))),
     };
     let job = JobOptions {

@@ -1,5 +1,6 @@
 //! Events into a Kafka topic: made if it is missing, with retention off, in batches.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -52,6 +53,17 @@ impl ProducerContext for Deliveries {
     }
 }
 
+/// A message to send.
+pub struct Message<'a> {
+    pub topic: &'a str,
+    /// By its key where none is given.
+    pub partition: Option<i32>,
+    pub key: Option<&'a [u8]>,
+    pub payload: &'a [u8],
+    /// Now where none is given.
+    pub timestamp: Option<i64>,
+}
+
 /// Sends messages to one broker; idempotent, compressed with lz4.
 pub struct Events {
     producer: ThreadedProducer<Deliveries>,
@@ -70,17 +82,35 @@ impl Events {
     }
 
     fn connect_with(bootstrap: &str, linger_ms: &str) -> Result<Self> {
+        Self::connect_to(bootstrap, &[("linger.ms".to_owned(), linger_ms.to_owned())].into())
+    }
+
+    /// With properties for librdkafka.
+    pub fn connect_to(bootstrap: &str, properties: &BTreeMap<String, String>) -> Result<Self> {
         let deliveries = Deliveries::default();
-        let producer = ClientConfig::new()
+        let mut config = ClientConfig::new();
+        config
             .set("bootstrap.servers", bootstrap)
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
-            .set("linger.ms", linger_ms)
-            .set("queue.buffering.max.kbytes", "65536")
-            .create_with_context::<_, ThreadedProducer<Deliveries>>(deliveries.clone())?;
+            .set("queue.buffering.max.kbytes", "65536");
+        for (key, value) in properties {
+            config.set(key, value);
+        }
+        let producer =
+            config.create_with_context::<_, ThreadedProducer<Deliveries>>(deliveries.clone())?;
         let events = Self { producer, deliveries, bootstrap: bootstrap.to_owned() };
         events.check()?;
         Ok(events)
+    }
+
+    /// The topics that are there, with how many partitions each has.
+    pub fn topics(&self) -> Result<BTreeMap<String, usize>> {
+        let answer = self.producer.client().fetch_metadata(None, PATIENCE);
+        let all =
+            answer.with_context(|| format!("kafka {}: broker unreachable", self.bootstrap))?;
+        let topics = all.topics().iter();
+        Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
     }
 
     fn check(&self) -> Result<()> {
@@ -90,12 +120,25 @@ impl Events {
 
     /// Queues a message; waits while the queue is full. An empty key is none.
     pub fn send(&self, topic: &str, key: &str, payload: &[u8], timestamp: i64) -> Result<()> {
+        let key = Some(key.as_bytes()).filter(|key| !key.is_empty());
+        self.send_message(&Message {
+            topic,
+            partition: None,
+            key,
+            payload,
+            timestamp: Some(timestamp),
+        })
+    }
+
+    /// As [`Events::send`].
+    pub fn send_message(&self, message: &Message<'_>) -> Result<()> {
+        let topic = message.topic;
         loop {
-            let mut record: BaseRecord<'_, str, [u8]> =
-                BaseRecord::to(topic).payload(payload).timestamp(timestamp);
-            if !key.is_empty() {
-                record = record.key(key);
-            }
+            let mut record: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(topic).payload(message.payload);
+            record.key = message.key;
+            record.partition = message.partition;
+            record.timestamp = message.timestamp;
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

@@ -121,7 +121,7 @@ fn say_aside(jobs: &Jobs) {
                 let rows = stage.dead_letters;
                 tracing::warn!(
                     "job {job}: {rows} rows of `{name}` are dead letters, the last one: {last} \
-                     (nowcast dlq list {job})"
+                     (nowcast dlq show {job})"
                 );
             }
         }

@@ -1,4 +1,5 @@
-//! The dead-letter table and the late table of a job: files of JSON lines, written through at once.
+//! The dead-letter table and the late table of a job: files of JSON lines, written through at once, or
+//! for dead letters a topic of Kafka.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -7,27 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use nowcast_engine::aside::rows_as_json;
+use nowcast_engine::world::{Clock, SystemClock};
 use nowcast_engine::{Aside, DeadLetter, Error, LateRows, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Folder of both tables beneath the data folder.
-const FOLDER: &str = "aside";
+use crate::letter::Letter;
+use crate::letter_topic::LetterTopic;
+use crate::letters_to::LettersTo;
 
-/// A dead letter as it stands in the file: `raw` as text where it is text.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Letter {
-    pub stage: String,
-    pub topic: Option<String>,
-    pub partition: Option<i32>,
-    pub offset: Option<i64>,
-    pub timestamp: Option<i64>,
-    pub error: String,
-    pub raw: String,
-    /// Whether `raw` is hexadecimal because the bytes are not UTF-8.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub hex: bool,
-}
+/// Folder of both tables beneath the data folder.
+pub const FOLDER: &str = "aside";
+
+/// What the name of a dead-letter file ends with, behind the job's.
+pub const LETTERS: &str = ".dead_letters.jsonl";
 
 #[derive(Serialize)]
 struct Late<'a> {
@@ -39,8 +33,9 @@ struct Late<'a> {
 
 /// Keeps what a job sets aside.
 pub struct SetAside {
-    letters: Lines,
+    letters: Arc<Lines>,
     late: Lines,
+    topic: Option<LetterTopic>,
 }
 
 /// A file that lines are appended to.
@@ -114,7 +109,7 @@ fn end_line(file: &mut File) -> io::Result<()> {
 
 /// The dead-letter file of a job.
 pub fn letters_path(data: &Path, job: &str) -> PathBuf {
-    data.join(FOLDER).join(format!("{job}.dead_letters.jsonl"))
+    data.join(FOLDER).join(format!("{job}{LETTERS}"))
 }
 
 /// The late-rows file of a job.
@@ -123,43 +118,40 @@ pub fn late_path(data: &Path, job: &str) -> PathBuf {
 }
 
 impl SetAside {
-    pub fn open(data: &Path, job: &str) -> Result<Self> {
-        Ok(Self {
-            letters: Lines::open(letters_path(data, job))?,
-            late: Lines::open(late_path(data, job))?,
-        })
+    /// Opens the files of a job, and the topic of its dead letters where it has one.
+    pub async fn open(data: &Path, job: &str, topic: Option<&LettersTo>) -> anyhow::Result<Self> {
+        let letters = Arc::new(Lines::open(letters_path(data, job))?);
+        let late = Lines::open(late_path(data, job))?;
+        let topic = match topic {
+            None => None,
+            Some(to) => {
+                let file = Arc::clone(&letters);
+                let fallback = Box::new(move |letter| file.append(&line(letter)));
+                let opened = LetterTopic::open(to.place.clone(), job, fallback).await?;
+                to.known.write(data, job)?;
+                Some(opened)
+            }
+        };
+        Ok(Self { letters, late, topic })
     }
 }
 
-impl Letter {
-    fn new(letter: DeadLetter) -> Self {
-        let (raw, hex) = match String::from_utf8(letter.raw) {
-            Ok(text) => (text, false),
-            Err(error) => {
-                (error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(), true)
-            }
-        };
-        let DeadLetter { stage, topic, partition, offset, timestamp, error, .. } = letter;
-        Self { stage, topic, partition, offset, timestamp, error, raw, hex }
-    }
-
-    /// The message as it was received.
-    pub fn bytes(&self) -> Vec<u8> {
-        if !self.hex {
-            return self.raw.clone().into_bytes();
-        }
-        let digits: Vec<u8> =
-            self.raw.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
-        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-    }
+/// A letter as a line of the file.
+fn line(letter: DeadLetter) -> Vec<u8> {
+    let letter = Letter::new(letter, Some(SystemClock.now()));
+    // Text and numbers always serialise.
+    let mut line = serde_json::to_vec(&letter).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 #[async_trait]
 impl Aside for SetAside {
     fn dead_letter(&self, letter: DeadLetter) {
-        let mut line = serde_json::to_vec(&Letter::new(letter)).unwrap_or_default();
-        line.push(b'\n');
-        self.letters.append(&line);
+        match &self.topic {
+            Some(topic) => topic.send(letter),
+            None => self.letters.append(&line(letter)),
+        }
     }
 
     fn late(&self, stage: &str, rows: LateRows) {
@@ -176,19 +168,11 @@ impl Aside for SetAside {
     }
 
     async fn flush(&self) -> Result<()> {
+        // What the topic does not take goes to the file.
+        if let Some(topic) = &self.topic {
+            topic.flush().await?;
+        }
         self.letters.flush().await?;
         self.late.flush().await
     }
-}
-
-/// The dead letters of a job, oldest first.
-pub fn read_letters(data: &Path, job: &str) -> Result<Vec<Letter>> {
-    let path = letters_path(data, job);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(Error::outside(format!("{}: {error}", path.display()))),
-    };
-    // The last line may be torn where the process was killed.
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }

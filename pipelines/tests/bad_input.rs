@@ -70,7 +70,8 @@ fn bad_messages_are_dead_letters_and_their_neighbours_go_on() {
         .collect();
     ids.sort_unstable();
     assert_eq!(ids, [0, 3, 7]);
-    let letters = succeed(nowcast().args(["dlq", "list", "bad", "--data-dir"]).arg(&data));
+    let letters =
+        succeed(nowcast().args(["dlq", "show", "bad", "--json", "--data-dir"]).arg(&data));
     let letters: Vec<Value> =
         letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let offsets: Vec<i64> =
@@ -108,7 +109,8 @@ fn a_row_without_a_value_is_a_dead_letter() {
             .arg(&data),
     );
     assert_eq!(written_lines(&out), ["{\"a\":1}", "{\"a\":3}"]);
-    let letters = succeed(nowcast().args(["dlq", "list", "casts", "--data-dir"]).arg(&data));
+    let letters =
+        succeed(nowcast().args(["dlq", "show", "casts", "--json", "--data-dir"]).arg(&data));
     let letter: Value = serde_json::from_str(letters.trim()).unwrap();
     assert_eq!(letter["raw"], "{\"a\":\"x\"}");
 }

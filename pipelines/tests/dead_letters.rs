@@ -7,7 +7,9 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{embedded_broker, fail, finish, fresh_topic, nowcast, produce, written_lines};
+use common::{
+    embedded_broker, fail, finish, fresh_topic, nowcast, produce, succeed, written_lines,
+};
 use serde_json::Value;
 
 /// A folder with a SQL file, its data and its output.
@@ -35,6 +37,18 @@ impl Bench {
         run.arg("run").arg(file).args(["--no-http", "--workers", "1", "--data-dir"]);
         run.arg(self.data());
         run
+    }
+
+    fn dlq(&self, args: &[&str]) -> Command {
+        let mut dlq = nowcast();
+        dlq.arg("dlq").args(args).arg("--data-dir").arg(self.data());
+        dlq
+    }
+
+    /// What `dlq show --json` says.
+    fn shown(&self, args: &[&str]) -> Vec<Value> {
+        let shown = succeed(self.dlq(&["show", "--json"]).args(args));
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The dead letters in the file of a job.
@@ -91,7 +105,7 @@ fn by_default_failures_are_kept_and_said_at_the_end() {
     let bench = bench_of_orders();
     let said = says(&mut bench.run(&orders("", "")));
     assert!(said.contains("1 rows of `orders` are dead letters"), "{said}");
-    assert!(said.contains("nowcast dlq list orders"), "{said}");
+    assert!(said.contains("nowcast dlq show orders"), "{said}");
     assert_eq!(ids(&bench.path("out")), [1, 4]);
     let stages: Vec<Value> = bench.letters("orders").iter().map(|it| it["stage"].clone()).collect();
     assert_eq!(stages, ["orders", "amounts/Calc"]);
@@ -220,4 +234,115 @@ fn few_failures_are_no_trouble() {
     let bench = bench_of_a_schema_change();
     says(&mut bench.run(&orders("SET 'execution.error-rate.max' = '11%';", "")));
     assert_eq!(ids(&bench.path("out")).len(), 2_800);
+}
+
+#[test]
+fn a_file_of_dead_letters_is_a_table() {
+    let bench = bench_of_orders();
+    says(&mut bench.run(&orders("", "")));
+    let sql = "CREATE TABLE letters (
+           stage STRING, topic STRING, `partition` INT, `offset` BIGINT, `timestamp` BIGINT,
+           error STRING, raw STRING, `at` BIGINT
+         ) WITH ('connector' = 'filesystem', 'path' = '$data/aside/orders.dead_letters.jsonl',
+                 'format' = 'json');
+         CREATE TABLE reasons (stage STRING, id STRING, error STRING, `offset` BIGINT)
+         WITH ('connector' = 'filesystem', 'path' = '$reasons', 'format' = 'json');
+         INSERT INTO reasons
+         SELECT stage, JSON_VALUE(raw, '$.id'), error, `offset` FROM letters WHERE `at` > 0;";
+    // The path into JSON is no path of the folder.
+    let sql = sql.replace("'$.id'", "'\u{1}.id'");
+    let file = bench.path("letters.sql");
+    let sql = sql.replace('$', &format!("{}/", bench.0.path().display())).replace('\u{1}', "$");
+    std::fs::write(&file, sql).unwrap();
+    succeed(nowcast().arg("run").arg(file).args(["--no-http", "--data-dir"]).arg(bench.path("d2")));
+    let mut lines = written_lines(&bench.path("reasons"));
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "{\"stage\":\"amounts/Calc\",\"id\":\"3\",\"error\":\"'much' is no INT\",\"offset\":null}",
+            "{\"stage\":\"orders\",\"id\":\"two\",\"error\":\"field \\\"id\\\": \\\"two\\\" is no BIGINT\",\"offset\":1}",
+        ]
+    );
+}
+
+#[test]
+fn dead_letters_are_listed_and_shown() {
+    let bench = bench_of_orders();
+    fail(&mut bench.dlq(&["show", "orders"]), &["job orders: no dead letters in"]);
+    assert_eq!(succeed(&mut bench.dlq(&["list"])).trim(), "no dead letters");
+    says(&mut bench.run(&orders("", "")));
+    let listed = succeed(&mut bench.dlq(&["list"]));
+    for words in [
+        "orders | 1       | 0 ",
+        "| orders       | field \"id\": \"…\" is no BIGINT",
+        "| '…' is no INT",
+    ] {
+        assert!(listed.contains(words), "{words}: {listed}");
+    }
+    let shown = succeed(&mut bench.dlq(&["show", "orders", "--stage", "orders"]));
+    let place =
+        format!("orders: topic {}, offset 1; set aside 2", bench.path("orders.json").display());
+    assert!(shown.starts_with(&place), "{shown}");
+    assert!(shown.contains("    {\n      \"amount\": \"5\",\n"), "{shown}");
+    let shown = succeed(&mut bench.dlq(&["show", "orders", "--limit", "1"]));
+    assert!(
+        shown.starts_with("amounts/Calc: a row of the query, whose message is not known"),
+        "{shown}"
+    );
+    assert!(shown.contains("the newest 1 of 2; --limit 0 shows all"), "{shown}");
+    assert_eq!(bench.shown(&["orders"]).len(), 2);
+    assert_eq!(bench.shown(&["orders", "--reason", "no bigint"]).len(), 1);
+    assert_eq!(bench.shown(&["orders", "--since", "1 h"]).len(), 2);
+    assert_eq!(bench.shown(&["orders", "--since", "2999-01-01"]).len(), 0);
+    fail(
+        &mut bench.dlq(&["show", "order"]),
+        &["job order: no dead letters", "there are of orders"],
+    );
+    fail(&mut bench.dlq(&["show", "orders", "--since", "soon"]), &["--since soon: neither"]);
+}
+
+#[test]
+fn dead_letters_in_the_broker_of_the_data_folder_are_sent_again() {
+    let bench = Bench::new();
+    let table = |name: &str, columns: &str, format: &str, more: &str| {
+        format!(
+            "CREATE TABLE {name} ({columns}) WITH (
+               'connector' = 'kafka', 'topic' = 'orders', 'format' = '{format}',
+               'properties.bootstrap.servers' = 'embedded://'{more});"
+        )
+    };
+    let bounded =
+        ", 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset'";
+    let count = |name: &str| {
+        let read = table("read", "id STRING", "json", bounded);
+        let path = bench.path(name);
+        says(
+            bench
+                .run(&format!(
+                    "{read} CREATE TABLE o (id STRING)
+                 WITH ('connector' = 'filesystem', 'path' = '${name}', 'format' = 'json');
+                 INSERT INTO o SELECT id FROM read;"
+                ))
+                .arg("--fresh"),
+        );
+        written_lines(&path).len()
+    };
+    says(&mut bench.run(&format!(
+        "{} INSERT INTO made VALUES ('{{\"id\":1}}'), ('{{\"id\":\"two\"}}');",
+        table("made", "text STRING", "raw", "")
+    )));
+    says(&mut bench.run(&format!(
+        "SET 'pipeline.name' = 'embedded'; SET 'execution.dead-letter.topic' = 'dlq'; {}
+         CREATE TABLE o (id INT) WITH ('connector' = 'blackhole');
+         INSERT INTO o SELECT id FROM orders;",
+        table("orders", "id INT", "json", bounded)
+    )));
+    let shown = bench.shown(&["embedded"]);
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0]["topic"], "orders");
+    assert_eq!(count("before"), 2);
+    let said = succeed(&mut bench.dlq(&["replay", "embedded"]));
+    assert!(said.contains("1 dead letters of job embedded sent again"), "{said}");
+    assert_eq!(count("after"), 3);
 }

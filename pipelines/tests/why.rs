@@ -145,7 +145,7 @@ fn each_cause_is_named() {
     running.says("late", &["2 of 3 rows were late for `plays/WindowAggregate`"]);
     running.says(
         "broken",
-        &["all 2 rows of `clicks` went to the dead letters: ", "nowcast dlq list broken"],
+        &["all 2 rows of `clicks` went to the dead letters: ", "nowcast dlq show broken"],
     );
     running.says("filtered", &["lets none of 2 rows pass", "title_id"]);
     fail(

@@ -1,5 +1,5 @@
 //! What becomes of rows that cannot be processed: `'on-error'` of a table, `execution.on-error` and
-//! `execution.error-rate.…` of a job.
+//! `execution.error-rate.…` of a job. What takes the dead letters is read where jobs are started.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,10 @@ const RATE_PREFIX: &str = "execution.error-rate.";
 const RATE_MAX: &str = "execution.error-rate.max";
 const RATE_ROWS: &str = "execution.error-rate.rows";
 
+const LETTERS_PREFIX: &str = "execution.dead-letter.";
+const LETTERS_TOPIC: &str = "execution.dead-letter.topic";
+const LETTERS_PROPERTIES: &str = "execution.dead-letter.properties.";
+
 /// Rows that are looked at together where nothing is said.
 const ROWS: usize = 1_000;
 
@@ -28,7 +32,7 @@ pub fn of_table(options: &BTreeMap<String, String>) -> SqlResult<Option<OnError>
 }
 
 /// # Errors
-/// Where one of these settings has a value that it does not take.
+/// Where one of these settings, or of those of the dead letters, has a value that it does not take.
 pub fn check(key: &str, value: &str) -> SqlResult<()> {
     match key {
         SETTING => choice(key, value).map(drop),
@@ -37,6 +41,14 @@ pub fn check(key: &str, value: &str) -> SqlResult<()> {
         key if key.starts_with(RATE_PREFIX) => {
             Err(SqlError::nowhere(format!("there is no setting '{key}'"))
                 .hint(format!("there are '{RATE_MAX}' and '{RATE_ROWS}'")))
+        }
+        key if key.starts_with(LETTERS_PREFIX)
+            && key != LETTERS_TOPIC
+            && !key.starts_with(LETTERS_PROPERTIES) =>
+        {
+            Err(SqlError::nowhere(format!("there is no setting '{key}'")).hint(format!(
+                "there are '{LETTERS_TOPIC}' and '{LETTERS_PROPERTIES}bootstrap.servers'"
+            )))
         }
         _ => Ok(()),
     }

@@ -126,7 +126,7 @@ fn of_source(job: &Job, stage: &Stage) -> Vec<String> {
                 number(rows + stage.dead_letters)
             ),
         });
-        lines.push(format!("  nowcast dlq list {} shows them", job.job));
+        lines.push(format!("  nowcast dlq show {} shows them", job.job));
     }
     lines.extend(skipped(stage, stage.rows_out + stage.dead_letters + stage.skipped));
     if stage.rows_out == 0 && stage.dead_letters + stage.skipped == 0 {
