@@ -285,6 +285,29 @@ EXPLAIN SELECT * FROM counted MATCH_RECOGNIZE (ORDER BY ts MEASURES A.ts AS a PA
 }
 
 #[test]
+fn json_of_rows_is_refused_where_flink_cannot_merge_it() {
+    for window in [
+        "HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTES)",
+        "CUMULATE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTES)",
+        "SESSION(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)",
+    ] {
+        for call in ["JSON_ARRAYAGG(country)", "JSON_OBJECTAGG(KEY country VALUE title_id)"] {
+            let name = call.split('(').next().unwrap();
+            let sql = format!(
+                "{TABLES}INSERT INTO out_table SELECT CHAR_LENGTH({call})\nFROM TABLE({window})\n\
+                 GROUP BY window_start, window_end;"
+            );
+            check(&sql, &["line 5, column 42", name, "cannot merge"]);
+        }
+    }
+    let ordered = format!(
+        "{TABLES}INSERT INTO out_table SELECT CHAR_LENGTH(JSON_ARRAYAGG(title_id) \
+         WITHIN GROUP (ORDER BY title_id)) FROM clicks;"
+    );
+    check(&ordered, &["line 5"]);
+}
+
+#[test]
 fn what_does_not_move_a_watermark_is_refused_with_its_place() {
     let table = |watermark: &str, options: &str| {
         format!(

@@ -14,7 +14,8 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use common::*;
 use nowcast_engine::{Batch, Operator, Output, Time};
 use nowcast_transforms::AggregateFunction::{
-    ArrayAgg, Avg, Count, FirstValue, LastValue, ListAgg, Max, Min, Percentile, Sum,
+    ArrayAgg, Avg, Count, FirstValue, JsonArray, JsonObject, LastValue, ListAgg, Max, Min,
+    Percentile, Sum,
 };
 use nowcast_transforms::*;
 
@@ -208,6 +209,47 @@ fn percentiles_lie_between_the_values_around_them() {
     assert_eq!(aggregate(&call(at(&[0.5, 0.9]), list), ints(&[None])), "null");
     assert_eq!(Fraction::new(f64::NAN), None);
     assert_eq!(Fraction::new(1.5), None);
+}
+
+#[test]
+fn json_of_rows_keeps_the_order_of_arrival_and_that_of_names() {
+    let texts = |texts: &[Option<&str>]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+    let array = call(JsonArray, DataType::Utf8);
+    let items = texts(&[Some("2"), None, Some("null"), Some("\"x\"")]);
+    assert_eq!(aggregate(&array, items), r#"[2,null,"x"]"#);
+    assert_eq!(aggregate(&array, texts(&[None, None])), "[]");
+
+    let input = schema(&[("name", DataType::Utf8), ("member", DataType::Utf8)]);
+    let object = AggregateCall { args: vec![0, 1], ..call(JsonObject, DataType::Utf8) };
+    let spec = GroupAggregateSpec {
+        keys: vec![],
+        aggregates: vec![object],
+        retracts: true,
+        ttl_ms: None,
+        input_schema: Arc::clone(&input),
+        schema: schema(&[("object", DataType::Utf8)]),
+    };
+    let batch = |names: &[Option<&str>], members: &[Option<&str>], weights: &[i64]| {
+        let columns = vec![texts(names), texts(members)];
+        let rows = RecordBatch::try_new(Arc::clone(&input), columns).unwrap();
+        Batch::new(rows).with_weights(Some(Int64Array::from(weights.to_vec())))
+    };
+    let mut operator = GroupAggregate::new(spec.clone()).unwrap();
+    let mut out = Output::default();
+    let (a, b) = (Some("a"), Some("b"));
+    let first = batch(&[b, Some("c"), a], &[Some("b:1"), None, Some("a:1")], &[1, 1, 1]);
+    operator.on_batch(0, first, &mut out).unwrap();
+    assert_eq!(Seen::take(&mut out).rows, ["{a:1,b:1}"]);
+    let saved = operator.save(0).unwrap();
+    let mut operator = GroupAggregate::new(spec).unwrap();
+    operator.load(saved).unwrap();
+    let changed = batch(&[a, a], &[Some("a:2"), Some("a:1")], &[1, -1]);
+    operator.on_batch(0, changed, &mut out).unwrap();
+    assert_eq!(Seen::take(&mut out).rows, ["{a:1,b:1}", "{a:2,b:1}"]);
+    let unnamed = operator.on_batch(0, batch(&[None], &[Some("a:2")], &[1]), &mut out);
+    assert_eq!(unnamed.unwrap_err().to_string(), "JSON_OBJECTAGG: a key is null");
+    let twice = operator.on_batch(0, batch(&[a], &[Some("a:2")], &[1]), &mut out);
+    assert_eq!(twice.unwrap_err().to_string(), "JSON_OBJECTAGG: key \"a\" is there twice");
 }
 
 /// A value kept by place survives many batches and the gathering between them.

@@ -8,6 +8,8 @@ mod count;
 mod distinct;
 mod extremes;
 mod first_last;
+mod json_array;
+mod json_object;
 mod list_agg;
 mod min_max;
 mod multisets;
@@ -70,6 +72,11 @@ pub enum AggregateFunction {
     /// The values at these fractions of the way from the least to the greatest: as a list of
     /// `Float64`, or alone where there is one.
     Percentile(Vec<Fraction>),
+    /// Texts of JSON as one JSON array; nulls are left out.
+    JsonArray,
+    /// Names, and JSON members with these names, as one JSON object; members that are null are left
+    /// out.
+    JsonObject,
 }
 
 /// State of one aggregate for all groups. A group is a slot, given out by `Keys`; its values live
@@ -170,6 +177,10 @@ impl AggregateCall {
         if self.function == AggregateFunction::Count {
             return Ok(Box::new(count::Count::new(output)));
         }
+        if self.function == AggregateFunction::JsonObject {
+            let object = json_object::json_object(types, output)?;
+            return object.ok_or_else(|| Error::bug(format!("JSON_OBJECTAGG of {types:?}")));
+        }
         let [ty] = types else {
             return Err(Error::user(format!(
                 "{} takes one argument, not {}",
@@ -188,7 +199,7 @@ impl AggregateCall {
             false => Ok(first_last::first_last(ty, output, end)),
         };
         let accumulator = match &self.function {
-            AggregateFunction::Count => None,
+            AggregateFunction::Count | AggregateFunction::JsonObject => None,
             AggregateFunction::Sum => sum::sum(ty, output),
             AggregateFunction::Avg => avg::avg(ty, output),
             AggregateFunction::Min => min_max(min_max::Extreme::Min)?,
@@ -206,6 +217,7 @@ impl AggregateCall {
             AggregateFunction::Percentile(fractions) => {
                 percentile::percentile(ty, output, fractions)?
             }
+            AggregateFunction::JsonArray => json_array::json_array(ty, output, rows)?,
         };
         accumulator.ok_or_else(|| Error::user(format!("{} cannot take {ty}", self.name())))
     }
@@ -237,6 +249,8 @@ impl AggregateCall {
             AggregateFunction::Spread(Spread { sample: true, root: false }) => "VAR_SAMP",
             AggregateFunction::Collect => "COLLECT",
             AggregateFunction::Percentile(_) => "PERCENTILE",
+            AggregateFunction::JsonArray => "JSON_ARRAYAGG",
+            AggregateFunction::JsonObject => "JSON_OBJECTAGG",
         }
     }
 }

@@ -13,7 +13,8 @@ use nowcast_engine::graph::OperatorFactory;
 use nowcast_engine::{Evaluate, Route};
 use nowcast_transforms::{
     AggregateCall, AggregateFunction, AttachedWindowAggregate, AttachedWindowAggregateSpec, Calc,
-    Fraction, SessionAggregate, SessionAggregateSpec, Spread, WindowAggregate, WindowAggregateSpec,
+    Fraction, SessionAggregate, SessionAggregateSpec, Spread, Window, WindowAggregate,
+    WindowAggregateSpec, WindowKind,
 };
 
 use super::{Lowered, Lowering, boxed, by};
@@ -116,6 +117,7 @@ impl Lowering<'_> {
         let outer = aggregate.input.schema();
         let calls =
             self.calls(aggregate, &mut wanted, |expr| substitute(expr, outer, &inlined.columns))?;
+        self.states_merge(&calls, &inlined.function.span)?;
         let filter = inlined.filters.iter().cloned().reduce(Expr::and);
         let input = self.arguments(input, below, filter.as_ref(), &wanted)?;
 
@@ -253,6 +255,25 @@ impl Lowering<'_> {
         self.ordered(grouped, order, aggregate)
     }
 
+    /// Refuses aggregates whose states Flink cannot merge, over windows that share or merge them.
+    fn states_merge(&self, calls: &[AggregateCall], span: &WindowSpan) -> SqlResult<()> {
+        if let WindowSpan::Sliced(Window { kind: WindowKind::Tumble { .. }, .. }) = span {
+            return Ok(());
+        }
+        for call in calls {
+            let name = match call.function {
+                AggregateFunction::JsonArray => "JSON_ARRAYAGG",
+                AggregateFunction::JsonObject => "JSON_OBJECTAGG",
+                _ => continue,
+            };
+            let message = format!("{name} is for TUMBLE windows and for GROUP BY without a window");
+            let hint = "Flink cannot merge its states, as HOP, CUMULATE and SESSION need; LISTAGG and \
+                        ARRAY_AGG work in all windows";
+            return Err(self.extent.error_at(&[name], message).hint(hint));
+        }
+        Ok(())
+    }
+
     /// Columns in the order and with the names of the logical plan.
     pub(super) fn ordered(
         &mut self,
@@ -380,6 +401,8 @@ impl Lowering<'_> {
             "stddev_samp" | "stddev" => spread(true, true),
             "var_pop" => spread(false, false),
             "var_samp" | "variance" => spread(true, false),
+            "json_arrayagg" => AggregateFunction::JsonArray,
+            "json_objectagg" => AggregateFunction::JsonObject,
             "percentile" => {
                 let fractions = args.get(1).and_then(fractions).ok_or_else(|| {
                     let message = "PERCENTILE takes fractions from 0 to 1 that are literals";

@@ -27,6 +27,8 @@ struct Aggregate {
 const ONE: Takes = Takes::These { kinds: &[Kind::Any], required: 1 };
 const NUMBER: Takes = Takes::These { kinds: &[Kind::Number], required: 1 };
 const LIST_AGG: Takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 1 };
+const TEXT: Takes = Takes::These { kinds: &[Kind::Text], required: 1 };
+const TEXTS: Takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 2 };
 const PERCENTILE: Takes = Takes::These { kinds: &[Kind::Number, Kind::Any], required: 2 };
 
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
@@ -42,6 +44,9 @@ pub fn aggregate_functions() -> Vec<AggregateUDF> {
         Aggregate { name: "array_agg", takes: ONE, gives: list },
         Aggregate { name: "collect", takes: ONE, gives: multiset },
         Aggregate { name: "percentile", takes: PERCENTILE, gives: percentile },
+        // The parser makes the items and members JSON.
+        Aggregate { name: "json_arrayagg", takes: TEXT, gives: first },
+        Aggregate { name: "json_objectagg", takes: TEXTS, gives: first },
         Aggregate { name: "stddev", takes: NUMBER, gives: average },
         Aggregate { name: "stddev_pop", takes: NUMBER, gives: average },
         Aggregate { name: "stddev_samp", takes: NUMBER, gives: average },

@@ -121,6 +121,8 @@ impl Dialect for FlinkDialect {
             "CAST" | "TRY_CAST" if *next == Token::LParen => Some(cast(parser)),
             "JSON_OBJECT" if *next == Token::LParen => Some(json::object(parser)),
             "JSON_ARRAY" if *next == Token::LParen => Some(json::array(parser)),
+            "JSON_ARRAYAGG" if *next == Token::LParen => Some(json::array_of_rows(parser)),
+            "JSON_OBJECTAGG" if *next == Token::LParen => Some(json::object_of_rows(parser)),
             _ => None,
         }
     }

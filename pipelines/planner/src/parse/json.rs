@@ -1,6 +1,6 @@
 //! The JSON functions of standard SQL, whose clauses become plain arguments.
 
-use sqlparser::ast::{Expr, Ident};
+use sqlparser::ast::{BinaryOperator, Expr, Ident};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -151,15 +151,9 @@ pub fn object(parser: &mut Parser) -> Parsed<Expr> {
     parser.expect_token(&Token::LParen)?;
     let mut values = Values::default();
     while !closes(parser) {
-        // A key may be called KEY.
-        if word(parser) == "KEY" && !matches!(parser.peek_nth_token_ref(1).token, Token::Colon) {
-            parser.next_token();
-        }
-        values.push(parser.parse_expr()?);
-        if !parser.parse_keyword(Keyword::VALUE) && !parser.consume_token(&Token::Colon) {
-            return parser.expected("VALUE", parser.peek_token());
-        }
-        values.push(parser.parse_expr()?);
+        let (key, value) = member(parser)?;
+        values.push(key);
+        values.push(value);
         if !parser.consume_token(&Token::Comma) {
             break;
         }
@@ -197,30 +191,94 @@ struct Values {
 
 impl Values {
     fn push(&mut self, value: Expr) {
-        let name = match &value {
-            Expr::Function(function) => function.name.to_string().to_ascii_uppercase(),
-            _ => String::new(),
-        };
-        let raw = matches!(name.as_str(), "JSON" | "JSON_OBJECT" | "JSON_ARRAY");
-        self.raw.push(if raw { '1' } else { '0' });
+        self.raw.push(if is_raw(&value) { '1' } else { '0' });
         self.values.push(value);
     }
 
     /// The rest of the call. What becomes of nulls and `raw` are its first argument.
-    fn call(self, name: Ident, nulls: &str, parser: &mut Parser) -> Parsed<Expr> {
-        let nulls = match word(parser).as_str() {
-            "NULL" => "NULL",
-            "ABSENT" => "ABSENT",
-            _ => nulls,
-        };
-        if parser.peek_token_ref().token != Token::RParen {
-            parser.next_token();
-            parser.expect_keywords(&[Keyword::ON, Keyword::NULL])?;
-        }
-        parser.expect_token(&Token::RParen)?;
+    fn call(self, name: Ident, nulls: &'static str, parser: &mut Parser) -> Parsed<Expr> {
+        let nulls = on_null(nulls, parser)?;
         let plan = text(format!("{nulls} {}", self.raw));
         Ok(call_ident(name, [vec![plan], self.values].concat()))
     }
+}
+
+/// `[NULL | ABSENT ON NULL])`, and which of the two holds.
+fn on_null(unless_said: &'static str, parser: &mut Parser) -> Parsed<&'static str> {
+    let nulls = match word(parser).as_str() {
+        "NULL" => "NULL",
+        "ABSENT" => "ABSENT",
+        _ => unless_said,
+    };
+    if parser.peek_token_ref().token != Token::RParen {
+        parser.next_token();
+        parser.expect_keywords(&[Keyword::ON, Keyword::NULL])?;
+    }
+    parser.expect_token(&Token::RParen)?;
+    Ok(nulls)
+}
+
+/// Whether a value is JSON that stands as it is.
+fn is_raw(value: &Expr) -> bool {
+    let Expr::Function(function) = value else { return false };
+    let name = function.name.to_string().to_ascii_uppercase();
+    matches!(name.as_str(), "JSON" | "JSON_OBJECT" | "JSON_ARRAY")
+}
+
+/// `JSON_ARRAYAGG(v [NULL | ABSENT ON NULL])`: its argument becomes JSON, null where it is left out.
+pub fn array_of_rows(parser: &mut Parser) -> Parsed<Expr> {
+    let name = parser.parse_identifier()?;
+    parser.expect_token(&Token::LParen)?;
+    let item = as_json(parser.parse_expr()?);
+    let item = match on_null("ABSENT", parser)? {
+        "NULL" => or_null(item),
+        _ => item,
+    };
+    Ok(call_ident(name, vec![item]))
+}
+
+/// `JSON_OBJECTAGG([KEY] k VALUE v [NULL | ABSENT ON NULL])`: its arguments become the key and the
+/// member, which is null where it is left out.
+pub fn object_of_rows(parser: &mut Parser) -> Parsed<Expr> {
+    let name = parser.parse_identifier()?;
+    parser.expect_token(&Token::LParen)?;
+    let (key, value) = member(parser)?;
+    let value = match on_null("NULL", parser)? {
+        "NULL" => or_null(as_json(value)),
+        _ => as_json(value),
+    };
+    let quoted = call("json_string", vec![key.clone()]);
+    let colon = joined(quoted, text(":"));
+    Ok(call_ident(name, vec![key, joined(colon, value)]))
+}
+
+/// `[KEY] k VALUE v`.
+fn member(parser: &mut Parser) -> Parsed<(Expr, Expr)> {
+    // A key may be called KEY.
+    if word(parser) == "KEY" && !matches!(parser.peek_nth_token_ref(1).token, Token::Colon) {
+        parser.next_token();
+    }
+    let key = parser.parse_expr()?;
+    if !parser.parse_keyword(Keyword::VALUE) && !parser.consume_token(&Token::Colon) {
+        return parser.expected("VALUE", parser.peek_token());
+    }
+    Ok((key, parser.parse_expr()?))
+}
+
+fn as_json(value: Expr) -> Expr {
+    match is_raw(&value) {
+        true => value,
+        false => call("json_string", vec![value]),
+    }
+}
+
+fn or_null(json: Expr) -> Expr {
+    call("coalesce", vec![json, text("null")])
+}
+
+fn joined(left: Expr, right: Expr) -> Expr {
+    let (left, right) = (Box::new(left), Box::new(right));
+    Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right }
 }
 
 /// `s IS [NOT] JSON [VALUE | SCALAR | ARRAY | OBJECT]`, where the next tokens are these.

@@ -1,4 +1,5 @@
 -- JSON arrays and objects of groups.
+-- Arrival decides.
 CREATE TABLE ev (
   id INT,
   k INT,
