@@ -9,6 +9,7 @@ use crate::aside::DeadLetter;
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::operator::Epoch;
+use crate::time::Millis;
 
 /// Which changes a table takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub trait Sink: Send {
     /// Returns when all rows written so far have been acknowledged by the outside. Called when the
     /// queue is empty.
     async fn flush(&mut self) -> Result<()>;
+
+    /// The watermark behind all rows written so far; `i64::MAX` at the end of all input. Called before
+    /// [`Sink::prepare`].
+    fn reached(&mut self, _watermark: Millis) {}
 
     /// All rows written so far belong to the checkpoint of `epoch`, or to a later one if that never
     /// completes; rows written later do not. As [`Sink::flush`]; a sink that keeps rows back until

@@ -13,6 +13,7 @@ use crate::operator::Epoch;
 use crate::rejects::Rejects;
 use crate::sink::Sink;
 use crate::stats::{JobStats, StageStats, add};
+use crate::time::{Millis, TIME_MAX};
 use crate::trouble;
 use crate::worker::{Control, Report};
 use crate::world::World;
@@ -23,7 +24,8 @@ const BATCHES_PER_FLUSH: usize = 64;
 
 pub(crate) enum SinkCommand {
     Write(Batch),
-    Barrier(Epoch),
+    /// With the watermark behind the rows before it.
+    Barrier(Epoch, Millis),
     End,
 }
 
@@ -101,15 +103,15 @@ impl SinkTask {
             };
             match command {
                 Some(SinkCommand::Write(batch)) => self.write(batch).await?,
-                Some(SinkCommand::Barrier(epoch)) => {
-                    self.prepare(epoch).await?;
+                Some(SinkCommand::Barrier(epoch, watermark)) => {
+                    self.prepare(epoch, watermark).await?;
                     self.tell(Control::SinkFlushed { node: self.node, epoch })?;
                     if self.sink.waits_for_commit() && !self.committed().await? {
                         return Ok(());
                     }
                 }
                 Some(SinkCommand::End) => {
-                    self.prepare(self.prepared + 1).await?;
+                    self.prepare(self.prepared + 1, TIME_MAX).await?;
                     self.tell(Control::SinkEnded { node: self.node })?;
                     // A transaction carries the number of every later checkpoint as well.
                     let more = self.complete.is_some() && self.sink.waits_for_commit();
@@ -135,8 +137,9 @@ impl SinkTask {
         }
     }
 
-    async fn prepare(&mut self, epoch: Epoch) -> Result<()> {
+    async fn prepare(&mut self, epoch: Epoch, watermark: Millis) -> Result<()> {
         self.begin();
+        self.sink.reached(watermark);
         self.sink.prepare(epoch).await?;
         self.end();
         self.prepared = epoch;

@@ -23,6 +23,8 @@ pub struct TableDefinition {
     pub metadata: Vec<MetadataColumn>,
     /// Positions of the PRIMARY KEY columns; empty without one.
     pub primary_key: Vec<usize>,
+    /// Positions of the `PARTITIONED BY` columns; empty without them.
+    pub partition_keys: Vec<usize>,
     /// `WITH` options, keys as written.
     pub options: BTreeMap<String, String>,
 }

@@ -44,7 +44,9 @@ impl Worker {
     pub(super) fn save(&mut self, node: NodeId, epoch: Epoch) -> Result<()> {
         self.trigger(epoch)?;
         match &mut self.runners[node] {
-            Runner::Sink(outbox) => outbox.push(SinkCommand::Barrier(epoch))?,
+            Runner::Sink(outbox) => {
+                outbox.push(SinkCommand::Barrier(epoch, self.inputs[node].watermark()))?
+            }
             Runner::Source => {}
             Runner::Operator(operator) => {
                 let saved = operator.save(self.committed);

@@ -249,6 +249,7 @@ mod tests {
             schema: Arc::new(Schema::new(fields)),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: options.into_iter().chain(given).map(|(k, v)| (k.into(), v.into())).collect(),
         }
     }

@@ -203,6 +203,7 @@ mod tests {
             schema: Arc::new(Schema::empty()),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: options.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         }
     }

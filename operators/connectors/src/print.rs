@@ -106,6 +106,7 @@ mod tests {
             schema: rows.schema(),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: options.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
         };
         let written = Arc::new(Mutex::new(vec![]));

@@ -98,6 +98,9 @@ type MakeLookup = fn(&TableDefinition, &Environment, &[usize]) -> Result<Arc<dyn
 const LOOKUPS: [(&str, MakeLookup); 2] =
     [("filesystem", filesystem::lookup), ("redis", crate::redis::lookup)];
 
+/// The connectors that can write tables with PARTITIONED BY.
+const PARTITIONED: [&str; 3] = ["blackhole", "filesystem", "print"];
+
 impl Connectors for Registry {
     fn lookup(&self, table: &TableDefinition, keys: &[usize]) -> Result<Arc<dyn Lookup>> {
         let connector = find(table)?;
@@ -115,6 +118,12 @@ impl Connectors for Registry {
     fn sink(&self, table: &TableDefinition) -> Result<Arc<dyn SinkFactory>> {
         let connector = find(table)?;
         let sink = connector.sink.ok_or_else(|| one_way(table, connector, "written"))?;
+        if !table.partition_keys.is_empty() && !PARTITIONED.contains(&connector.name) {
+            let (name, connector) = (&table.name, connector.name);
+            return Err(Error::user(format!(
+                "table \"{name}\": a {connector} table has no partitions to write; leave PARTITIONED BY out"
+            )));
+        }
         sink(table, &self.0)
     }
 }
@@ -227,6 +236,7 @@ mod tests {
                     schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)])),
                     metadata: vec![],
                     primary_key: vec![0],
+                    partition_keys: vec![],
                     options: all.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
                 };
                 // An error of another end or of the unknown options comes after they were asked for.
@@ -255,6 +265,7 @@ mod tests {
             schema: Arc::new(Schema::empty()),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: [("connector".into(), "fluvio".into())].into(),
         };
         let error = Registry::new(Environment::default()).sink(&table).err().unwrap();
@@ -270,6 +281,7 @@ mod tests {
             schema: Arc::new(Schema::empty()),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: connector.map(|name| ("connector".into(), name.into())).into_iter().collect(),
         };
         let source = |connector| registry.source(&table(connector)).err().unwrap().to_string();

@@ -27,6 +27,7 @@ pub fn written(table: &TableDefinition) -> TableDefinition {
         schema: std::sync::Arc::new(arrow::datatypes::Schema::new(fields)),
         metadata: metadata.collect(),
         primary_key: table.primary_key.iter().filter_map(|column| moved(*column)).collect(),
+        partition_keys: table.partition_keys.iter().filter_map(|column| moved(*column)).collect(),
         options: table
             .options
             .iter()
@@ -34,6 +35,49 @@ pub fn written(table: &TableDefinition) -> TableDefinition {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     }
+}
+
+/// The rows with the values of `PARTITION (…)` as columns behind them, and the list of the columns
+/// they are then.
+pub fn with_partition(
+    table: &TableDefinition,
+    rows: LogicalPlan,
+    listed: Vec<Ident>,
+    partition: &[(Ident, String)],
+    target: &Ident,
+    extent: &Extent,
+) -> SqlResult<(LogicalPlan, Vec<Ident>)> {
+    if partition.is_empty() {
+        return Ok((rows, listed));
+    }
+    let fields = table.schema.fields();
+    let mut columns: Vec<Expr> = rows.schema().iter().map(Expr::from).collect();
+    let mut values = vec![];
+    for (name, value) in partition {
+        let field = table.partition_keys.iter().map(|key| &fields[*key]);
+        let Some(field) = field.clone().find(|field| *field.name() == name.value) else {
+            let message = format!("`{}` is not partitioned by `{}`", table.name, name.value);
+            let known = field.map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+            return Err(SqlError::new(name.span.start, message)
+                .hint(format!("PARTITION takes columns of PARTITIONED BY ({known})")));
+        };
+        let text = Expr::Literal(ScalarValue::Utf8(Some(value.clone())), None);
+        columns
+            .push(cast(text, field.data_type().clone()).alias(format!("partition {}", name.value)));
+        values.push(name.clone());
+    }
+    let mut all = listed;
+    if all.is_empty() {
+        let given = |name: &String| values.iter().any(|value| value.value == *name);
+        let names = fields.iter().map(|field| field.name()).filter(|name| !given(name));
+        all = names.map(|name| Ident { span: target.span, ..Ident::new(name) }).collect();
+    }
+    all.extend(values);
+    let rows = LogicalPlanBuilder::from(rows)
+        .project(columns)
+        .and_then(|builder| builder.build())
+        .map_err(|error| extent.translate(error))?;
+    Ok((rows, all))
 }
 
 /// The rows as the columns of `table`: by position, or by the names of a column list, cast where

@@ -18,7 +18,7 @@ use crate::describe;
 use crate::error::{SqlError, SqlResult};
 use crate::explain::{self, Format};
 use crate::functions::user::create_function;
-use crate::insert::into_columns_of;
+use crate::insert::{into_columns_of, with_partition};
 use crate::models::create_model;
 use crate::on_error;
 use crate::parse;
@@ -301,7 +301,9 @@ impl Planner {
             .map_err(|error| error.or_at(table.place(&format!("'{}'", on_error::OPTION))))?;
         definition.options.remove(on_error::OPTION);
         let rows = self.query(*insert.query, extent)?;
-        let rows = into_columns_of(&definition, rows, &insert.columns, target, extent)?;
+        let (rows, listed) =
+            with_partition(&definition, rows, insert.columns, &insert.partition, target, extent)?;
+        let rows = into_columns_of(&definition, rows, &listed, target, extent)?;
         let context = Context::new(&self.catalog);
         let plan = context.optimize(rows).map_err(|error| extent.translate(error))?;
         let sink = self
@@ -338,6 +340,7 @@ impl Planner {
             metadata: vec![],
             // Changes of a row stay in order.
             primary_key: rows.keys.first().cloned().filter(|_| rows.retracts).unwrap_or_default(),
+            partition_keys: vec![],
             options: BTreeMap::new(),
         };
         lowering.sink(rows, &table, sink, None)

@@ -95,16 +95,21 @@ fn definition(declared: &CreateTable) -> SqlResult<TableDefinition> {
             }
         }
     }
-    let position = |key: &Ident| {
-        let found = fields.iter().position(|field| field.name() == &key.value);
-        found.ok_or_else(|| unknown(key, "PRIMARY KEY", fields.iter().map(|f| f.name().as_str())))
+    let positions = |clause: &str, keys: &[Ident]| {
+        let position = |key: &Ident| {
+            let found = fields.iter().position(|field| field.name() == &key.value);
+            found.ok_or_else(|| unknown(key, clause, fields.iter().map(|f| f.name().as_str())))
+        };
+        keys.iter().map(position).collect::<SqlResult<Vec<usize>>>()
     };
-    let primary_key = declared.primary_key.iter().map(position).collect::<SqlResult<_>>()?;
+    let primary_key = positions("PRIMARY KEY", &declared.primary_key)?;
+    let partition_keys = positions("PARTITIONED BY", &declared.partitioned_by)?;
     Ok(TableDefinition {
         name: declared.name.value.clone(),
         schema: Arc::new(Schema::new(fields)),
         metadata,
         primary_key,
+        partition_keys,
         options: options(&declared.options)?,
     })
 }
@@ -247,6 +252,9 @@ fn merge(table: &mut CreateTable, base: &CreateTable, options: &[LikeOption]) {
     }
     if table.primary_key.is_empty() && takes("CONSTRAINTS") {
         table.primary_key = base.primary_key.clone();
+    }
+    if table.partitioned_by.is_empty() && takes("PARTITIONS") {
+        table.partitioned_by = base.partitioned_by.clone();
     }
     if takes("OPTIONS") {
         let own: HashSet<_> = table.options.iter().map(|option| option.key.clone()).collect();

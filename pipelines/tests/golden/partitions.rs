@@ -10,7 +10,7 @@ use tempfile::TempDir;
 const PARTITIONS: usize = 3;
 
 /// A folder like that of a case, in which each JSON file is a folder of files with a share of its
-/// rows each, in their order; other files are copied.
+/// rows each, in their order; other files and folders are copied.
 pub fn shuffled(case: &Path, seed: u64) -> io::Result<TempDir> {
     let shuffled = tempfile::tempdir()?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -19,9 +19,7 @@ pub fn shuffled(case: &Path, seed: u64) -> io::Result<TempDir> {
         let Some(name) = file.file_name() else { continue };
         let to = shuffled.path().join(name);
         if file.extension().is_none_or(|extension| extension != "json") {
-            if file.is_file() {
-                std::fs::copy(&file, to)?;
-            }
+            copy(&file, &to)?;
             continue;
         }
         let mut parts = vec![String::new(); PARTITIONS];
@@ -36,4 +34,16 @@ pub fn shuffled(case: &Path, seed: u64) -> io::Result<TempDir> {
         }
     }
     Ok(shuffled)
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_file() {
+        return std::fs::copy(from, to).map(drop);
+    }
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! The `filesystem` connector: files of JSON lines, CSV or Parquet, read and written.
 
+mod commit;
 mod lookup;
+mod part;
+mod partition;
 mod path;
 mod reader;
 mod sink;
@@ -12,9 +15,12 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use nowcast_engine::{ChangelogMode, Lookup, Result, SinkFactory, SourceFactory, TableDefinition};
 use tokio::sync::OnceCell;
 
+use self::commit::PartitionCommit;
+use self::partition::Partitions;
 use crate::format::{CsvOptions, Format};
 use crate::options::Options;
 use crate::registry::Environment;
@@ -31,6 +37,10 @@ struct FileTable {
     format: FileFormat,
     rollover: Duration,
     file_bytes: u64,
+    partitions: Partitions,
+    /// Of the files: without the partition columns.
+    stored: SchemaRef,
+    commit: Option<PartitionCommit>,
 }
 
 #[derive(Clone)]
@@ -70,6 +80,14 @@ impl FileTable {
         };
         let rollover = options.duration("sink.rolling-policy.rollover-interval")?;
         let file_bytes = options.memory("sink.rolling-policy.file-size")?;
+        // Here a flush looks at all parts in progress, and partitions need no shuffle to be written.
+        for known in ["check-interval", "inactivity-interval"] {
+            options.duration(&format!("sink.rolling-policy.{known}"))?;
+        }
+        options.flag("sink.shuffle-by-partition.enable", false)?;
+        options.choice("auto-compaction", &[("false", ())])?;
+        let partitions = Partitions::read(table, &options)?;
+        let commit = PartitionCommit::read(&options, &partitions)?;
         crate::lookup::read_full(&options)?;
         options.finish()?;
         if let Some(metadata) = table.metadata.first() {
@@ -81,6 +99,9 @@ impl FileTable {
             format,
             rollover: rollover.unwrap_or(ROLLOVER),
             file_bytes: file_bytes.unwrap_or(FILE_BYTES),
+            stored: partitions.stored_schema(&table.schema),
+            partitions,
+            commit,
         })
     }
 
@@ -104,5 +125,5 @@ pub fn lookup(table: &TableDefinition, _: &Environment, keys: &[usize]) -> Resul
 }
 
 pub fn sink(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SinkFactory>> {
-    Ok(Arc::new(sink::FileSinkFactory(FileTable::read(table)?)))
+    Ok(Arc::new(sink::FileSinkFactory::new(FileTable::read(table)?)?))
 }

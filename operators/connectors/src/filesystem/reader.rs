@@ -33,6 +33,7 @@ pub enum Reading {
 pub type Each<'a> = &'a mut dyn FnMut(Read) -> Result<(), Stop>;
 
 pub struct Read {
+    /// Without the partition columns.
     pub rows: RecordBatch,
     pub weights: Option<Int64Array>,
     pub rejected: Vec<DeadLetter>,
@@ -40,12 +41,12 @@ pub struct Read {
     pub position: i64,
 }
 
-/// Opens a file and checks that it can hold the table's columns.
+/// Opens a file and checks that it can hold those of the table's columns that stand in files.
 pub fn open(table: &FileTable, path: &Path) -> Result<Reading> {
     let name = &table.table.name;
     let at = |error: Error| error.context(format!("table \"{name}\": {}", path.display()));
     let file = File::open(path).map_err(|error| table.failed(path, error))?;
-    let fields: Vec<FieldRef> = table.table.schema.fields().iter().cloned().collect();
+    let fields: Vec<FieldRef> = table.stored.fields().iter().cloned().collect();
     match &table.format {
         FileFormat::Lines(format, _) => {
             let decoder = format.decoder(&fields).map_err(at)?;
@@ -147,7 +148,7 @@ impl<'a> Pending<'a> {
         if self.rows == 0 {
             return Ok(());
         }
-        let schema = Arc::clone(&self.table.table.schema);
+        let schema = Arc::clone(&self.table.stored);
         let (columns, weights) = decoder.rows().finish()?;
         let rows = RecordBatch::try_new(schema, columns).map_err(Error::from)?;
         (self.rows, self.bytes) = (0, 0);
@@ -215,7 +216,7 @@ fn columns(
     rows_max: usize,
     each: Each<'_>,
 ) -> Result<(), Stop> {
-    let schema = &table.table.schema;
+    let schema = &table.stored;
     let wanted =
         schema.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok());
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);

@@ -7,37 +7,55 @@
 //!
 //! Without checkpoints a part appears when it is closed; a Parquet part is closed at every flush, since
 //! it needs its end to be readable. Of a part left by a crash the next start keeps the whole lines.
+//!
+//! Each partition has a part of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use nowcast_engine::{
-    Batch, ChangelogMode, DeadLetter, Epoch, Error, Result, Sink, SinkContext, SinkFactory,
+    Batch, ChangelogMode, DeadLetter, Epoch, Error, Millis, Result, Sink, SinkContext, SinkFactory,
 };
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
 
+use super::commit::Commits;
+use super::part::{Found, Part, hold, publish};
 use super::{FileFormat, FileTable};
 use crate::format::{CsvEncoder, Encoder, Format};
 
-pub struct FileSinkFactory(pub FileTable);
+/// Parts in progress on one worker: each is an open file. The oldest is closed where there are more.
+const PARTS_MAX: usize = 128;
+
+pub struct FileSinkFactory {
+    table: Arc<FileTable>,
+    commits: Option<Arc<Commits>>,
+}
+
+impl FileSinkFactory {
+    pub fn new(table: FileTable) -> Result<Self> {
+        table.partitions.check_writable(&table.table.name)?;
+        let commits = table.commit.clone().map(|policy| {
+            let root = PathBuf::from(&table.path);
+            Arc::new(Commits::new(policy, table.partitions.clone(), root))
+        });
+        Ok(Self { table: Arc::new(table), commits })
+    }
+}
 
 #[async_trait]
 impl SinkFactory for FileSinkFactory {
     fn changelog_mode(&self) -> ChangelogMode {
-        self.0.format.changelog_mode()
+        self.table.format.changelog_mode()
     }
 
     async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let table = self.0.clone();
-        let folder = PathBuf::from(&table.path);
-        fs::create_dir_all(&folder).map_err(|error| table.failed(&folder, error))?;
-        let fields: Vec<FieldRef> = table.table.schema.fields().iter().cloned().collect();
+        let table = Arc::clone(&self.table);
+        let root = PathBuf::from(&table.path);
+        fs::create_dir_all(&root).map_err(|error| table.failed(&root, error))?;
+        let fields: Vec<FieldRef> = table.stored.fields().iter().cloned().collect();
         let (encoder, extension, header) = match &table.format {
             FileFormat::Lines(format, extension) => {
                 (Some(format.encoder(&fields)?), *extension, None)
@@ -48,17 +66,24 @@ impl SinkFactory for FileSinkFactory {
             }
             FileFormat::Parquet => (None, "parquet", None),
         };
+        if let Some(commits) = &self.commits {
+            commits.open(context.worker, context.workers);
+        }
         let mut sink = FileSink {
-            folder,
+            root,
             encoder,
             extension,
             header,
             worker: context.worker,
             checkpoints: context.keeps_checkpoints,
             sequence: 0,
-            part: None,
+            parts: BTreeMap::new(),
             closed: vec![],
             pending: vec![],
+            touched: BTreeSet::new(),
+            watermark: Millis::MIN,
+            prepared: vec![],
+            commits: self.commits.clone(),
             table,
         };
         sink.recover(&context)?;
@@ -67,8 +92,8 @@ impl SinkFactory for FileSinkFactory {
 }
 
 struct FileSink {
-    table: FileTable,
-    folder: PathBuf,
+    table: Arc<FileTable>,
+    root: PathBuf,
     /// `None`: Parquet.
     encoder: Option<Box<dyn Encoder>>,
     extension: &'static str,
@@ -77,55 +102,65 @@ struct FileSink {
     /// Whether parts wait for a checkpoint until they appear.
     checkpoints: bool,
     sequence: u64,
-    part: Option<Part>,
+    /// Those in progress by folder; the folder is empty where nothing is partitioned.
+    parts: BTreeMap<String, Part>,
     /// Closed since the last checkpoint began.
     closed: Vec<PathBuf>,
     /// Of checkpoints that are not complete yet.
     pending: Vec<(Epoch, PathBuf)>,
-}
-
-/// The part in progress.
-struct Part {
-    path: PathBuf,
-    opened: Instant,
-    bytes: u64,
-    writer: Writer,
-}
-
-enum Writer {
-    Lines(BufWriter<File>),
-    Parquet(Box<ArrowWriter<File>>),
+    /// Folders in which names have changed since they were last made to outlive a loss of power.
+    touched: BTreeSet<PathBuf>,
+    watermark: Millis,
+    /// The watermark of each checkpoint that is not complete yet.
+    prepared: Vec<(Epoch, Millis)>,
+    commits: Option<Arc<Commits>>,
 }
 
 impl FileSink {
     /// Takes up the numbering of earlier runs, and the parts that they left.
     fn recover(&mut self, context: &SinkContext) -> Result<()> {
-        let failed = |error: std::io::Error| self.table.failed(&self.folder, error);
+        let mut folders = vec![];
+        folders_at(&self.table, &self.root, self.table.partitions.depth(), &mut folders)?;
+        for folder in folders {
+            self.recover_folder(&folder, context)?;
+        }
+        self.sync()
+    }
+
+    fn recover_folder(&mut self, folder: &Path, context: &SinkContext) -> Result<()> {
+        let failed = |error: std::io::Error| self.table.failed(folder, error);
         let mut left = vec![];
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+        let (mut readable, mut whole) = (false, false);
+        for entry in fs::read_dir(folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            whole |= self.commits.as_ref().is_some_and(|commits| commits.policy().file() == name);
             let Some(found) = Found::read(&name) else { continue };
+            readable |= !found.hidden;
             if found.worker == self.worker {
                 self.sequence = self.sequence.max(found.sequence + 1);
             }
             // A run with more workers may have left parts that no worker of this one would write.
-            if name.starts_with('.') && found.worker % context.workers.max(1) == self.worker {
-                left.push((found.epoch, self.folder.join(name)));
+            if found.hidden && found.worker % context.workers.max(1) == self.worker {
+                left.push((found.epoch, folder.join(name)));
             }
         }
         for (epoch, path) in left {
             let failed = |error: std::io::Error| self.table.failed(&path, error);
             match epoch {
-                Some(epoch) if epoch <= context.restored => publish(&path).map_err(failed)?,
+                Some(epoch) if epoch <= context.restored => self.show(&path)?,
                 None if !self.checkpoints => self.adopt(&path)?,
                 _ => fs::remove_file(&path).map_err(failed)?,
             }
+        }
+        // The run before may have ended between the rows and the mark.
+        if readable && !whole && self.worker == 0 {
+            self.readable(folder);
         }
         Ok(())
     }
 
     /// Keeps the whole lines of a part that was never closed.
-    fn adopt(&self, path: &Path) -> Result<()> {
+    fn adopt(&mut self, path: &Path) -> Result<()> {
         let failed = |error: std::io::Error| self.table.failed(path, error);
         let content = match self.encoder {
             Some(_) => fs::read(path).map_err(failed)?,
@@ -137,109 +172,122 @@ impl FileSink {
         }
         let file = File::options().write(true).open(path).map_err(failed)?;
         file.set_len(whole as u64).map_err(failed)?;
-        publish(path).map_err(failed)
+        self.show(path)
     }
 
-    fn part(&mut self) -> Result<&mut Part> {
-        if self.part.is_none() {
+    /// Gives a part its own name.
+    fn show(&mut self, path: &Path) -> Result<()> {
+        publish(path).map_err(|error| self.table.failed(path, error))?;
+        let folder = path.parent().unwrap_or(&self.root).to_owned();
+        self.readable(&folder);
+        self.touched.insert(folder);
+        Ok(())
+    }
+
+    fn readable(&self, folder: &Path) {
+        if let Some(commits) = &self.commits
+            && let Ok(partition) = folder.strip_prefix(&self.root)
+        {
+            commits.readable(&partition.display().to_string());
+        }
+    }
+
+    /// The part in progress of a folder.
+    fn part(&mut self, folder: &str) -> Result<&mut Part> {
+        if !self.parts.contains_key(folder) {
+            self.make_room()?;
+            let path = self.root.join(folder);
+            fs::create_dir_all(&path).map_err(|error| self.table.failed(&path, error))?;
             let name = format!(".part-{}-{:06}.{}", self.worker, self.sequence, self.extension);
-            let path = self.folder.join(name);
-            let file = File::create(&path).map_err(|error| self.table.failed(&path, error))?;
-            let writer = match self.encoder {
-                Some(_) => {
-                    let mut file = BufWriter::new(file);
-                    if let Some(header) = &self.header {
-                        let written = file.write_all(header).and_then(|()| file.write_all(b"\n"));
-                        written.map_err(|error| self.table.failed(&path, error))?;
-                    }
-                    Writer::Lines(file)
-                }
-                None => {
-                    let properties =
-                        WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-                    let schema = self.table.table.schema.clone();
-                    let writer = ArrowWriter::try_new(file, schema, Some(properties));
-                    Writer::Parquet(Box::new(
-                        writer.map_err(|error| self.table.failed(&path, error))?,
-                    ))
-                }
+            let path = path.join(name);
+            let part = match self.encoder {
+                Some(_) => Part::of_lines(&self.table, path, self.header.as_deref())?,
+                None => Part::of_parquet(&self.table, path, Arc::clone(&self.table.stored))?,
             };
             self.sequence += 1;
-            self.part = Some(Part { path, opened: Instant::now(), bytes: 0, writer });
+            self.parts.insert(folder.to_owned(), part);
         }
-        self.part.as_mut().ok_or_else(|| Error::bug("the part just opened is gone"))
+        self.parts.get_mut(folder).ok_or_else(|| Error::bug("the part just opened is gone"))
     }
 
-    /// Closes the part in progress; without checkpoints it appears.
-    fn roll(&mut self) -> Result<()> {
-        let Some(part) = self.part.take() else { return Ok(()) };
-        let path = part.path;
-        let file = match part.writer {
-            Writer::Lines(file) => file.into_inner().map_err(|error| error.to_string()),
-            Writer::Parquet(writer) => writer.into_inner().map_err(|error| error.to_string()),
-        };
-        let synced = file.and_then(|file| file.sync_all().map_err(|error| error.to_string()));
-        synced.map_err(|error| self.table.failed(&path, error))?;
-        match self.checkpoints {
-            true => self.closed.push(path),
-            false => publish(&path).map_err(|error| self.table.failed(&path, error))?,
+    fn make_room(&mut self) -> Result<()> {
+        while self.parts.len() >= PARTS_MAX {
+            let oldest = self.parts.iter().min_by_key(|(_, part)| part.opened);
+            let Some(oldest) = oldest.map(|(folder, _)| folder.clone()) else { return Ok(()) };
+            self.roll(&oldest)?;
         }
         Ok(())
     }
 
-    /// New names of parts outlive a loss of power.
-    fn sync(&self) -> Result<()> {
-        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| self.table.failed(&self.folder, error))
-    }
-
-    fn write_lines(&mut self, batch: &Batch) -> Result<()> {
-        let Some(encoder) = &self.encoder else { return Ok(()) };
-        let encoded = encoder.encode(batch.rows().columns(), batch.weights())?;
-        let part = self.part()?;
-        let Writer::Lines(file) = &mut part.writer else {
-            return Err(Error::bug("lines for a part of another kind"));
-        };
-        let mut written = Ok(());
-        for line in encoded.rows() {
-            written = written.and_then(|()| file.write_all(line));
-            written = written.and_then(|()| file.write_all(b"\n"));
-            part.bytes += line.len() as u64 + 1;
+    /// Closes a part in progress; without checkpoints it appears.
+    fn roll(&mut self, folder: &str) -> Result<()> {
+        let Some(part) = self.parts.remove(folder) else { return Ok(()) };
+        let path = part.close(&self.table)?;
+        match self.checkpoints {
+            true => self.closed.push(path),
+            false => self.show(&path)?,
         }
-        let path = part.path.clone();
-        written.map_err(|error| self.table.failed(&path, error))
+        Ok(())
     }
-}
 
-/// What the name of a part tells: `part-WORKER-SEQUENCE.…`, `.part-…` while it is written,
-/// `.epoch-EPOCH.part-…` while its checkpoint is not complete.
-struct Found {
-    epoch: Option<Epoch>,
-    worker: usize,
-    sequence: u64,
-}
+    fn roll_all(&mut self) -> Result<()> {
+        while let Some(folder) = self.parts.keys().next().cloned() {
+            self.roll(&folder)?;
+        }
+        Ok(())
+    }
 
-impl Found {
-    fn read(name: &str) -> Option<Self> {
-        let (epoch, part) = match name.strip_prefix(".epoch-") {
-            Some(rest) => {
-                let (epoch, part) = rest.split_once('.')?;
-                (Some(epoch.parse().ok()?), part)
-            }
-            None => (None, name.strip_prefix('.').unwrap_or(name)),
+    /// New names of parts, and the folders that are new, outlive a loss of power.
+    fn sync(&mut self) -> Result<()> {
+        let mut folders = BTreeSet::from([self.root.clone()]);
+        for folder in std::mem::take(&mut self.touched) {
+            let within = folder.ancestors().take_while(|folder| *folder != self.root);
+            folders.extend(within.map(Path::to_owned));
+        }
+        for folder in folders {
+            let synced = File::open(&folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| self.table.failed(&folder, error))?;
+        }
+        Ok(())
+    }
+
+    fn write_part(&mut self, folder: &str, batch: &Batch) -> Result<()> {
+        let stored = self.table.partitions.stored();
+        let lines = match &self.encoder {
+            Some(encoder) => Some(encoder.encode(&batch.columns(stored), batch.weights())?),
+            None => None,
         };
-        let (worker, rest) = part.strip_prefix("part-")?.split_once('-')?;
-        let sequence = rest.split('.').next()?.parse().ok()?;
-        Some(Self { epoch, worker: worker.parse().ok()?, sequence })
+        let rows = batch.rows().project(stored)?;
+        let table = Arc::clone(&self.table);
+        let part = self.part(folder)?;
+        match lines {
+            Some(lines) => part.write_lines(&table, &lines)?,
+            None => part.write_rows(&table, &rows)?,
+        }
+        let full = part.bytes >= table.file_bytes;
+        if full { self.roll(folder) } else { Ok(()) }
     }
 }
 
-/// Gives a part its own name.
-fn publish(path: &Path) -> std::io::Result<()> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.unwrap_or_default();
-    let own = name.find("part-").map_or(name.as_str(), |at| &name[at..]);
-    fs::rename(path, path.with_file_name(own))
+/// The folders `depth` below one.
+fn folders_at(
+    table: &FileTable,
+    folder: &Path,
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+) -> Result<()> {
+    if depth == 0 {
+        found.push(folder.to_owned());
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| table.failed(folder, error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            folders_at(table, &path, depth - 1, found)?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -254,49 +302,56 @@ impl Sink for FileSink {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if self.encoder.is_some() {
-            self.write_lines(batch)?;
-        } else {
-            let part = self.part()?;
-            let path = part.path.clone();
-            if let Writer::Parquet(writer) = &mut part.writer {
-                let written = writer.write(batch.rows());
-                part.bytes = (writer.bytes_written() + writer.in_progress_size()) as u64;
-                written.map_err(|error| self.table.failed(&path, error))?;
-            }
+        if self.table.partitions.depth() == 0 {
+            return self.write_part("", batch);
         }
-        let full = self.part.as_ref().is_some_and(|part| part.bytes >= self.table.file_bytes);
-        if full { self.roll() } else { Ok(()) }
+        for (folder, rows) in self.table.partitions.split(batch)? {
+            self.write_part(&folder, &rows)?;
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let (checkpoints, rollover) = (self.checkpoints, self.table.rollover);
-        let Some(part) = &mut self.part else { return Ok(()) };
-        let path = part.path.clone();
-        match &mut part.writer {
-            _ if part.opened.elapsed() >= rollover => self.roll(),
-            Writer::Lines(file) => file.flush().map_err(|error| self.table.failed(&path, error)),
-            Writer::Parquet(_) if checkpoints => Ok(()),
-            Writer::Parquet(_) => self.roll(),
+        // A Parquet part is readable when it is closed alone.
+        let at_once = self.encoder.is_none() && !self.checkpoints;
+        let mut old = vec![];
+        for (folder, part) in &mut self.parts {
+            match at_once || part.opened.elapsed() >= self.table.rollover {
+                true => old.push(folder.clone()),
+                false => part.flush(&self.table)?,
+            }
         }
+        old.iter().try_for_each(|folder| self.roll(folder))
+    }
+
+    fn reached(&mut self, watermark: Millis) {
+        self.watermark = watermark;
     }
 
     async fn prepare(&mut self, epoch: Epoch) -> Result<()> {
-        self.roll()?;
+        self.roll_all()?;
         for path in std::mem::take(&mut self.closed) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let pending = path.with_file_name(format!(".epoch-{epoch}{name}"));
-            fs::rename(&path, &pending).map_err(|error| self.table.failed(&path, error))?;
-            self.pending.push((epoch, pending));
+            let held = hold(&path, epoch).map_err(|error| self.table.failed(&path, error))?;
+            self.touched.extend(held.parent().map(Path::to_owned));
+            self.pending.push((epoch, held));
         }
+        self.prepared.push((epoch, self.watermark));
         self.sync()
     }
 
     async fn commit(&mut self, epoch: Epoch) -> Result<()> {
-        for (_, path) in self.pending.extract_if(.., |(of, _)| *of <= epoch) {
-            publish(&path).map_err(|error| self.table.failed(&path, error))?;
+        let complete = self.pending.extract_if(.., |(of, _)| *of <= epoch);
+        for (_, path) in complete.collect::<Vec<_>>() {
+            self.show(&path)?;
         }
-        self.sync()
+        self.sync()?;
+        let prepared = self.prepared.extract_if(.., |(of, _)| *of <= epoch).last();
+        match (&self.commits, prepared) {
+            (Some(commits), Some((_, watermark))) => {
+                commits.complete(self.worker, epoch, watermark)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -304,7 +359,7 @@ impl Sink for FileSink {
 impl Drop for FileSink {
     fn drop(&mut self) {
         if !self.checkpoints
-            && let Err(error) = self.roll()
+            && let Err(error) = self.roll_all()
         {
             tracing::warn!("{error}");
         }

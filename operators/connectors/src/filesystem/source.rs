@@ -51,6 +51,7 @@ impl SourceFactory for FileSourceFactory {
             })
             .collect();
         for (path, _) in &mine {
+            table.partitions.of_file(name, path)?;
             open(table, path)?;
         }
         let splits = mine.iter().map(|(path, at)| (path.display().to_string().into(), *at));
@@ -91,10 +92,12 @@ fn read_all(
 ) -> Result<(), Stop> {
     for (index, (path, position)) in files.iter().enumerate() {
         let split: Arc<str> = path.display().to_string().into();
+        let partition = table.partitions.of_file(&table.table.name, path)?;
         let reading = open(table, path)?;
         read(table, path, reading, *position, rows_max, &mut |read| {
             let split = Arc::clone(&split);
             let Read { rows, weights, rejected, position } = read;
+            let rows = table.partitions.complete(&table.table.schema, rows, &partition)?;
             let event = SourceEvent::Rows { split, rows, weights, rejected };
             Ok(hands.give(event, Some((index, position)))?)
         })?;

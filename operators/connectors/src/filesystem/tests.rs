@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use nowcast_engine::{
     Batch, Connectors, DeadLetter, Position, Sink, SinkContext, SourceContext, SourceEvent,
@@ -24,6 +24,7 @@ fn table(path: &Path, options: &[(&str, &str)]) -> TableDefinition {
         schema: Arc::new(Schema::new(fields)),
         metadata: vec![],
         primary_key: vec![],
+        partition_keys: vec![],
         options: all,
     }
 }
@@ -225,6 +226,171 @@ async fn parts_appear_with_their_checkpoint() {
             assert_eq!(hidden, 0, "nothing is left behind");
         }
     }
+}
+
+/// Columns `n` and `text`, partitioned by the text.
+fn partitioned(path: &Path, options: &[(&str, &str)]) -> TableDefinition {
+    TableDefinition { partition_keys: vec![1], ..table(path, options) }
+}
+
+fn texts(table: &TableDefinition, rows: &[(i64, Option<&str>)]) -> Batch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|(n, _)| *n).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|(_, text)| *text).collect::<StringArray>()),
+    ];
+    Batch::new(RecordBatch::try_new(Arc::clone(&table.schema), columns).unwrap())
+}
+
+/// Files by their path below a folder, hidden ones left out.
+fn tree(folder: &Path) -> Vec<String> {
+    let mut found = vec![];
+    for name in visible(folder) {
+        match folder.join(&name).is_dir() {
+            true => found.extend(
+                tree(&folder.join(&name)).into_iter().map(|below| format!("{name}/{below}")),
+            ),
+            false => found.push(name),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn partitions_are_folders_that_are_read_again() {
+    for format in ["json", "csv", "parquet"] {
+        let dir = tempfile::tempdir().unwrap();
+        let table = partitioned(dir.path(), &[("format", format)]);
+        let mut sink = sink(&table, 0).await;
+        let rows = [(1, Some("a:b")), (2, None), (3, Some("a:b")), (4, Some("c"))];
+        sink.write(&texts(&table, &rows), &mut vec![]).await.unwrap();
+        sink.flush().await.unwrap();
+        sink.prepare(1).await.unwrap();
+        let names = [
+            format!("text=__DEFAULT_PARTITION__/part-0-000001.{format}"),
+            format!("text=a%3Ab/part-0-000000.{format}"),
+            format!("text=c/part-0-000002.{format}"),
+        ];
+        assert_eq!(tree(dir.path()), names);
+        let mut source = registry().source(&table).unwrap().open(at(&[])).await.unwrap();
+        let mut read = vec![];
+        loop {
+            match source.next().await.unwrap() {
+                SourceEvent::Rows { rows, .. } => {
+                    let numbers = rows.column(0).as_primitive::<Int64Type>().clone();
+                    let texts = rows.column(1).as_string::<i32>().clone();
+                    for row in 0..rows.num_rows() {
+                        let text = (!texts.is_null(row)).then(|| texts.value(row).to_owned());
+                        read.push((numbers.value(row), text));
+                    }
+                }
+                SourceEvent::End => break,
+                SourceEvent::Finished { .. } | SourceEvent::Idle { .. } => {}
+            }
+        }
+        read.sort();
+        let rows: Vec<_> = rows.iter().map(|(n, text)| (*n, text.map(str::to_owned))).collect();
+        assert_eq!(read, rows, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn a_partition_is_marked_when_all_workers_are_past_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = [
+        ("format", "json"),
+        ("sink.partition-commit.trigger", "partition-time"),
+        ("sink.partition-commit.delay", "1 min"),
+        ("sink.partition-commit.policy.kind", "success-file"),
+        ("partition.time-extractor.timestamp-pattern", "$text:00"),
+    ];
+    let table = partitioned(dir.path(), &options);
+    let minute = |n: i64| Some(format!("1970-01-01 00:0{n}"));
+    let marked = || {
+        let all = tree(dir.path());
+        all.into_iter().filter(|path| path.ends_with("/_SUCCESS")).collect::<Vec<_>>()
+    };
+    let mark = |n: i64| format!("text=1970-01-01 00%3A0{n}/_SUCCESS");
+    let factory = registry().sink(&table).unwrap();
+    let open = async |worker, restored| {
+        let alone = SinkContext::alone("test");
+        let context =
+            SinkContext { worker, workers: 2, restored, keeps_checkpoints: true, ..alone };
+        factory.open(context).await.unwrap()
+    };
+    let (mut one, mut two) = (open(0, 0).await, open(1, 0).await);
+    for (worker, sink) in [&mut one, &mut two].into_iter().enumerate() {
+        let n = worker as i64;
+        let rows = [(n, minute(0)), (n, minute(1)), (n, minute(2))];
+        let rows: Vec<_> = rows.iter().map(|(n, text)| (*n, text.as_deref())).collect();
+        sink.write(&texts(&table, &rows), &mut vec![]).await.unwrap();
+    }
+    // Exactly the delay past the first minute is not past it.
+    one.reached(60_000);
+    two.reached(200_000);
+    for sink in [&mut one, &mut two] {
+        sink.prepare(1).await.unwrap();
+        sink.commit(1).await.unwrap();
+    }
+    assert_eq!(marked(), Vec::<String>::new());
+    one.reached(60_001);
+    for sink in [&mut one, &mut two] {
+        sink.prepare(2).await.unwrap();
+    }
+    one.commit(2).await.unwrap();
+    assert_eq!(marked(), Vec::<String>::new(), "the other is not there yet");
+    two.commit(2).await.unwrap();
+    assert_eq!(marked(), [mark(0)]);
+
+    // After a crash what was readable and not marked still waits; the end marks all.
+    let (mut one, mut two) = (open(0, 2).await, open(1, 2).await);
+    two.reached(i64::MAX);
+    two.prepare(3).await.unwrap();
+    two.commit(3).await.unwrap();
+    one.reached(120_001);
+    one.prepare(4).await.unwrap();
+    one.commit(4).await.unwrap();
+    assert_eq!(marked(), [mark(0), mark(1)]);
+    one.reached(i64::MAX);
+    one.prepare(5).await.unwrap();
+    one.commit(5).await.unwrap();
+    assert_eq!(marked(), [mark(0), mark(1), mark(2)]);
+}
+
+#[tokio::test]
+async fn a_partition_is_marked_at_a_checkpoint_where_no_time_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = ("sink.partition-commit.policy.kind", "success-file");
+    let named = ("sink.partition-commit.success-file.name", "DONE");
+    let table = partitioned(dir.path(), &[("format", "json"), policy, named]);
+    let context = SinkContext { keeps_checkpoints: true, ..SinkContext::alone("test") };
+    let mut sink = registry().sink(&table).unwrap().open(context).await.unwrap();
+    sink.write(&texts(&table, &[(1, Some("a"))]), &mut vec![]).await.unwrap();
+    sink.prepare(1).await.unwrap();
+    assert_eq!(tree(dir.path()), Vec::<String>::new());
+    sink.commit(1).await.unwrap();
+    assert_eq!(tree(dir.path()), ["text=a/DONE", "text=a/part-0-000000.json"]);
+}
+
+#[tokio::test]
+async fn partitions_that_cannot_be_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |options: &[(&str, &str)], keys: &[usize]| {
+        let mut all = vec![("format", "json")];
+        all.extend(options);
+        let table = TableDefinition { partition_keys: keys.to_vec(), ..table(dir.path(), &all) };
+        registry().sink(&table).err().unwrap().to_string()
+    };
+    let kind = "sink.partition-commit.policy.kind";
+    assert!(
+        refused(&[(kind, "metastore,success-file")], &[1]).contains("success-file; metastores")
+    );
+    assert!(refused(&[(kind, "success-file")], &[]).ends_with("needs PARTITIONED BY"));
+    assert!(refused(&[], &[0, 1]).contains("none is left for the files"));
+    let table = partitioned(dir.path(), &[("format", "json")]);
+    fs::write(dir.path().join("loose.json"), "{\"n\":1}\n").unwrap();
+    let open = registry().source(&table).unwrap().open(at(&[])).await;
+    let error = open.err().unwrap().to_string();
+    assert!(error.ends_with("no folder names the partition column \"text\""), "{error}");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ fn table(double: &Double, fields: Vec<Field>, options: &[(&str, &str)]) -> Table
         schema: Arc::new(Schema::new(fields)),
         metadata: vec![],
         primary_key: vec![],
+        partition_keys: vec![],
         options: all,
     }
 }

@@ -26,6 +26,7 @@ pub fn format(options: &[(&str, &str)]) -> Format {
         schema: Arc::new(Schema::empty()),
         metadata: vec![],
         primary_key: vec![],
+        partition_keys: vec![],
         options: options
             .iter()
             .map(|(k, v)| ((*k).into(), (*v).into()))

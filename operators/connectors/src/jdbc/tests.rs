@@ -54,7 +54,14 @@ impl Postgres {
         let options: BTreeMap<_, _> = all.map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let schema = Arc::new(Schema::new(fields));
         let primary_key = vec![];
-        TableDefinition { name: "t".into(), schema, metadata: vec![], primary_key, options }
+        TableDefinition {
+            name: "t".into(),
+            schema,
+            metadata: vec![],
+            primary_key,
+            partition_keys: vec![],
+            options,
+        }
     }
 
     /// The first column of a query, as text.
@@ -333,6 +340,7 @@ fn options_that_cannot_work_are_refused() {
             schema,
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options,
         };
         registry().sink(&table).err().expect("a refusal").to_string()

@@ -129,6 +129,7 @@ fn table(
         schema: Arc::new(Schema::new(fields)),
         metadata: vec![],
         primary_key: vec![],
+        partition_keys: vec![],
         options: all,
     }
 }

@@ -106,6 +106,7 @@ mod tests {
             schema: Arc::new(schema().project(columns).unwrap()),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: options.chain(given).map(|(key, value)| (key.into(), value.into())).collect(),
         }
     }

@@ -22,6 +22,7 @@ fn table(url: &str, prefix: &str) -> TableDefinition {
         schema: Arc::new(schema),
         metadata: vec![],
         primary_key: vec![0, 1],
+        partition_keys: vec![],
         options: options.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
     }
 }

@@ -44,6 +44,7 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     pub columns: Vec<Column>,
     pub primary_key: Vec<Ident>,
+    pub partitioned_by: Vec<Ident>,
     pub watermark: Option<Watermark>,
     pub options: Vec<TableOption>,
     pub like: Option<Like>,
@@ -162,6 +163,8 @@ pub struct CreateFunction {
 pub struct Insert {
     pub target: Ident,
     pub columns: Vec<Ident>,
+    /// `PARTITION (column = 'value', …)`.
+    pub partition: Vec<(Ident, String)>,
     /// `/*+ OPTIONS(…) */` of the target.
     pub hints: Vec<TableOption>,
     pub query: Box<Query>,

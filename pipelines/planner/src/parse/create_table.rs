@@ -17,6 +17,7 @@ impl StatementParser<'_> {
             if_not_exists,
             columns: vec![],
             primary_key: vec![],
+            partitioned_by: vec![],
             watermark: None,
             options: vec![],
             like: None,
@@ -32,7 +33,10 @@ impl StatementParser<'_> {
         }
         self.comment()?;
         self.refuse("DISTRIBUTED", "DISTRIBUTED BY", "leave it out: the connector decides")?;
-        self.refuse("PARTITIONED", "PARTITIONED BY", "leave it out and write one path per table")?;
+        if self.keywords("PARTITIONED BY") {
+            let column = |parser: &mut Self| Ok(parser.parser.parse_identifier()?);
+            table.partitioned_by = self.parenthesised(column)?;
+        }
         table.options = self.with_options()?;
         if self.keywords("LIKE") {
             table.like = Some(self.like()?);

@@ -190,7 +190,10 @@ impl StatementParser<'_> {
         self.keywords("TABLE");
         let target = self.name()?;
         let hints = self.hints()?;
-        self.refuse("PARTITION", "INSERT … PARTITION", "select the partition's value as a column")?;
+        let partition = match self.keywords("PARTITION") {
+            true => self.parenthesised(Self::partition_value)?,
+            false => vec![],
+        };
         let columns = match self.peek(0) {
             Token::LParen if !matches!(self.word(1).as_str(), "SELECT" | "WITH" | "VALUES") => {
                 self.parenthesised(|parser| Ok(parser.parser.parse_identifier()?))?
@@ -199,7 +202,23 @@ impl StatementParser<'_> {
         };
         let query = self.query()?;
         let conflict = self.conflict()?;
-        Ok(Insert { target, columns, hints, query, conflict })
+        Ok(Insert { target, columns, partition, hints, query, conflict })
+    }
+
+    /// `column = 'value'`.
+    fn partition_value(&mut self) -> SqlResult<(Ident, String)> {
+        let column = self.parser.parse_identifier()?;
+        self.expect(&Token::Eq)?;
+        let value = match self.peek(0) {
+            Token::SingleQuotedString(text) | Token::Number(text, _) => text,
+            other => {
+                let message = format!("a PARTITION has literal values, not {other}");
+                return Err(SqlError::new(self.place(), message)
+                    .hint("select the value as a column and leave PARTITION out"));
+            }
+        };
+        self.parser.next_token();
+        Ok((column, value))
     }
 
     fn conflict(&mut self) -> SqlResult<Option<Conflict>> {
