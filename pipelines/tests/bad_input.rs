@@ -285,6 +285,36 @@ EXPLAIN SELECT * FROM counted MATCH_RECOGNIZE (ORDER BY ts MEASURES A.ts AS a PA
 }
 
 #[test]
+fn nulls_that_a_column_does_not_take_are_dead_letters_or_dropped() {
+    let folder = common::folder();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("in.json"), "{\"id\":1}\n{\"id\":2,\"v\":5}\n").unwrap();
+    for (nth, (set, letters)) in
+        [("", 1), ("SET 'table.exec.sink.not-null-enforcer' = 'DROP';", 0)].into_iter().enumerate()
+    {
+        let (out, data) = (file(&format!("out{nth}")), file(&format!("data{nth}")));
+        let sql = format!(
+            "{set}
+             CREATE TABLE i (id INT, v INT)
+             WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
+             CREATE TABLE o (id INT, v INT NOT NULL)
+             WITH ('connector' = 'filesystem', 'path' = '{out}', 'format' = 'json');
+             INSERT INTO o SELECT id, v FROM i;",
+            file("in.json")
+        );
+        let job = write(folder.path(), &sql);
+        succeed(nowcast().args(["run", "--no-http", "--data-dir"]).arg(&data).arg(job));
+        assert_eq!(written_lines(Path::new(&out)), ["{\"id\":2,\"v\":5}"]);
+        let told = succeed(nowcast().args(["dlq", "list", "job", "--data-dir"]).arg(&data));
+        assert_eq!(told.lines().count(), letters, "{told}");
+        assert!(told.lines().all(|letter| letter.contains("NOT NULL")), "{told}");
+    }
+    let rule = "SET 'table.exec.sink.upsert-materialize' = 'perhaps';\n";
+    let sql = format!("{rule}{TABLES}INSERT INTO out_table SELECT title_id FROM clicks;");
+    check(&sql, &["line 6, column 13", "one of AUTO, NONE, FORCE"]);
+}
+
+#[test]
 fn json_of_rows_is_refused_where_flink_cannot_merge_it() {
     for window in [
         "HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTES)",

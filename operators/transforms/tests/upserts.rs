@@ -88,9 +88,33 @@ fn a_quiet_key_is_forgotten() {
 }
 
 fn materialize(written: Written) -> UpsertMaterialize {
-    let spec =
-        UpsertMaterializeSpec { keys: vec![0], written, ttl_ms: None, schema: schema(&fields()) };
+    let spec = UpsertMaterializeSpec {
+        keys: vec![0],
+        written,
+        table: "out".into(),
+        ttl_ms: None,
+        schema: schema(&fields()),
+    };
     UpsertMaterialize::new(spec).unwrap()
+}
+
+#[test]
+fn several_rows_of_a_key_are_an_error_where_one_alone_may_stand() {
+    let mut operator = materialize(Written::Only);
+    let mut out = Output::default();
+    operator.on_batch(0, batch(&[(1, Some(10), 1)]), &mut out).unwrap();
+    operator.on_batch(0, batch(&[(1, Some(11), 1)]), &mut out).unwrap();
+    operator.on_time(Time::Processing(1), &mut out).unwrap();
+    operator.on_batch(0, batch(&[(1, Some(10), -1)]), &mut out).unwrap();
+    operator.on_time(Time::Event(1), &mut out).unwrap();
+    assert_eq!(put_out(&mut out), ["+1 1|10", "-1 1|10", "+1 1|11"]);
+    operator.save(0).unwrap();
+    let error = "table \"out\": several rows have the primary key {\"k\":1}, and the statement says \
+                 ON CONFLICT DO ERROR";
+    operator.on_batch(0, batch(&[(1, Some(12), 1)]), &mut out).unwrap();
+    assert_eq!(operator.save(0).unwrap_err().to_string(), error);
+    operator.on_batch(0, batch(&[(1, Some(13), 1)]), &mut out).unwrap();
+    assert_eq!(operator.on_time(Time::Event(2), &mut out).unwrap_err().to_string(), error);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `INSERT INTO`: the rows of a query as the columns of a table.
 
+use arrow::datatypes::FieldRef;
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use nowcast_engine::{MetadataColumn, TableDefinition};
@@ -7,8 +8,10 @@ use sqlparser::ast::Ident;
 
 use crate::build::OF_WATERMARKS;
 use crate::error::{SqlError, SqlResult, nearest};
+use crate::functions::cast::LENGTH;
+use crate::parse::ast::{ColumnKind, CreateTable};
 use crate::translate::Extent;
-use crate::types::{converts_silently, sql_name};
+use crate::types::{cast_target, converts_silently, sql_name};
 
 /// The table with those columns alone that are written: not the virtual ones.
 pub fn written(table: &TableDefinition) -> TableDefinition {
@@ -35,6 +38,26 @@ pub fn written(table: &TableDefinition) -> TableDefinition {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     }
+}
+
+/// The columns of a table whose type has a length, each with the field that tells it.
+pub fn lengths(
+    table: &TableDefinition,
+    declared: &CreateTable,
+) -> SqlResult<Vec<(usize, FieldRef)>> {
+    let mut found = vec![];
+    for column in &declared.columns {
+        let ty = match &column.kind {
+            ColumnKind::Physical { ty, .. } | ColumnKind::Metadata { ty, .. } => ty,
+            ColumnKind::Computed(_) => continue,
+        };
+        let at = table.schema.index_of(&column.name.value);
+        let field = cast_target(ty).map_err(|error| error.or_at(column.name.span.start))?;
+        if let (Ok(at), true) = (at, field.metadata().contains_key(LENGTH)) {
+            found.push((at, FieldRef::new(field)));
+        }
+    }
+    Ok(found)
 }
 
 /// The rows with the values of `PARTITION (…)` as columns behind them, and the list of the columns

@@ -11,7 +11,9 @@ use nowcast_engine::{
 use sqlparser::ast::Query;
 
 use crate::as_of;
-use crate::build::{GraphBuilder, Lowering, NodeNote, state_ttl_ms};
+use crate::build::{
+    GraphBuilder, Lowering, Materialize, NodeNote, SinkRules, enforcing, state_ttl_ms,
+};
 use crate::catalog::{Catalog, Relation, View};
 use crate::context::Context;
 use crate::describe;
@@ -310,13 +312,17 @@ impl Planner {
             .connectors
             .sink(&definition)
             .map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
+        let rules =
+            SinkRules::read(&self.settings).map_err(|error| error.or_at(target.span.start))?;
+        let lengths = crate::insert::lengths(&definition, &table.declared)?;
+        let sink = enforcing(sink, &definition, rules.nulls, lengths);
         let scope = graph.free_name(&target.value);
         graph.set_on_error(&scope, on_error);
         let ttl_ms = state_ttl_ms(&self.settings)?;
         let connectors = self.connectors.as_ref();
         let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
         let rows = lowering.lower(&plan)?;
-        lowering.sink(rows, &definition, sink, insert.conflict)
+        lowering.sink(rows, &definition, sink, insert.conflict, rules.materialize)
     }
 
     fn select(
@@ -343,7 +349,7 @@ impl Planner {
             partition_keys: vec![],
             options: BTreeMap::new(),
         };
-        lowering.sink(rows, &table, sink, None)
+        lowering.sink(rows, &table, sink, None, Materialize::Auto)
     }
 
     fn explain(&self, asked: Explain, extent: &Extent) -> SqlResult<String> {

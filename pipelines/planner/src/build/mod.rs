@@ -3,6 +3,7 @@
 mod aggregate;
 mod as_of_join;
 mod columns;
+mod enforce;
 mod graph;
 mod group_aggregate;
 mod interval_join;
@@ -12,6 +13,7 @@ mod match_recognize;
 mod over;
 mod set_all;
 mod sink;
+mod sink_rules;
 mod sort;
 mod source;
 mod state;
@@ -40,7 +42,9 @@ use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
 use crate::translate::Extent;
 use crate::types::WINDOW_BOUND;
 
+pub use enforce::enforcing;
 pub use graph::{GraphBuilder, NodeNote};
+pub use sink_rules::{Materialize, SinkRules};
 pub use state::state_ttl_ms;
 pub use watermark_options::PREFIX as OF_WATERMARKS;
 

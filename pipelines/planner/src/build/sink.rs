@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nowcast_engine::{ChangelogMode, Input, Node, NodeKind, Route, SinkFactory, TableDefinition};
 use nowcast_transforms::{UpsertMaterialize, UpsertMaterializeSpec, Written};
 
+use super::sink_rules::Materialize;
 use super::{Lowered, Lowering, NodeNote, boxed, columns};
 use crate::error::SqlResult;
 use crate::parse::ast::Conflict;
@@ -18,6 +19,7 @@ impl Lowering<'_> {
         table: &TableDefinition,
         sink: Arc<dyn SinkFactory>,
         conflict: Option<Conflict>,
+        materialize: Materialize,
     ) -> SqlResult<()> {
         if sink.changelog_mode() == ChangelogMode::Upsert && table.primary_key.is_empty() {
             let message = format!("`{}` replaces rows by key and has none", table.name);
@@ -41,7 +43,8 @@ impl Lowering<'_> {
         }
         let key: BTreeSet<usize> = table.primary_key.iter().copied().collect();
         let same = |of: &Vec<usize>| of.iter().copied().collect::<BTreeSet<_>>() == key;
-        if rows.retracts && !key.is_empty() && conflict.is_none() && !rows.keys.iter().any(same) {
+        let mixed = rows.retracts && !key.is_empty() && !rows.keys.iter().any(same);
+        if mixed && conflict.is_none() && materialize != Materialize::Never {
             let message = format!(
                 "the PRIMARY KEY of `{}` is not the key by which the query changes rows",
                 table.name
@@ -49,7 +52,12 @@ impl Lowering<'_> {
             let error = self.extent.error_at(&[&table.name], message);
             self.graph.unportable(error.hint("Flink 2.3 wants ON CONFLICT DO DEDUPLICATE"));
         }
-        let rows = match written(&rows, &table.primary_key, conflict) {
+        if conflict.is_some() && !rows.retracts {
+            let message = "ON CONFLICT of a query that only inserts";
+            let error = self.extent.error_at(&["CONFLICT"], message);
+            self.graph.unportable(error.hint("Flink takes it of queries whose rows change"));
+        }
+        let rows = match written(&rows, &table.primary_key, conflict, materialize) {
             Some(written) => self.upsert_materialize(rows, table, written)?,
             None => {
                 self.warn_apart(&rows, table);
@@ -101,6 +109,7 @@ impl Lowering<'_> {
         let spec = UpsertMaterializeSpec {
             keys: keys.clone(),
             written,
+            table: table.name.clone(),
             ttl_ms,
             schema: Arc::clone(&schema),
         };
@@ -118,11 +127,19 @@ impl Lowering<'_> {
 /// Which of the rows that share a key of the table is written; `None` where the sink finds it by
 /// itself: rows of a key of the query within that of the table never stand together, and of inserts
 /// the last one replaces the others.
-fn written(rows: &Lowered, key: &[usize], conflict: Option<Conflict>) -> Option<Written> {
+fn written(
+    rows: &Lowered,
+    key: &[usize],
+    conflict: Option<Conflict>,
+    materialize: Materialize,
+) -> Option<Written> {
     let alone = rows.keys.iter().any(|own| own.iter().all(|column| key.contains(column)));
     match conflict {
-        _ if key.is_empty() || alone => None,
+        _ if key.is_empty() || materialize == Materialize::Never => None,
+        None if materialize == Materialize::Always => Some(Written::Last),
+        _ if alone => None,
         Some(Conflict::Nothing) => Some(Written::First),
+        Some(Conflict::Error) => Some(Written::Only),
         Some(Conflict::Deduplicate) | None => rows.retracts.then_some(Written::Last),
     }
 }

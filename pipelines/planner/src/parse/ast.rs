@@ -174,6 +174,8 @@ pub struct Insert {
 /// `ON CONFLICT DO …`: which row is written where several of one primary key stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conflict {
+    /// None: that there are several is an error.
+    Error,
     /// The last one.
     Deduplicate,
     /// The first one.

@@ -226,7 +226,9 @@ impl StatementParser<'_> {
             return Ok(None);
         }
         self.need("DO")?;
-        self.refuse("ERROR", "ON CONFLICT DO ERROR", "DO DEDUPLICATE and DO NOTHING are")?;
+        if self.keywords("ERROR") {
+            return Ok(Some(Conflict::Error));
+        }
         if self.keywords("NOTHING") {
             return Ok(Some(Conflict::Nothing));
         }

@@ -140,7 +140,7 @@ pub fn convert(column: &ArrayRef, target: &Field, how: How) -> Result<ArrayRef> 
         Utf8 => Cut::Down,
         _ => Cut::Towards1970,
     };
-    fit(made, target, cut)
+    cut_to(made, target, cut)
 }
 
 /// In the metadata of a cast's field: the length of a CHAR, VARCHAR, BINARY or VARBINARY.
@@ -150,8 +150,13 @@ pub const FILLS: &str = "fills";
 /// In the metadata of a cast's field: the fractional digits of a TIMESTAMP.
 pub const PRECISION: &str = "precision";
 
+/// Texts and bytes of the length that a field of [`crate::types::cast_target`] declares.
+pub fn fit(column: ArrayRef, target: &Field) -> Result<ArrayRef> {
+    cut_to(column, target, Cut::Down)
+}
+
 /// Cuts values to the declared length or precision, and fills up a CHAR or BINARY.
-fn fit(column: ArrayRef, target: &Field, cut: Cut) -> Result<ArrayRef> {
+fn cut_to(column: ArrayRef, target: &Field, cut: Cut) -> Result<ArrayRef> {
     let number = |key: &str| target.metadata().get(key).and_then(|text| text.parse().ok());
     if let (Some(digits), DataType::Timestamp(..)) = (number(PRECISION), target.data_type()) {
         return times::cut(&column, digits, cut);
