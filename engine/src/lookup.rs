@@ -27,11 +27,12 @@ pub struct LookupOptions {
     pub retries: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LookupCache {
-    /// Keys kept at most, the ones asked for first are let go first.
+    /// Keys kept at most, the ones not asked for lately are let go first.
     pub keys_max: usize,
     pub expire_after_write_ms: Option<i64>,
+    pub expire_after_access_ms: Option<i64>,
     /// Whether it is kept that a key has no rows.
     pub missing: bool,
 }

@@ -95,8 +95,8 @@ const CONNECTORS: &[Connector] = &[
 type MakeLookup = fn(&TableDefinition, &Environment, &[usize]) -> Result<Arc<dyn Lookup>>;
 
 /// The connectors among them that are looked up.
-const LOOKUPS: [(&str, MakeLookup); 2] =
-    [("filesystem", filesystem::lookup), ("redis", crate::redis::lookup)];
+const LOOKUPS: [(&str, MakeLookup); 3] =
+    [("filesystem", filesystem::lookup), ("jdbc", jdbc::lookup), ("redis", crate::redis::lookup)];
 
 /// The connectors that can write tables with PARTITIONED BY.
 const PARTITIONED: [&str; 3] = ["blackhole", "filesystem", "print"];

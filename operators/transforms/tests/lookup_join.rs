@@ -43,6 +43,13 @@ impl Lookup for Table {
     }
 }
 
+const KEPT: LookupCache = LookupCache {
+    keys_max: 2,
+    expire_after_write_ms: None,
+    expire_after_access_ms: None,
+    missing: true,
+};
+
 fn table(failures: usize, cache: Option<LookupCache>) -> Arc<Table> {
     let options = LookupOptions { cache, retries: 2 };
     Arc::new(Table { asked: AtomicUsize::new(0), failures, options })
@@ -100,8 +107,7 @@ async fn rows_leave_in_their_order_whatever_the_order_of_answers() {
 
 #[tokio::test]
 async fn answers_are_kept_for_their_time_and_failures_asked_again() {
-    let cache = LookupCache { keys_max: 2, expire_after_write_ms: Some(1_000), missing: true };
-    let table = table(2, Some(cache));
+    let table = table(2, Some(LookupCache { expire_after_write_ms: Some(1_000), ..KEPT }));
     let mut join = join(&table);
     let mut out = Output::default();
     join.on_time(Time::Processing(10_000), &mut out).unwrap();
@@ -125,4 +131,44 @@ async fn a_table_that_stays_away_fails_the_join() {
     let request = out.take_requests().pop().unwrap();
     let error = join.on_reply(answered(request).await, &mut out).unwrap_err();
     assert!(error.to_string().contains("the table is away"), "{error}");
+}
+
+/// Which of some keys are asked for, each in a batch of its own.
+async fn asked(join: &mut LookupJoin, keys: &[i64]) -> Vec<i64> {
+    let mut out = Output::default();
+    let mut asked = vec![];
+    for key in keys {
+        join.on_batch(0, batch(vec![Some(*key)]), &mut out).unwrap();
+        for request in out.take_requests() {
+            asked.push(*key);
+            join.on_reply(answered(request).await, &mut out).unwrap();
+        }
+    }
+    asked
+}
+
+#[tokio::test]
+async fn a_full_cache_keeps_the_keys_that_are_asked_for() {
+    let mut join = join(&table(0, Some(KEPT)));
+    assert_eq!(asked(&mut join, &[1, 2, 1, 3]).await, [1, 2, 3]);
+    assert_eq!(asked(&mut join, &[1, 3, 2]).await, [2]);
+    let mut none = self::join(&table(0, Some(LookupCache { missing: false, ..KEPT })));
+    assert_eq!(asked(&mut none, &[0, 0, 1, 1]).await, [0, 0, 1]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_asked_for_lives_on() {
+    let cache = LookupCache { expire_after_access_ms: Some(1_000), ..KEPT };
+    let both = LookupCache { expire_after_write_ms: Some(1_500), ..cache };
+    for (cache, third) in [(cache, vec![2]), (both, vec![1, 2])] {
+        let mut join = join(&table(0, Some(cache)));
+        let mut out = Output::default();
+        let mut at = |join: &mut LookupJoin, now| join.on_time(Time::Processing(now), &mut out);
+        at(&mut join, 10_000).unwrap();
+        assert_eq!(asked(&mut join, &[1, 2]).await, [1, 2]);
+        at(&mut join, 10_900).unwrap();
+        assert!(asked(&mut join, &[1]).await.is_empty());
+        at(&mut join, 11_800).unwrap();
+        assert_eq!(asked(&mut join, &[1, 2]).await, third);
+    }
 }

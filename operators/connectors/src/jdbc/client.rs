@@ -39,6 +39,9 @@ impl JdbcTable {
                 tracing::debug!("{name}: {error}");
             }
         });
+        // A time without a zone is UTC in either direction, whatever the server's zone.
+        let zone = client.batch_execute("SET TimeZone = 'UTC'").await;
+        zone.map_err(|error| self.failed(&error))?;
         let found = client
             .query_opt("SELECT to_regclass($1)::oid, to_regclass($1)::text", &[&self.remote])
             .await

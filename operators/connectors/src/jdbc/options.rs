@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nowcast_engine::{Error, Result, TableDefinition};
+use nowcast_engine::{Error, LookupOptions, Result, TableDefinition};
 use tokio_postgres::Config;
 
 use crate::options::Options;
@@ -25,6 +25,7 @@ pub struct JdbcTable {
     pub fetch_rows: Option<usize>,
     pub buffer_rows: usize,
     pub retries: u32,
+    pub lookup: LookupOptions,
 }
 
 /// A scan cut by ranges of a column.
@@ -78,6 +79,7 @@ impl JdbcTable {
             fetch_rows: fetch_rows.filter(|rows| *rows > 0),
             buffer_rows: buffer_rows.unwrap_or(BUFFER_ROWS).max(1),
             retries: options.parsed("sink.max-retries", "a number")?.unwrap_or(RETRIES),
+            lookup: crate::lookup::read(&options)?,
         };
         options.finish()?;
         if let Some(metadata) = table.metadata.first() {

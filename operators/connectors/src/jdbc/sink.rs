@@ -94,14 +94,14 @@ impl Statements {
 }
 
 /// `unnest($1::text[], $2::text[]) AS u(c0, c1)`
-fn given(columns: &[usize]) -> String {
+pub(super) fn given(columns: &[usize]) -> String {
     let arrays: Vec<_> = (1..=columns.len()).map(|at| format!("${at}::text[]")).collect();
     let names: Vec<_> = columns.iter().map(|at| format!("c{at}")).collect();
     format!("unnest({}) AS u({})", arrays.join(", "), names.join(", "))
 }
 
 /// A column's value from its text.
-fn value(at: usize, column: &RemoteColumn) -> String {
+pub(super) fn value(at: usize, column: &RemoteColumn) -> String {
     match column.ty.as_str() {
         "bytea" => format!("decode(u.c{at}, 'base64')"),
         ty => format!("u.c{at}::{ty}"),

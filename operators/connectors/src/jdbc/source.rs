@@ -135,8 +135,7 @@ impl Reader<'_> {
         let declare = format!("DECLARE nowcast NO SCROLL CURSOR FOR {query}");
         self.runtime.block_on(transaction.batch_execute(&declare)).map_err(failed)?;
         let fields: Vec<FieldRef> = self.table.table.schema.fields().iter().cloned().collect();
-        let options = JsonOptions { timestamps: TimestampStandard::Iso8601, ..Default::default() };
-        let mut decoder = JsonDecoder::new(&fields, &options)?;
+        let mut decoder = JsonDecoder::new(&fields, &json_options())?;
         let count = self.table.fetch_rows.unwrap_or(self.rows_max).min(self.rows_max);
         let fetch = format!("FETCH {count} FROM nowcast");
         let mut position = range.start;
@@ -172,24 +171,31 @@ impl Reader<'_> {
 
 /// Each row as one JSON object of our columns.
 fn query(table: &JdbcTable, connection: &Connection, range: &Range) -> String {
-    let fields = table.table.schema.fields();
-    let columns: Vec<String> = fields
-        .iter()
-        .zip(&connection.columns)
-        .map(|(field, column)| format!("{} AS {}", value(field, column), quoted(field.name())))
-        .collect();
     let order: Vec<&str> = match table.table.primary_key.as_slice() {
         [] => connection.columns.iter().map(|column| column.name.as_str()).collect(),
         key => key.iter().map(|at| connection.columns[*at].name.as_str()).collect(),
     };
     format!(
         "SELECT row_to_json(q)::text FROM (SELECT {} FROM {} {} ORDER BY {} OFFSET {}) AS q",
-        columns.join(", "),
+        selected(table, connection),
         connection.remote,
         range.condition,
         order.join(", "),
         range.start,
     )
+}
+
+/// The columns as [`json_options`] reads them from JSON.
+pub(super) fn selected(table: &JdbcTable, connection: &Connection) -> String {
+    let fields = table.table.schema.fields().iter().zip(&connection.columns);
+    let columns: Vec<String> = fields
+        .map(|(field, column)| format!("{} AS {}", value(field, column), quoted(field.name())))
+        .collect();
+    columns.join(", ")
+}
+
+pub(super) fn json_options() -> JsonOptions {
+    JsonOptions { timestamps: TimestampStandard::Iso8601, ..Default::default() }
 }
 
 fn quoted(name: &str) -> String {

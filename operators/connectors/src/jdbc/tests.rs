@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use nowcast_engine::{
-    Batch, ChangelogMode, Connectors, ErrorKind, Position, Sink, SinkContext, SourceContext,
-    SourceEvent,
+    Batch, ChangelogMode, Connectors, ErrorKind, Lookup, Position, Sink, SinkContext,
+    SourceContext, SourceEvent,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -359,4 +359,108 @@ fn options_that_cannot_work_are_refused() {
     }
     let nested = refused(&[url], vec![every_type().pop().unwrap()]);
     assert!(nested.contains("column \"list\": the jdbc connector writes no ARRAY"), "{nested}");
+}
+
+/// The rows that a look-up by some columns finds, as lines of text, in order.
+async fn found(lookup: &dyn Lookup, keys: Vec<ArrayRef>) -> Vec<String> {
+    let rows = lookup.lookup(keys).await.unwrap();
+    let mut lines = vec![];
+    let columns = rows.columns().iter().map(|column| Cells::new(column).unwrap());
+    let columns: Vec<_> = columns.collect();
+    for row in 0..rows.num_rows() {
+        let texts = columns.iter().map(|cells| {
+            let mut text = vec![];
+            cells.write_text(row, &crate::format::JsonOptions::default(), &mut text);
+            String::from_utf8(text).unwrap()
+        });
+        lines.push(texts.collect::<Vec<_>>().join("|"));
+    }
+    lines.sort();
+    lines
+}
+
+fn texts(texts: &[Option<&str>]) -> ArrayRef {
+    Arc::new(StringArray::from(texts.to_vec()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_looked_up_by_keys_of_any_type() {
+    let Some(postgres) = Postgres::new("lookup", EVERY_TYPE).await else { return };
+    let insert = "INSERT INTO every (id, price, name, bytes, day, zoned) VALUES \
+        (1, 12.30, 'a', '\\x01', '2024-01-31', '2024-01-31 12:00:00Z'), \
+        (2, 12.30, 'b', '\\x02', '2024-01-31', '2024-01-31 12:00:00Z'), \
+        (3, 1, 'a', null, null, null)";
+    postgres.judge.batch_execute(insert).await.unwrap();
+    let mut fields = every_type();
+    fields.pop();
+    let by = |names: &[&str]| {
+        let keep = ["id", "price", "name", "bytes", "day", "zoned"];
+        let fields = fields.iter().filter(|field| keep.contains(&field.name().as_str()));
+        let table = postgres.table("every", fields.cloned().collect(), &[]);
+        let keys: Vec<usize> =
+            names.iter().map(|name| table.schema.index_of(name).unwrap()).collect();
+        registry().lookup(&table, &keys).unwrap()
+    };
+    let all = [
+        "1|12.30|a|AQ==|2024-01-31|2024-01-31 12:00:00Z",
+        "2|12.30|b|Ag==|2024-01-31|2024-01-31 12:00:00Z",
+        "3|1.00|a|||",
+    ];
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(3), Some(7), None, Some(1), Some(1)]));
+    assert_eq!(found(by(&["id"]).as_ref(), vec![ids]).await, [all[0], all[2]]);
+    let names = texts(&[Some("a"), Some("\0"), Some("'; DROP TABLE every; --")]);
+    assert_eq!(found(by(&["name"]).as_ref(), vec![names]).await, [all[0], all[2]]);
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let both = vec![texts(&[Some("b"), Some("b"), None]), ids];
+    assert_eq!(found(by(&["name", "id"]).as_ref(), both).await, [all[1]]);
+    // What was found is a key again, whatever its type.
+    let one = by(&["id"]).lookup(vec![Arc::new(Int64Array::from(vec![2]))]).await.unwrap();
+    for (name, wanted) in
+        [("price", &all[..2]), ("bytes", &all[1..2]), ("day", &all[..2]), ("zoned", &all[..2])]
+    {
+        let key = one.column_by_name(name).unwrap().clone();
+        assert_eq!(found(by(&[name]).as_ref(), vec![key]).await, wanted, "{name}");
+    }
+    assert_eq!(found(by(&["id"]).as_ref(), vec![one.column(0).slice(0, 0)]).await, [""; 0]);
+    // A column there may be narrower than ours, and times without a zone are UTC.
+    let narrow = "CREATE TABLE narrow (small smallint, fixed char(4), at timestamptz); \
+        INSERT INTO narrow VALUES (7, 'ab', '2024-01-31 12:00:00Z')";
+    postgres.judge.batch_execute(narrow).await.unwrap();
+    let at = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let fields = [("small", DataType::Int64), ("fixed", DataType::Utf8), ("at", at)];
+    let fields = fields.map(|(name, ty)| Field::new(name, ty, true)).to_vec();
+    let table = postgres.table("narrow", fields, &[]);
+    let wanted = ["7|ab|2024-01-31 12:00:00"];
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7, 70_000, i64::MAX]));
+    let small = registry().lookup(&table, &[0]).unwrap();
+    assert_eq!(found(small.as_ref(), vec![numbers]).await, wanted);
+    let row = small.lookup(vec![Arc::new(Int64Array::from(vec![7]))]).await.unwrap();
+    for at in [1, 2] {
+        let by = registry().lookup(&table, &[at]).unwrap();
+        assert_eq!(found(by.as_ref(), vec![row.column(at).clone()]).await, wanted, "{at}");
+    }
+    postgres.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_connects_again() {
+    let Some(postgres) = Postgres::new("again", ID_AND_NAME).await else { return };
+    postgres.judge.batch_execute("INSERT INTO named VALUES (1, 'a')").await.unwrap();
+    let options = [("lookup.cache", "PARTIAL"), ("lookup.partial-cache.max-rows", "7")];
+    let table = postgres.table("named", id_and_name(), &options);
+    let lookup = registry().lookup(&table, &[0]).unwrap();
+    assert_eq!(lookup.options().cache.unwrap().keys_max, 7);
+    let ask = || vec![Arc::new(Int64Array::from(vec![1])) as ArrayRef];
+    assert_eq!(found(lookup.as_ref(), ask()).await, ["1|a"]);
+    let kill = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity \
+                WHERE application_name = current_schema()";
+    assert_eq!(postgres.column(kill).await, ["true"]);
+    assert_eq!(found(lookup.as_ref(), ask()).await, ["1|a"]);
+    let once = postgres.table("named", id_and_name(), &[("lookup.max-retries", "0")]);
+    let once = registry().lookup(&once, &[0]).unwrap();
+    postgres.judge.batch_execute("DROP TABLE named").await.unwrap();
+    let error = once.lookup(ask()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert!(error.to_string().ends_with("postgresql table named does not exist"), "{error}");
+    postgres.drop().await;
 }

@@ -8,10 +8,10 @@ use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatchOptions;
 use nowcast_engine::keys::Keys;
-use nowcast_engine::time::{TIME_MAX, TIME_MIN};
+use nowcast_engine::time::TIME_MIN;
 use nowcast_engine::{
-    Batch, Epoch, Error, ErrorKind, Lookup, Millis, Operator, Output, Reply, Request, Result,
-    StateTable, Time,
+    Batch, Epoch, Error, ErrorKind, Lookup, LookupCache, Millis, Operator, Output, Reply, Request,
+    Result, StateTable, Time,
 };
 
 use super::pairs::{Condition, Made, Port};
@@ -62,10 +62,22 @@ struct Question {
 
 /// The answers of the last keys.
 struct Cache {
+    options: LookupCache,
     keys: Keys,
-    answers: Vec<Option<(Millis, RecordBatch)>>,
-    /// In order of their coming, some outdated.
-    order: VecDeque<(Millis, u32)>,
+    answers: Vec<Option<Held>>,
+    /// Numbers and slots of answers, those to let go first in front, some outdated.
+    order: VecDeque<(u64, u32)>,
+    /// Of the next answer.
+    number: u64,
+}
+
+struct Held {
+    number: u64,
+    rows: RecordBatch,
+    written: Millis,
+    asked: Millis,
+    /// Asked for since it was put into the order: it moves to the back instead of being let go.
+    wanted: bool,
 }
 
 const STATE: &str = "waiting";
@@ -78,7 +90,7 @@ impl LookupJoin {
         }
         Ok(Self {
             condition: spec.join.condition(),
-            cache: Cache { keys: spec.join.keys()?, answers: vec![], order: VecDeque::new() },
+            cache: Cache::new(spec.join.keys()?, spec.lookup.options().cache),
             spec,
             waiting: VecDeque::new(),
             next_request: 0,
@@ -179,7 +191,7 @@ impl LookupJoin {
                 let own = keys.find(key).map(|slot| std::mem::take(&mut by_key[slot as usize]));
                 let own = UInt32Array::from(own.unwrap_or_default());
                 let own = arrow::compute::take_record_batch(&answer, &own)?;
-                self.cache.put(key, own.clone(), self.now, self.spec.lookup.options().cache);
+                self.cache.put(key, own.clone(), self.now);
                 found.push(own);
             }
         }
@@ -240,56 +252,70 @@ async fn ask(lookup: Arc<dyn Lookup>, keys: Vec<ArrayRef>) -> Result<RecordBatch
 }
 
 impl Cache {
-    fn get(&self, key: &[u8], now: Millis) -> Option<&RecordBatch> {
-        let slot = self.keys.find(key)?;
-        let (until, rows) = self.answers.get(slot as usize)?.as_ref()?;
-        (now < *until).then_some(rows)
+    /// `None` keeps nothing.
+    fn new(keys: Keys, options: Option<LookupCache>) -> Self {
+        let options = options.unwrap_or_default();
+        Self { options, keys, answers: vec![], order: VecDeque::new(), number: 0 }
     }
 
-    fn put(
-        &mut self,
-        key: &[u8],
-        rows: RecordBatch,
-        now: Millis,
-        options: Option<nowcast_engine::LookupCache>,
-    ) {
-        let Some(options) = options else { return };
-        if options.keys_max == 0 || (rows.num_rows() == 0 && !options.missing) {
+    fn get(&mut self, key: &[u8], now: Millis) -> Option<&RecordBatch> {
+        let slot = self.keys.find(key)?;
+        let held = self.answers.get_mut(slot as usize)?.as_mut()?;
+        if held.expired(&self.options, now) {
+            return None;
+        }
+        held.asked = now;
+        held.wanted = true;
+        Some(&held.rows)
+    }
+
+    fn put(&mut self, key: &[u8], rows: RecordBatch, now: Millis) {
+        if self.options.keys_max == 0 || (rows.num_rows() == 0 && !self.options.missing) {
             return;
         }
         let slot = self.keys.intern_bytes(key);
         if self.answers.len() <= slot as usize {
-            self.answers.resize(slot as usize + 1, None);
+            self.answers.resize_with(slot as usize + 1, || None);
         }
-        // Before the first tick of the clock it is not known when the time is over.
-        let until = match options.expire_after_write_ms {
-            Some(_) if now == TIME_MIN => TIME_MIN,
-            Some(ms) => now.saturating_add(ms),
-            None => TIME_MAX,
-        };
-        self.answers[slot as usize] = Some((until, rows));
-        self.order.push_back((until, slot));
-        while self.keys.len() > options.keys_max {
-            let Some((until, slot)) = self.order.pop_front() else { break };
-            self.forget(until, slot);
-        }
-    }
-
-    fn forget(&mut self, until: Millis, slot: u32) {
-        let held = self.answers[slot as usize].as_ref();
-        if held.is_some_and(|(held, _)| *held == until) {
-            self.answers[slot as usize] = None;
-            self.keys.remove(slot);
-        }
+        let number = self.number;
+        self.number += 1;
+        let held = Held { number, rows, written: now, asked: now, wanted: false };
+        self.answers[slot as usize] = Some(held);
+        self.order.push_back((number, slot));
+        while self.keys.len() > self.options.keys_max && self.let_go(|_| true) {}
     }
 
     fn expire(&mut self, now: Millis) {
-        while let Some((until, slot)) = self.order.front().copied()
-            && until <= now
-        {
-            self.order.pop_front();
-            self.forget(until, slot);
+        let options = self.options;
+        while self.let_go(|held| held.expired(&options, now)) {}
+    }
+
+    /// Looks at the first answer in the order, which goes if it may; `false` where it stays.
+    fn let_go(&mut self, may_go: impl Fn(&Held) -> bool) -> bool {
+        let Some((number, slot)) = self.order.pop_front() else { return false };
+        let held = self.answers[slot as usize].as_mut().filter(|held| held.number == number);
+        let Some(held) = held else { return true };
+        if std::mem::take(&mut held.wanted) {
+            self.order.push_back((number, slot));
+        } else if may_go(held) {
+            self.answers[slot as usize] = None;
+            self.keys.remove(slot);
+        } else {
+            self.order.push_front((number, slot));
+            return false;
         }
+        true
+    }
+}
+
+impl Held {
+    fn expired(&self, options: &LookupCache, now: Millis) -> bool {
+        // Before the first tick of the clock it is not known when the time is over.
+        let over = |since: Millis, ms: Option<i64>| {
+            ms.is_some_and(|ms| since == TIME_MIN || since.saturating_add(ms) <= now)
+        };
+        over(self.written, options.expire_after_write_ms)
+            || over(self.asked, options.expire_after_access_ms)
     }
 }
 
