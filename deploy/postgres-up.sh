@@ -4,6 +4,10 @@
 #   deploy/postgres-up.sh [DIR [PORT]]   prints its URL when it answers
 #   kill "$(cat DIR/postgres.pid)"       stops it
 #
+# With POSTGRES_TLS=FOLDER it has TLS, by ca.pem, server.pem and server.key of that folder. Then
+# only the user `nowcast` may come without, and the user `certified` comes with a certificate of that
+# name alone.
+#
 # PostgreSQL refuses to run as root: as root it runs as the user `postgres` of the package, or as
 # `nobody`. DIR/data holds the database; started again on the same DIR it has its tables again.
 set -euo pipefail
@@ -43,10 +47,20 @@ if [[ ! -f $DIR/data/PG_VERSION ]]; then
         >"$DIR/postgres.log" 2>&1 </dev/null || { cat "$DIR/postgres.log" >&2; fail "initdb failed"; }
 fi
 
+TLS=()
+if [[ -n ${POSTGRES_TLS-} ]]; then
+    for file in ca.pem server.pem server.key; do
+        install -m 600 ${AS[@]+-o "$USER_NAME"} "$POSTGRES_TLS/$file" "$DIR/data/$file"
+    done
+    TLS=(-c ssl=on -c ssl_ca_file=ca.pem -c ssl_cert_file=server.pem -c ssl_key_file=server.key)
+    printf '%s\n' 'hostssl all certified 127.0.0.1/32 cert' 'host all certified 127.0.0.1/32 reject' \
+        'host all nowcast 127.0.0.1/32 trust' 'hostssl all all 127.0.0.1/32 trust' >"$DIR/data/pg_hba.conf"
+fi
+
 for ((try = 0; try < TRIES; try++)); do
     PORT=${2:-$((20000 + RANDOM % 10000))}
     setsid "${AS[@]}" "$(command -v postgres)" -D "$DIR/data" -p "$PORT" \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off "${TLS[@]}" \
         >>"$DIR/postgres.log" 2>&1 </dev/null &
     PID=$!
     echo "$PID" >"$DIR/postgres.pid"

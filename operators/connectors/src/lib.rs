@@ -23,6 +23,9 @@ mod random;
 mod redis;
 mod registry;
 pub mod store;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 pub use options::parse_duration;
 pub use registry::{Environment, Output, Registry, StoredTable};

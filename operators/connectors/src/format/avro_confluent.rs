@@ -1,18 +1,21 @@
 //! `avro-confluent`: a zero byte, the id of the writer's schema in a registry, and an Avro record.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use apache_avro::Schema;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
 use nowcast_engine::{Error, Result};
+use rustls::ClientConfig;
 
 use super::avro::{decode, encode, schema_of};
 use super::schema_registry::{Auth, SchemaRegistry};
 use super::{DecodedRows, Decoder, Encoded, Encoder, Misfit};
 use crate::options::Options;
+use crate::tls::{self, Trust};
 
-/// `avro-confluent.*`, as in Flink, without TLS.
+/// `avro-confluent.*`, as in Flink.
 #[derive(Debug, Clone)]
 pub struct ConfluentOptions {
     url: String,
@@ -20,6 +23,8 @@ pub struct ConfluentOptions {
     schema: Option<Schema>,
     legacy_timestamps: bool,
     auth: Option<Auth>,
+    /// Of a registry that is reached by https.
+    tls: Option<Arc<ClientConfig>>,
     subject_key: String,
 }
 
@@ -28,9 +33,11 @@ impl ConfluentOptions {
     pub fn read(options: &Options<'_>, prefix: &str) -> Result<Self> {
         let key = |name: &str| format!("{prefix}{name}");
         let url = options.required(&key("url"))?;
-        if !url.starts_with("http://") {
-            return Err(options.refuse(&key("url"), url, "http://host:port"));
-        }
+        let tls = match url.split_once("://") {
+            Some(("http", _)) => tls_of(options, prefix).map(|_| None)?,
+            Some(("https", _)) => Some(Arc::new(tls_of(options, prefix)?)),
+            _ => return Err(options.refuse(&key("url"), url, "http(s)://host:port")),
+        };
         let schema = match options.text(&key("schema")) {
             Some(text) => Some(Schema::parse_str(text).map_err(|error| {
                 options.refuse(&key("schema"), text, &format!("an avro schema ({error})"))
@@ -43,12 +50,13 @@ impl ConfluentOptions {
             schema,
             legacy_timestamps: options.flag(&key("timestamp_mapping.legacy"), true)?,
             auth: auth(options, prefix)?,
+            tls,
             subject_key: key("subject"),
         })
     }
 
     fn registry(&self) -> SchemaRegistry {
-        SchemaRegistry::new(&self.url, self.auth.as_ref())
+        SchemaRegistry::new(&self.url, self.auth.as_ref(), self.tls.clone())
     }
 
     fn schema(&self, fields: &[FieldRef]) -> Result<Schema> {
@@ -61,7 +69,7 @@ impl ConfluentOptions {
 
 fn auth(options: &Options<'_>, prefix: &str) -> Result<Option<Auth>> {
     let key = |name: &str| format!("{prefix}{name}");
-    options.choice(&key("basic-auth.credentials-source"), &[("USER_INFO", ())])?;
+    options.choice(&key("basic-auth.credentials-source"), &[("USER_INFO", ()), ("URL", ())])?;
     options.choice(&key("bearer-auth.credentials-source"), &[("STATIC_TOKEN", ())])?;
     let (user, token) = (key("basic-auth.user-info"), key("bearer-auth.token"));
     match (options.text(&user), options.text(&token)) {
@@ -71,6 +79,32 @@ fn auth(options: &Options<'_>, prefix: &str) -> Result<Option<Auth>> {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(options.refuse(&token, "…", "given without basic-auth")),
     }
+}
+
+/// The files are PEM, where Flink has Java's key stores; without a trust store the system's
+/// certificates are trusted. A key store holds our certificates and their key.
+fn tls_of(options: &Options<'_>, prefix: &str) -> Result<ClientConfig> {
+    let key = |name: &str| format!("{prefix}ssl.{name}");
+    for password in ["truststore.password", "keystore.password"].map(key) {
+        if options.text(&password).is_some() {
+            let why = "not there: the files are PEM, without a password";
+            return Err(options.refuse(&password, "…", why));
+        }
+    }
+    let (trust, own) = (key("truststore.location"), key("keystore.location"));
+    let refuse = |key: &str, path: &str, why: String| {
+        options.refuse(key, path, &format!("a PEM file ({why})"))
+    };
+    let roots = options
+        .text(&trust)
+        .map(|path| tls::certificates(Path::new(path)).map_err(|why| refuse(&trust, path, why)));
+    let identity = options.text(&own).map(|path| {
+        let path_of = Path::new(path);
+        let both = tls::certificates(path_of).and_then(|chain| Ok((chain, tls::key(path_of)?)));
+        both.map_err(|why| refuse(&own, path, why))
+    });
+    let config = tls::client(Trust::Host, roots.transpose()?, identity.transpose()?);
+    config.map_err(|why| refuse(&own, options.text(&own).unwrap_or_default(), why))
 }
 
 /// Asks for each writer's schema once; fields are matched by name, as Avro resolves them.

@@ -1,7 +1,7 @@
 //! Rows as Avro and back, alone and with a registry that speaks Confluent's REST paths.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use apache_avro::Schema;
@@ -13,6 +13,8 @@ use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use super::avro::schema_of;
 use super::tests::{field, format, list, map, required, row};
 use super::*;
+use crate::options::Options;
+use crate::tls_tests::Authority;
 
 fn every_type() -> Vec<FieldRef> {
     vec![
@@ -118,13 +120,31 @@ struct Registry {
 impl Registry {
     /// Answers `GET /schemas/ids/7` with `schema` and any registration with the id 7.
     fn start(schema: &str, authorization: Option<&'static str>) -> Self {
+        Self::start_with(schema, authorization, None)
+    }
+
+    fn start_with(
+        schema: &str,
+        authorization: Option<&'static str>,
+        tls: Option<rustls::ServerConfig>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(vec![]));
         let (log, schema) = (Arc::clone(&asked), schema.to_owned());
+        let tls = tls.map(Arc::new);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.unwrap(), &schema, authorization, &log);
+                let stream = stream.unwrap();
+                match &tls {
+                    None => serve(stream, &schema, authorization, &log),
+                    Some(tls) => {
+                        let session = rustls::ServerConnection::new(Arc::clone(tls)).unwrap();
+                        let stream = rustls::StreamOwned::new(session, stream);
+                        serve(stream, &schema, authorization, &log);
+                    }
+                }
             }
         });
         Self { address, asked }
@@ -132,16 +152,17 @@ impl Registry {
 }
 
 fn serve(
-    mut stream: TcpStream,
+    stream: impl Read + Write,
     schema: &str,
     authorization: Option<&str>,
     log: &Mutex<Vec<String>>,
 ) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut reader = BufReader::new(stream);
     let (mut head, mut length, mut authorized) = (String::new(), 0, authorization.is_none());
     loop {
         let mut line = String::new();
-        if reader.read_line(&mut line).unwrap() == 0 {
+        // A handshake that came to nothing ends here too.
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
             return;
         }
         if head.is_empty() {
@@ -171,7 +192,7 @@ fn serve(
     };
     let length = body.len();
     write!(
-        stream,
+        reader.get_mut(),
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
     .unwrap();
@@ -253,4 +274,68 @@ fn a_registry_that_is_away_fails_the_read_and_not_the_message() {
     let error = decoder.rows().finish().unwrap_err();
     assert_eq!(error.kind(), nowcast_engine::ErrorKind::Outside);
     assert!(error.to_string().starts_with("schema registry http://127.0.0.1:1/schemas/ids/7: "));
+}
+
+#[test]
+fn a_registry_is_reached_by_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let authority = Authority::new("registry");
+    let server = authority.signed(&["127.0.0.1"]);
+    let client = authority.signed(&["somebody"]);
+    std::fs::write(path("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(path("other.pem"), Authority::new("other").pem()).unwrap();
+    std::fs::write(path("client.pem"), client.0.clone() + &client.1).unwrap();
+    std::fs::write(path("trust.jks"), [0xFE, 0xED, 0xFE, 0xED, 0, 0]).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    for root in crate::tls::certificates(path("ca.pem").as_ref()).unwrap() {
+        roots.add(root).unwrap();
+    }
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        crate::tls::provider(),
+    );
+    std::fs::write(path("server.pem"), server.0 + &server.1).unwrap();
+    let tls = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            crate::tls::certificates(path("server.pem").as_ref()).unwrap(),
+            crate::tls::key(path("server.pem").as_ref()).unwrap(),
+        )
+        .unwrap();
+    let registry = Registry::start_with("\"null\"", Some("Basic dTpw"), Some(tls));
+    let connect = |url: &str, trust: &str, own: Option<&str>| {
+        let trust = path(trust);
+        let mut options = vec![
+            ("avro-confluent.subject", "clicks-value"),
+            ("avro-confluent.ssl.truststore.location", trust.as_str()),
+        ];
+        let own = own.map(path);
+        options.extend(own.as_ref().map(|own| ("avro-confluent.ssl.keystore.location", &**own)));
+        let fields = [required("id", DataType::Int64)];
+        confluent(url, &options).encoder(&fields).unwrap().connect()
+    };
+    let with_user = registry.address.replace("https://", "https://u:p@");
+    connect(&with_user, "ca.pem", Some("client.pem")).unwrap();
+    let other = connect(&with_user, "other.pem", Some("client.pem")).unwrap_err().to_string();
+    assert!(other.contains("UnknownIssuer") && !other.contains("u:p"), "{other}");
+    connect(&with_user, "ca.pem", None).unwrap_err();
+    let jks = path("trust.jks");
+    let given = [
+        ("connector", "kafka"),
+        ("avro-confluent.url", &registry.address),
+        ("avro-confluent.ssl.truststore.location", &jks),
+    ];
+    let table = nowcast_engine::TableDefinition {
+        name: "t".into(),
+        schema: Arc::new(arrow::datatypes::Schema::empty()),
+        metadata: vec![],
+        primary_key: vec![],
+        options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+    };
+    let refused = Format::read(&Options::new(&table), "format", "avro-confluent", "");
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("JKS key store; write it in PEM: `keytool"), "{refused}");
 }

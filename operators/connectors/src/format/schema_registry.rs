@@ -1,24 +1,27 @@
 //! A client of Confluent's schema registry.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use apache_avro::Schema;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use nowcast_engine::{Error, Result};
+use percent_encoding::percent_decode_str;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use rustls::ClientConfig;
 use serde::Deserialize;
 use serde_json::json;
-use ureq::http::Response;
-use ureq::{Agent, Body};
+use tokio::runtime::Builder;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// What a request is authorised by.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Auth {
     /// `user:password`
     Basic(String),
@@ -29,7 +32,9 @@ pub enum Auth {
 pub struct SchemaRegistry {
     url: String,
     authorization: Option<String>,
-    agent: Agent,
+    /// Of a registry that is reached by https.
+    tls: Option<Arc<ClientConfig>>,
+    client: OnceLock<Client>,
     by_id: Mutex<HashMap<u32, Arc<Schema>>>,
 }
 
@@ -42,18 +47,27 @@ struct Answer {
     message: Option<String>,
 }
 
+/// It says what kind it is, and no secret.
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Basic(_) => "Basic",
+            Self::Bearer(_) => "Bearer",
+        })
+    }
+}
+
 impl SchemaRegistry {
-    pub fn new(url: &str, auth: Option<&Auth>) -> Self {
-        let authorization = auth.map(|auth| match auth {
+    pub fn new(url: &str, auth: Option<&Auth>, tls: Option<Arc<ClientConfig>>) -> Self {
+        let (url, of_url) = credentials(url);
+        let of_url = of_url.map(Auth::Basic);
+        let authorization = auth.or(of_url.as_ref()).map(|auth| match auth {
             Auth::Basic(pair) => format!("Basic {}", BASE64.encode(pair)),
             Auth::Bearer(token) => format!("Bearer {token}"),
         });
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .build();
         let url = url.trim_end_matches('/').to_owned();
-        Self { url, authorization, agent: config.into(), by_id: Mutex::default() }
+        let client = OnceLock::new();
+        Self { url, authorization, tls, client, by_id: Mutex::default() }
     }
 
     /// The schema of an id; `None` where the registry has none. It blocks.
@@ -66,11 +80,8 @@ impl SchemaRegistry {
             return Ok(Some(schema));
         }
         let path = format!("/schemas/ids/{id}");
-        let mut request = self.agent.get(format!("{}{path}", self.url));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
-        }
-        let Some(answer) = self.read(&path, request.call())? else { return Ok(None) };
+        let request = self.client(&path)?.get(format!("{}{path}", self.url));
+        let Some(answer) = self.ask(&path, request)? else { return Ok(None) };
         if let Some(other) = answer.schema_type.filter(|ty| ty != "AVRO") {
             return Err(self.failed(&path, format!("a schema of type {other}, not AVRO")));
         }
@@ -83,30 +94,50 @@ impl SchemaRegistry {
     /// Registers a schema under a subject, or finds it there: its id. It blocks.
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32> {
         let path = format!("/subjects/{}/versions", escaped(subject));
-        let mut request = self.agent.post(format!("{}{path}", self.url));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
-        }
         let body = json!({"schema": schema}).to_string();
-        let sent = request.header("Content-Type", CONTENT_TYPE).send(body);
-        let id = self.read(&path, sent)?.and_then(|answer| answer.id);
+        let request = self.client(&path)?.post(format!("{}{path}", self.url)).body(body);
+        let id = self.ask(&path, request.header("Content-Type", CONTENT_TYPE))?;
+        let id = id.and_then(|answer| answer.id);
         id.ok_or_else(|| self.failed(&path, "an answer without an id"))
     }
 
-    fn read(
-        &self,
-        path: &str,
-        answer: std::result::Result<Response<Body>, ureq::Error>,
-    ) -> Result<Option<Answer>> {
-        let mut answer = answer.map_err(|error| self.failed(path, error))?;
-        let status = answer.status();
-        let text = answer.body_mut().read_to_string();
-        let text = text.map_err(|error| self.failed(path, error))?;
+    fn client(&self, path: &str) -> Result<&Client> {
+        if self.client.get().is_none() {
+            let builder = Client::builder().timeout(TIMEOUT).no_proxy();
+            let builder = match &self.tls {
+                Some(tls) => builder.use_preconfigured_tls(tls.as_ref().clone()),
+                None => builder,
+            };
+            let client = builder.build().map_err(|error| self.failed(path, reason(&error)))?;
+            // Another thread may have been first.
+            let _ = self.client.set(client);
+        }
+        self.client.get().ok_or_else(|| Error::bug("a client that was just made"))
+    }
+
+    /// The answer, unless the registry has none. It blocks, wherever it is called from: the request
+    /// has a thread of its own.
+    fn ask(&self, path: &str, request: RequestBuilder) -> Result<Option<Answer>> {
+        let request = match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        };
+        let ask = || -> Result<(StatusCode, String)> {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|error| self.failed(path, error))?.block_on(async {
+                let failed = |error: reqwest::Error| self.failed(path, reason(&error));
+                let answer = request.send().await.map_err(failed)?;
+                Ok((answer.status(), answer.text().await.map_err(failed)?))
+            })
+        };
+        let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+        let (status, text) =
+            asked.map_err(|_| Error::bug("a request to the schema registry died"))??;
         let read = serde_json::from_str::<Answer>(&text);
         if status.is_success() {
             return read.map(Some).map_err(|error| self.failed(path, error));
         }
-        if status == 404 {
+        if status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         let message = read.ok().and_then(|answer| answer.message).unwrap_or_default();
@@ -119,6 +150,27 @@ impl SchemaRegistry {
 
     fn failed(&self, path: &str, error: impl std::fmt::Display) -> Error {
         Error::outside(format!("schema registry {}{path}: {error}", self.url))
+    }
+}
+
+/// What went wrong, from the innermost error: the outer ones say that a request failed.
+fn reason(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// A URL without the `user:password@` in it, and what that is.
+fn credentials(url: &str) -> (String, Option<String>) {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| {
+        let (pair, place) = rest.split_once('@')?;
+        Some((format!("{scheme}://{place}"), pair))
+    });
+    match parts {
+        Some((url, pair)) => (url, Some(percent_decode_str(pair).decode_utf8_lossy().into_owned())),
+        None => (url.to_owned(), None),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nowcast_engine::{Error, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
@@ -31,14 +32,10 @@ impl JdbcTable {
     /// Of kind `Outside` where the server does not answer, of kind `User` where it refuses, or has
     /// no such table or column.
     pub async fn connect(&self) -> Result<Connection> {
-        let connected = self.config.connect(NoTls).await;
-        let (client, connection) = connected.map_err(|error| self.failed(&error))?;
-        let name = self.name();
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("{name}: {error}");
-            }
-        });
+        let client = match self.tls.clone() {
+            None => self.serve(self.config.connect(NoTls).await),
+            Some(tls) => self.serve(self.config.connect(tls).await),
+        }?;
         // A time without a zone is UTC in either direction, whatever the server's zone.
         let zone = client.batch_execute("SET TimeZone = 'UTC'").await;
         zone.map_err(|error| self.failed(&error))?;
@@ -71,6 +68,25 @@ impl JdbcTable {
         };
         let columns = self.table.schema.fields().iter().map(column).collect::<Result<_>>()?;
         Ok(Connection { client, remote, columns })
+    }
+
+    /// Has a connection served until its client is dropped.
+    fn serve<S, T>(
+        &self,
+        connected: Result<(Client, tokio_postgres::Connection<S, T>), tokio_postgres::Error>,
+    ) -> Result<Client>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (client, connection) = connected.map_err(|error| self.failed(&error))?;
+        let name = self.name();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("{name}: {error}");
+            }
+        });
+        Ok(client)
     }
 
     /// An error of the server or of the way to it.

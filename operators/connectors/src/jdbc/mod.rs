@@ -5,9 +5,12 @@ mod lookup;
 mod options;
 mod sink;
 mod source;
+mod tls;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::sync::Arc;
 

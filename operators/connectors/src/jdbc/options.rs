@@ -1,10 +1,13 @@
 //! The options of a `jdbc` table, for either end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nowcast_engine::{Error, LookupOptions, Result, TableDefinition};
+use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 
+use super::tls::{Tls, tls};
 use crate::options::Options;
 
 /// Rows in one transaction, unless `sink.buffer-flush.max-rows` says otherwise. More than Flink's 100:
@@ -18,6 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct JdbcTable {
     pub table: TableDefinition,
     pub config: Config,
+    /// `None` where the connection is never encrypted.
+    pub tls: Option<Tls>,
     /// As the user wrote it: PostgreSQL folds its case and finds its schema.
     pub remote: String,
     pub partitions: Option<Partitions>,
@@ -39,7 +44,7 @@ pub struct Partitions {
 impl JdbcTable {
     pub fn read(table: &TableDefinition) -> Result<Self> {
         let options = Options::new(table);
-        let mut config = config(&options)?;
+        let (mut config, tls) = config(&options)?;
         if let Some(user) = options.text("username") {
             config.user(user);
         }
@@ -74,6 +79,7 @@ impl JdbcTable {
         let read = Self {
             table: table.clone(),
             config,
+            tls,
             remote: options.required("table-name")?.to_owned(),
             partitions,
             fetch_rows: fetch_rows.filter(|rows| *rows > 0),
@@ -95,11 +101,12 @@ impl JdbcTable {
 }
 
 /// `jdbc:postgresql://host:port/database?user=…&password=…&currentSchema=…`
-fn config(options: &Options<'_>) -> Result<Config> {
+fn config(options: &Options<'_>) -> Result<(Config, Option<Tls>)> {
     let url = options.required("url")?;
     let refuse = |why: &str| {
         // A URL may hold a password.
         let shown = url.split('?').next().unwrap_or(url);
+        let shown = shown.rsplit_once('@').map_or(shown, |(_, place)| place);
         let expected = format!("jdbc:postgresql://host:port/database ({why})");
         options.refuse("url", shown, &expected)
     };
@@ -112,22 +119,25 @@ fn config(options: &Options<'_>) -> Result<Config> {
     if config.get_dbname().is_none() {
         return Err(refuse("the database is missing"));
     }
+    let mut of_tls = BTreeMap::new();
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        let value = percent_decode_str(value).decode_utf8();
+        let value = value.map_err(|_| refuse(&format!("\"{key}\" is no UTF-8")))?;
         match key {
-            "user" => drop(config.user(value)),
-            "password" => drop(config.password(value)),
-            "ApplicationName" => drop(config.application_name(value)),
+            "user" => drop(config.user(&*value)),
+            "password" => drop(config.password(&*value)),
+            "ApplicationName" => drop(config.application_name(&*value)),
             "currentSchema" => drop(config.options(format!("-c search_path={value}"))),
             // They tune the Java driver and change nothing here.
             "reWriteBatchedInserts" | "stringtype" | "prepareThreshold" | "tcpKeepAlive" => {}
-            "sslmode" if matches!(value, "disable" | "allow" | "prefer") => {}
-            "ssl" if value == "false" => {}
-            "ssl" | "sslmode" => return Err(refuse("this build has no TLS")),
+            key if key.starts_with("ssl") => drop(of_tls.insert(key, value.into_owned())),
             other => return Err(refuse(&format!("\"{other}\" is unknown"))),
         }
     }
-    Ok(config)
+    let (mode, tls) = tls(&of_tls).map_err(|why| refuse(&why))?;
+    config.ssl_mode(mode);
+    Ok((config, tls))
 }
 
 fn partitions(options: &Options<'_>) -> Result<Option<Partitions>> {

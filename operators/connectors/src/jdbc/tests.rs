@@ -349,7 +349,10 @@ fn options_that_cannot_work_are_refused() {
     for (options, expected) in [
         (&[("url", "jdbc:mysql://h/db")][..], "PostgreSQL is what there is"),
         (&[("url", "jdbc:postgresql://h")], "the database is missing"),
-        (&[("url", "jdbc:postgresql://h/db?password=secret&sslmode=require")], "has no TLS"),
+        (
+            &[("url", "jdbc:postgresql://h/db?password=secret&sslmode=always")],
+            "\"sslmode\" is one of",
+        ),
         (&[url, ("scan.partition.num", "2")], "come together"),
         (&[url, ("lookup.cash", "NONE")], "unknown option \"lookup.cash\""),
     ] {
