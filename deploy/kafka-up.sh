@@ -7,6 +7,9 @@
 #
 # DIR holds data, log and pid; started again on the same DIR it has its topics again. The jars come
 # from Maven once, into ${NOWCAST_CACHE:-~/.cache/nowcast}/kafka. Needs java 17 or later, mvn, python3.
+# KAFKA_DOORS=FOLDER, with ca.pem and server.pem (certificate and key) in it, adds listeners of every kind to the
+# plain one: their addresses are in FOLDER/doors as `SASL_PLAINTEXT host:port`, `SSL …` and `SASL_SSL …`. SSL
+# wants a client's certificate; SASL is PLAIN and SCRAM, for the user alice with the password alice-secret.
 # KAFKA_HEAP sets the memory (512m), KAFKA_LOG the log level (WARN).
 set -euo pipefail
 
@@ -46,6 +49,36 @@ if (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then fail "port $PORT in us
 
 sed -e "s|@port@|$PORT|g" -e "s|@controller_port@|$(free_port)|g" -e "s|@dir@|$DIR|g" \
     "$HERE/server.properties" >"$DIR/server.properties"
+SCRAM=()
+if [[ -n ${KAFKA_DOORS-} ]]; then
+    ADDED= MAP=
+    : >"$KAFKA_DOORS/doors"
+    for protocol in SASL_PLAINTEXT SSL SASL_SSL; do
+        address=127.0.0.1:$(free_port)
+        echo "$protocol $address" >>"$KAFKA_DOORS/doors"
+        ADDED+=",$protocol://$address" MAP+=",$protocol:$protocol"
+    done
+    sed -i -e "s|^listeners=.*|&$ADDED|" -e "s|^advertised.listeners=.*|&$ADDED|" \
+        -e "s|^listener.security.protocol.map=.*|&$MAP|" "$DIR/server.properties"
+    cat >>"$DIR/server.properties" <<END
+ssl.keystore.type=PEM
+ssl.keystore.location=$KAFKA_DOORS/server.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$KAFKA_DOORS/ca.pem
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+END
+    COMMON=org.apache.kafka.common.security
+    for listener in sasl_plaintext sasl_ssl; do
+        cat >>"$DIR/server.properties" <<END
+listener.name.$listener.plain.sasl.jaas.config=$COMMON.plain.PlainLoginModule required user_alice="alice-secret";
+listener.name.$listener.scram-sha-256.sasl.jaas.config=$COMMON.scram.ScramLoginModule required;
+listener.name.$listener.scram-sha-512.sasl.jaas.config=$COMMON.scram.ScramLoginModule required;
+END
+    done
+    SCRAM=(--add-scram 'SCRAM-SHA-256=[name=alice,password=alice-secret]'
+        --add-scram 'SCRAM-SHA-512=[name=alice,password=alice-secret]')
+fi
 JAVA=(java -XX:+UseSerialGC -Xshare:auto -Djava.awt.headless=true
     "-Dlog4j2.configurationFile=$HERE/log4j2.xml" -cp "$JARS/*")
 
@@ -53,7 +86,7 @@ if [[ ! -f $DIR/data/meta.properties ]]; then
     CLUSTER=$(python3 -c 'import base64, uuid
 print("n" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:])')
     "${JAVA[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format --cluster-id="$CLUSTER" \
-        --config="$DIR/server.properties" >"$DIR/format.log" 2>&1 ||
+        --config="$DIR/server.properties" "${SCRAM[@]}" >"$DIR/format.log" 2>&1 ||
         { cat "$DIR/format.log" >&2; fail "storage could not be formatted"; }
 fi
 CLUSTER=$(sed -n 's/^cluster.id=//p' "$DIR/data/meta.properties")

@@ -6,6 +6,7 @@ mod message;
 mod offsets;
 mod options;
 mod reader;
+mod security;
 mod sink;
 mod source;
 mod transaction;

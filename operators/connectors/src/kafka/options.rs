@@ -7,6 +7,7 @@ use nowcast_engine::{Error, Result, TableDefinition};
 use regex::Regex;
 
 use super::message::KEYS;
+use super::security;
 use super::transaction::PREFIX_KEY;
 use crate::messages::Rows;
 use crate::options::Options;
@@ -183,7 +184,7 @@ impl KafkaOptions {
             message_bytes_max: options
                 .parsed("properties.message.max.bytes", "a number of bytes")?
                 .unwrap_or(MESSAGE_BYTES),
-            properties: properties(&options),
+            properties: properties(&options)?,
             transactional: transactional(&options)?,
         };
         // Every worker has its instance; known for portability.
@@ -247,9 +248,9 @@ fn discovery(options: &Options<'_>) -> Result<Option<Duration>> {
     Ok(Some(interval.unwrap_or(DISCOVERY)).filter(|interval| !interval.is_zero()))
 }
 
-fn properties(options: &Options<'_>) -> Vec<(String, String)> {
+fn properties(options: &Options<'_>) -> Result<Vec<(String, String)>> {
     let own = ["bootstrap.servers", "group.id", "auto.offset.reset"];
-    let mut properties = vec![];
+    let mut properties = BTreeMap::new();
     for (key, value) in options.prefixed("properties.") {
         match key {
             key if own.contains(&key) => {}
@@ -259,11 +260,13 @@ fn properties(options: &Options<'_>) -> Vec<(String, String)> {
                     options.table()
                 );
             }
-            "fetch.max.wait.ms" => properties.push(("fetch.wait.max.ms".into(), value.into())),
-            _ => properties.push((key.to_owned(), value.to_owned())),
+            "fetch.max.wait.ms" => {
+                drop(properties.insert("fetch.wait.max.ms".into(), value.into()))
+            }
+            _ => drop(properties.insert(key.to_owned(), value.to_owned())),
         }
     }
-    properties
+    Ok(security::translated(options.table(), properties)?.into_iter().collect())
 }
 
 fn startup(options: &Options<'_>) -> Result<Startup> {

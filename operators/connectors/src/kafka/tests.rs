@@ -2,6 +2,7 @@
 //! and consume beside ours.
 
 mod changelog;
+mod doors;
 mod reading;
 mod refusals;
 mod sink;
