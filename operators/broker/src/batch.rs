@@ -1,5 +1,5 @@
 //! The head of a record batch (format 2), the checks a batch must pass, its two patched fields, and
-//! the control batches that end transactions.
+//! the control batches that end transactions. What lies inside a batch is told in `records`.
 
 use bytes::{BufMut, Bytes};
 use kafka_protocol::ResponseError;
@@ -15,10 +15,16 @@ pub(crate) const LEADER_EPOCH: i32 = 0;
 /// `batch_length` counts from after itself.
 const LENGTH_ENDS: usize = 12;
 const CRC_FROM: usize = 21;
-const CODEC_MASK: i16 = 0b111;
+pub(crate) const CODEC_MASK: i16 = 0b111;
 const CODEC_LAST: i16 = 4;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+/// Compaction has seen a tombstone, or a marker without records, in the batch: the base of its times
+/// says until when they are kept.
+pub(crate) const DELETE_HORIZON: i16 = 1 << 6;
+
+/// No record, or one without a time.
+pub(crate) const NO_TIMESTAMP: i64 = -1;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -72,8 +78,14 @@ impl Head {
         self.base_offset + i64::from(self.last_offset_delta) + 1
     }
 
-    pub fn is_compressed(&self) -> bool {
-        self.attributes & CODEC_MASK != 0
+    /// The protocol's number of the codec of the records.
+    pub fn codec(&self) -> i16 {
+        self.attributes & CODEC_MASK
+    }
+
+    /// Until when tombstones in it are kept, where compaction has said so.
+    pub fn horizon_ms(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     pub fn is_transactional(&self) -> bool {
@@ -120,7 +132,7 @@ pub(crate) fn check(batch: &Bytes, bytes_max: i64) -> Result<Head, ResponseError
     if !counts || !sequenced || head.is_control() {
         return Err(ResponseError::InvalidRecord);
     }
-    if head.attributes & CODEC_MASK > CODEC_LAST {
+    if head.codec() > CODEC_LAST {
         return Err(ResponseError::UnsupportedCompressionType);
     }
     Ok(head)
@@ -151,31 +163,52 @@ const MARKER_KIND_AT: usize = HEAD_BYTES + 7;
 /// The control batch that ends a producer's transaction in a partition.
 pub(crate) fn marker(producer_id: i64, epoch: i16, marker: Marker, timestamp: i64) -> Bytes {
     let zigzag = |n: usize| (n << 1) as u8;
-    let mut batch = Vec::with_capacity(HEAD_BYTES + MARKER_RECORD_BYTES);
-    batch.put_i64(0);
-    batch.put_i32((HEAD_BYTES + MARKER_RECORD_BYTES - LENGTH_ENDS) as i32);
-    batch.put_i32(LEADER_EPOCH);
-    batch.put_i8(2);
-    batch.put_u32(0);
-    batch.put_i16(TRANSACTIONAL | CONTROL);
-    batch.put_i32(0);
-    batch.put_i64(timestamp);
-    batch.put_i64(timestamp);
-    batch.put_i64(producer_id);
-    batch.put_i16(epoch);
-    batch.put_i32(-1);
-    batch.put_i32(1);
+    let mut record = Vec::with_capacity(MARKER_RECORD_BYTES);
     // Length, attributes, time and offset deltas, the key, the value (coordinator epoch), no headers.
-    batch.put_slice(&[zigzag(MARKER_RECORD_BYTES - 1), 0, 0, 0, zigzag(4)]);
-    batch.put_i16(0);
-    batch.put_i16(marker as i16);
-    batch.put_u8(zigzag(6));
-    batch.put_i16(0);
-    batch.put_i32(0);
-    batch.put_u8(0);
+    record.put_slice(&[zigzag(MARKER_RECORD_BYTES - 1), 0, 0, 0, zigzag(4)]);
+    record.put_i16(0);
+    record.put_i16(marker as i16);
+    record.put_u8(zigzag(6));
+    record.put_i16(0);
+    record.put_i32(0);
+    record.put_u8(0);
+    let head = Head {
+        base_offset: 0,
+        bytes: 0,
+        magic: 2,
+        crc: 0,
+        attributes: TRANSACTIONAL | CONTROL,
+        last_offset_delta: 0,
+        base_timestamp: timestamp,
+        max_timestamp: timestamp,
+        producer_id,
+        producer_epoch: epoch,
+        base_sequence: -1,
+        records: 1,
+    };
+    Bytes::from(seal(&head, &record))
+}
+
+/// The batch of this head and these encoded records; its length and checksum are worked out.
+pub(crate) fn seal(head: &Head, records: &[u8]) -> Vec<u8> {
+    let mut batch = Vec::with_capacity(HEAD_BYTES + records.len());
+    batch.put_i64(head.base_offset);
+    batch.put_i32((HEAD_BYTES + records.len() - LENGTH_ENDS) as i32);
+    batch.put_i32(LEADER_EPOCH);
+    batch.put_i8(head.magic);
+    batch.put_u32(0);
+    batch.put_i16(head.attributes);
+    batch.put_i32(head.last_offset_delta);
+    batch.put_i64(head.base_timestamp);
+    batch.put_i64(head.max_timestamp);
+    batch.put_i64(head.producer_id);
+    batch.put_i16(head.producer_epoch);
+    batch.put_i32(head.base_sequence);
+    batch.put_i32(head.records);
+    batch.put_slice(records);
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
     batch[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-    Bytes::from(batch)
+    batch
 }
 
 /// What a control batch, written by [`marker`], says.
@@ -185,35 +218,6 @@ pub(crate) fn marker_of(batch: &[u8]) -> Option<Marker> {
         [0, 1] => Some(Marker::Commit),
         _ => None,
     }
-}
-
-/// Offset delta and timestamp of each record of an uncompressed batch; ends early on bad bytes.
-pub(crate) fn timestamps(head: &Head, batch: &[u8]) -> impl Iterator<Item = (i32, i64)> {
-    let mut rest = batch.get(HEAD_BYTES..).unwrap_or_default();
-    let base = head.base_timestamp;
-    (0..head.records).map_while(move |_| {
-        let bytes = usize::try_from(varint(&mut rest)?).ok()?;
-        let mut record = rest.get(..bytes)?;
-        rest = &rest[bytes..];
-        record = record.get(1..)?;
-        let timestamp = base.wrapping_add(varint(&mut record)?);
-        let delta = i32::try_from(varint(&mut record)?).ok()?;
-        Some((delta, timestamp))
-    })
-}
-
-/// A zigzag varint, taken off the front.
-fn varint(bytes: &mut &[u8]) -> Option<i64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -257,7 +261,9 @@ pub(crate) mod tests {
         let head = check(&bytes, 1 << 20).unwrap();
         assert_eq!((head.producer_id, head.producer_epoch, head.base_sequence), (7, 1, 40));
         assert_eq!((head.base_timestamp, head.max_timestamp, head.records), (1000, 1005, 3));
-        let seen: Vec<_> = timestamps(&head, &bytes).collect();
+        let decoded = crate::records::decode(&head, &bytes).unwrap();
+        let records = crate::records::read(&head, &decoded).map(Result::unwrap);
+        let seen: Vec<_> = records.map(|r| (r.offset_delta, r.timestamp)).collect();
         assert_eq!(seen, [(0, 1000), (1, 1005), (2, 1002)]);
     }
 

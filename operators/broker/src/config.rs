@@ -26,6 +26,8 @@ pub struct Config {
     pub fsync: Fsync,
     /// How often retention is checked.
     pub retention_check_interval: Duration,
+    /// How often it is looked whether a partition is to be compacted.
+    pub compaction_check_interval: Duration,
     /// How long a new group waits for further members before its first assignment.
     pub group_initial_delay: Duration,
     pub limits: Limits,
@@ -42,6 +44,7 @@ impl Default for Config {
             topic_defaults: TopicConfig::default(),
             fsync: Fsync::default(),
             retention_check_interval: Duration::from_secs(10),
+            compaction_check_interval: Duration::from_secs(10),
             group_initial_delay: Duration::ZERO,
             limits: Limits::default(),
         }
@@ -133,6 +136,9 @@ impl Config {
         }
         if self.retention_check_interval.is_zero() {
             return refuse("retention_check_interval must be more than 0");
+        }
+        if self.compaction_check_interval.is_zero() {
+            return refuse("compaction_check_interval must be more than 0");
         }
         if let Some(advertised) = &self.advertised {
             split_address(advertised)?;

@@ -3,18 +3,23 @@
 //! Record batches are appended as they come: only `base_offset` and `leader_epoch`, twelve bytes
 //! outside the batch checksum, are patched, so nothing is ever decompressed. A write is
 //! acknowledged after `write(2)`: killing the process loses nothing acknowledged, losing power
-//! may, unless [`Fsync`] says otherwise. Since compressed batches are not looked into, an offset
-//! asked for by time is exact for uncompressed batches and otherwise the start of its batch: a
-//! reader from there misses nothing and may see some earlier records.
+//! may, unless [`Fsync`] says otherwise. Only three things look into records, and decode them for
+//! that: an append to a compacted topic (each record must have a key), compaction itself, and a search
+//! by time.
+//!
+//! Compaction (`cleanup.policy=compact`) leaves what Kafka's leaves, record by record: the last of each
+//! key at its offset, tombstones and the markers of transactions for `delete.retention.ms`, nothing
+//! of aborted transactions, and open ones as they are. It writes closed segments anew beside the old
+//! ones and renames them into place; a crash at any point leaves the one or the other.
 //!
 //! Transactions are those of the protocol's first version, in which clients add partitions
 //! themselves: a marker ends each in all its partitions, and a reader of committed records stops
 //! before the first that is open. A decision to commit is in the coordinator's file before any
 //! marker is written, and the next start finishes what a crash left between.
 //!
-//! Not here: replication, TLS, authentication, quotas, compaction and KIP-848 groups. What is not here is not advertised, and asking for it all the same gets an error
-//! answer, never a closed connection. The codecs trust the array lengths inside a request, so
-//! listen only where clients are trusted.
+//! Not here: replication, TLS, authentication, quotas and KIP-848 groups. What is not here is not
+//! advertised, and asking for it all the same gets an error answer, never a closed connection. The
+//! codecs trust the array lengths inside a request, so listen only where clients are trusted.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), nowcast_broker::Error> {
@@ -30,6 +35,7 @@
 
 mod api;
 mod batch;
+mod codec;
 mod config;
 mod connection;
 mod error;
@@ -39,6 +45,7 @@ mod log;
 mod memory;
 mod producer_ids;
 mod producers;
+mod records;
 mod server;
 mod stats;
 mod topic_config;
@@ -49,5 +56,5 @@ pub use config::{Config, Fsync, Limits};
 pub use error::{Error, Result};
 pub use server::Broker;
 pub use stats::{Stats, StatsSnapshot};
-pub use topic_config::TopicConfig;
+pub use topic_config::{CleanupPolicy, TopicConfig};
 pub use topics::{PartitionStatus, TopicStatus};

@@ -55,6 +55,30 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Snapshot(Vec<(i64, Producer)>);
 
+/// What a log must keep of each producer, to know it again without a snapshot.
+pub(crate) struct LastWords(HashMap<i64, LastWord>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastWord {
+    Batch {
+        base_offset: i64,
+    },
+    /// An end of a transaction, in an epoch that has written nothing since.
+    Marker {
+        epoch: i16,
+    },
+}
+
+impl LastWords {
+    pub fn is(&self, head: &Head) -> bool {
+        let word = match head.is_control() {
+            false => LastWord::Batch { base_offset: head.base_offset },
+            true => LastWord::Marker { epoch: head.producer_epoch },
+        };
+        self.0.get(&head.producer_id) == Some(&word)
+    }
+}
+
 impl Producers {
     pub fn new(producers_max: usize) -> Producers {
         Producers {
@@ -133,6 +157,15 @@ impl Producers {
     pub fn open(&self) -> Vec<(i64, i16)> {
         let epoch = |id: &i64| self.by_id.get(id).map(|producer| (*id, producer.epoch));
         self.open.values().filter_map(epoch).collect()
+    }
+
+    /// The last word of each producer that is known.
+    pub fn last_words(&self) -> LastWords {
+        let word = |producer: &Producer| match producer.batches.back() {
+            Some(sent) => LastWord::Batch { base_offset: sent.base_offset },
+            None => LastWord::Marker { epoch: producer.epoch },
+        };
+        LastWords(self.by_id.iter().map(|(&id, producer)| (id, word(producer))).collect())
     }
 
     pub fn is_open(&self, producer_id: i64) -> bool {

@@ -20,6 +20,7 @@ use crate::connection;
 use crate::error::{Error, Result};
 use crate::files::{Durability, read_json, write_json};
 use crate::groups::Groups;
+use crate::log::Compaction;
 use crate::memory::Memory;
 use crate::producer_ids::ProducerIds;
 use crate::stats::{Stats, StatsSnapshot};
@@ -29,7 +30,7 @@ use crate::transactions::{Ends, Transactions};
 /// How often groups are looked at for silent members and rounds to close, transactions for their
 /// time.
 const GROUP_TICK: Duration = Duration::from_millis(100);
-/// How often closed segments get their index files, and retention and fsync are looked at.
+/// How often closed segments get their index files, and retention, compaction and fsync are looked at.
 const LOG_TICK: Duration = Duration::from_secs(1);
 const LOG_TICK_MIN: Duration = Duration::from_millis(10);
 /// What a stopping broker gives its connections to finish their requests.
@@ -228,8 +229,7 @@ impl Shared {
     }
 
     fn retain(&self) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now_ms = now.map_or(0, |now| now.as_millis() as i64);
+        let now_ms = now_ms();
         self.each_partition("retention", |topic, i| {
             let deleted = topic.partitions[i].retain(&topic.config, now_ms)?;
             if deleted > 0 {
@@ -238,6 +238,23 @@ impl Shared {
             Ok(())
         });
     }
+
+    fn compact(&self) {
+        let now_ms = now_ms();
+        self.each_partition("compaction", |topic, i| {
+            if let Some(done) = topic.partitions[i].compact(&topic.config, now_ms)? {
+                let Compaction { end, bytes_before, bytes_after } = done;
+                let topic = &topic.name;
+                tracing::info!(topic, partition = i, end, bytes_before, bytes_after, "compacted");
+            }
+            Ok(())
+        });
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as i64)
 }
 
 fn lock(dir: &Path) -> Result<File> {
@@ -320,35 +337,55 @@ async fn tick_groups(shared: Arc<Shared>) {
 }
 
 async fn look_after_logs(shared: Arc<Shared>) {
-    let retention = shared.config.retention_check_interval;
-    let fsync = match shared.config.fsync {
-        Fsync::Every(interval) => Some(interval),
+    let config = &shared.config;
+    let mut retention = Due::every(config.retention_check_interval);
+    let mut compaction = Due::every(config.compaction_check_interval);
+    let mut fsync = match config.fsync {
+        Fsync::Every(interval) => Some(Due::every(interval)),
         Fsync::PageCache | Fsync::BeforeAck => None,
     };
-    let (mut retained, mut synced) = (Instant::now(), Instant::now());
-    let period = LOG_TICK.min(retention).min(fsync.unwrap_or(LOG_TICK)).max(LOG_TICK_MIN);
-    let mut ticks = ticks(period);
+    let shortest = retention.interval.min(compaction.interval).min(LOG_TICK);
+    let shortest = shortest.min(fsync.as_ref().map_or(LOG_TICK, |due| due.interval));
+    let mut ticks = ticks(shortest.max(LOG_TICK_MIN));
     while ticked(&mut ticks, &shared).await {
-        let retain_now = retained.elapsed() >= retention;
-        let sync_now = fsync.is_some_and(|interval| synced.elapsed() >= interval);
+        let (retain, compact) = (retention.is_due(), compaction.is_due());
+        let sync = fsync.as_ref().is_some_and(Due::is_due);
         let logs = Arc::clone(&shared);
         let done = tokio::task::spawn_blocking(move || {
-            if sync_now {
+            if sync {
                 logs.sync();
             }
             logs.seal();
-            if retain_now {
+            if retain {
                 logs.retain();
+            }
+            if compact {
+                logs.compact();
             }
         });
         if done.await.is_err() {
             tracing::error!("looking after the logs failed");
         }
-        if retain_now {
-            retained = Instant::now();
+        let done = [(retain, &mut retention), (compact, &mut compaction)];
+        let synced = fsync.as_mut().map(|due| (sync, due));
+        for (_, due) in done.into_iter().chain(synced).filter(|(was_due, _)| *was_due) {
+            due.done = Instant::now();
         }
-        if sync_now {
-            synced = Instant::now();
-        }
+    }
+}
+
+/// What is to be done again so long after it was done.
+struct Due {
+    interval: Duration,
+    done: Instant,
+}
+
+impl Due {
+    fn every(interval: Duration) -> Due {
+        Due { interval, done: Instant::now() }
+    }
+
+    fn is_due(&self) -> bool {
+        self.done.elapsed() >= self.interval
     }
 }

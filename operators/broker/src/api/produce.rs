@@ -10,8 +10,9 @@ use kafka_protocol::messages::produce_response::{
 };
 
 use super::text;
-use crate::batch;
+use crate::batch::{self, Head};
 use crate::config::Fsync;
+use crate::records;
 use crate::server::Shared;
 use crate::stats::Stats;
 use crate::transactions::Producer;
@@ -65,6 +66,9 @@ fn append(
     let (topic, partition) = found.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let records = data.records.as_ref().ok_or(ResponseError::InvalidRecord)?;
     let head = batch::check(records, topic.config.max_message_bytes)?;
+    if topic.config.cleanup_policy.compacts() {
+        check_keys(&head, records)?;
+    }
     let append = || partition.append(&head, records, &topic.config);
     let appended = if head.is_transactional() {
         let id = transactional_id.ok_or(ResponseError::InvalidTxnState)?;
@@ -82,6 +86,18 @@ fn append(
         Stats::add(&shared.stats.duplicates, 1);
     }
     Ok((appended.base_offset, appended.start_offset))
+}
+
+/// A compacted topic has no place for a record without a key.
+fn check_keys(head: &Head, batch: &[u8]) -> Result<(), ResponseError> {
+    let corrupt = |_| ResponseError::CorruptMessage;
+    let decoded = records::decode(head, batch).map_err(corrupt)?;
+    for record in records::read(head, &decoded) {
+        if record.map_err(corrupt)?.key.is_none() {
+            return Err(ResponseError::InvalidRecord);
+        }
+    }
+    Ok(())
 }
 
 async fn sync(files: Vec<Arc<File>>) -> bool {

@@ -1,16 +1,17 @@
 //! One partition: appends, finds what a reader asks for, forgets what retention says.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use tokio::sync::Notify;
 
+use super::compacted::Compacted;
 use super::recovery::{self, open_for_append};
 use super::segment::{Aborted, Segment};
 use super::walk::Walk;
@@ -18,32 +19,34 @@ use crate::batch::{self, HEAD_BYTES, Head, Marker, PATCHED_BYTES};
 use crate::error::{Error, Result};
 use crate::files::{Durability, sync_dir, write_json};
 use crate::producers::{Producers, Snapshot, Verdict};
+use crate::records;
 use crate::topic_config::TopicConfig;
 
 #[derive(Debug)]
 pub(crate) struct Partition {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     durability: Durability,
     log: Mutex<Log>,
 }
 
 #[derive(Debug)]
-struct Log {
+pub(super) struct Log {
     /// Oldest first; the last one is appended to. Never empty.
-    segments: VecDeque<Segment>,
+    pub segments: VecDeque<Segment>,
     active: Arc<File>,
-    producers: Producers,
+    pub producers: Producers,
+    pub compacted: Compacted,
     /// Fetches to wake at the next append.
     waiting: Vec<Arc<Notify>>,
     /// Closed segments whose index file is still to be written.
-    unsealed: Vec<Unsealed>,
+    pub unsealed: Vec<Unsealed>,
     /// Appended to since the last sync.
     dirty: bool,
-    life: Life,
+    pub life: Life,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
+pub(super) enum Life {
     Open,
     /// The topic is gone.
     Deleted,
@@ -52,8 +55,8 @@ enum Life {
 }
 
 #[derive(Debug)]
-struct Unsealed {
-    base_offset: i64,
+pub(super) struct Unsealed {
+    pub base_offset: i64,
     file: Arc<File>,
     producers: Snapshot,
 }
@@ -125,6 +128,7 @@ impl Partition {
             segments: opened.segments,
             active: Arc::new(opened.active),
             producers: opened.producers,
+            compacted: opened.compacted,
             waiting: Vec::new(),
             unsealed: Vec::new(),
             dirty: false,
@@ -133,7 +137,7 @@ impl Partition {
         Ok(Partition { dir, durability, log: Mutex::new(log) })
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().expect("no holder panics")
     }
 
@@ -201,7 +205,7 @@ impl Partition {
         config: &TopicConfig,
     ) -> Result<i64, ResponseError> {
         let active = log.active_segment();
-        if active.bytes > 0 && active.bytes + batch.len() as u64 > config.segment_bytes as u64 {
+        if active.is_full_for(head, batch.len(), config) {
             self.roll(log).map_err(|error| storage(&error))?;
         }
         let base_offset = log.bounds().end;
@@ -251,9 +255,7 @@ impl Partition {
         self.log().waiting.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
-    /// Offset and time of the first record at or after `timestamp`. In a compressed batch the
-    /// records are not looked into: then it is the batch's first record, so a reader from there
-    /// misses nothing and may see some earlier ones.
+    /// Offset and time of the first record at or after `timestamp`.
     pub fn offset_for_time(&self, timestamp: i64) -> Result<Option<(i64, i64)>, ResponseError> {
         let place = {
             let log = self.log();
@@ -266,7 +268,7 @@ impl Partition {
         place.first_at_or_after(timestamp).map_err(|error| storage(&error))
     }
 
-    /// Offset and time of the record with the latest time, with the same limit.
+    /// Offset and time of the first record with the latest time.
     pub fn offset_of_latest_time(&self) -> Result<Option<(i64, i64)>, ResponseError> {
         let latest = self.log().segments.iter().map(|segment| segment.max_timestamp).max();
         match latest {
@@ -293,7 +295,7 @@ impl Partition {
     /// Deletes whole segments that are too old or too many; returns how many.
     pub fn retain(&self, config: &TopicConfig, now_ms: i64) -> Result<usize> {
         let mut log = self.log();
-        if log.life != Life::Open {
+        if log.life != Life::Open || !config.cleanup_policy.deletes() {
             return Ok(0);
         }
         let too_old = |segment: &Segment| {
@@ -316,8 +318,7 @@ impl Partition {
                 break;
             }
             total -= oldest.bytes;
-            remove_if_there(&oldest.index_path())?;
-            remove_if_there(&oldest.path)?;
+            recovery::remove(oldest)?;
             let base_offset = oldest.base_offset;
             log.unsealed.retain(|unsealed| unsealed.base_offset != base_offset);
             log.segments.pop_front();
@@ -377,7 +378,7 @@ impl Partition {
 }
 
 impl Log {
-    fn bounds(&self) -> Bounds {
+    pub fn bounds(&self) -> Bounds {
         let first = self.segments.front().expect("a log has a segment");
         let last = self.segments.back().expect("a log has a segment");
         let (start, end) = (first.base_offset, last.end_offset);
@@ -517,20 +518,31 @@ impl Place {
             if head.max_timestamp < timestamp {
                 continue;
             }
-            let first = (head.base_offset, head.base_timestamp);
-            if head.base_timestamp >= timestamp || head.is_compressed() {
-                return Ok(Some(first));
-            }
             let mut batch = vec![0; head.bytes];
             self.file.read_exact_at(&mut batch, position)?;
-            let mut times = batch::timestamps(&head, &batch);
-            let record = times.find(|&(_, time)| time >= timestamp);
-            return Ok(Some(
-                record.map_or(first, |(delta, time)| (head.base_offset + i64::from(delta), time)),
-            ));
+            let first = (head.base_offset, head.base_timestamp);
+            let found = first_of(&head, &batch, timestamp).unwrap_or_else(|error| {
+                tracing::warn!(%error, offset = head.base_offset, "batch not looked into");
+                Some(first)
+            });
+            if found.is_some() {
+                return Ok(found);
+            }
         }
         Ok(None)
     }
+}
+
+/// Offset and time of the batch's first record at or after `timestamp`.
+fn first_of(head: &Head, batch: &[u8], timestamp: i64) -> io::Result<Option<(i64, i64)>> {
+    let decoded = records::decode(head, batch)?;
+    for record in records::read(head, &decoded) {
+        let record = record?;
+        if record.timestamp >= timestamp {
+            return Ok(Some((head.base_offset + i64::from(record.offset_delta), record.timestamp)));
+        }
+    }
+    Ok(None)
 }
 
 /// How much a read may give at most.
@@ -579,13 +591,6 @@ fn write_all(file: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io::Resul
         }
     }
     Ok(())
-}
-
-fn remove_if_there(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path)(e)),
-        _ => Ok(()),
-    }
 }
 
 fn storage(error: &impl std::fmt::Display) -> ResponseError {

@@ -1,5 +1,7 @@
 //! A partition by itself: what is found where, and what a restart makes of a damaged tail.
 
+use std::fs;
+
 use super::*;
 use crate::batch::check;
 use crate::batch::tests::batch;

@@ -1,12 +1,14 @@
-//! Opens a partition's folder: trusts closed segments, checks the last one, cuts a torn tail.
+//! Opens a partition's folder: trusts closed segments, checks the last one, cuts a torn tail, and
+//! takes away what a compaction left.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::Path;
 
-use super::segment::Segment;
-use crate::batch::{HEAD_BYTES, Head};
+use super::batches::Batches;
+use super::compacted::Compacted;
+use super::segment::{CLEANED, Segment};
 use crate::error::{Error, Result};
 use crate::producers::Producers;
 
@@ -15,10 +17,12 @@ pub(super) struct Opened {
     pub segments: VecDeque<Segment>,
     pub active: File,
     pub producers: Producers,
+    pub compacted: Compacted,
 }
 
 pub(super) fn open(dir: &Path, producers_max: usize) -> Result<Opened> {
     let bases = base_offsets(dir)?;
+    let mut compacted = Compacted::read(dir)?;
     let mut producers = Producers::new(producers_max);
     let mut segments = VecDeque::new();
     let mut bases = bases.into_iter().peekable();
@@ -31,7 +35,8 @@ pub(super) fn open(dir: &Path, producers_max: usize) -> Result<Opened> {
         if let Some(snapshot) = snapshot {
             producers.restore(snapshot);
         } else {
-            scan(&mut segment, &mut producers).map_err(Error::io(&segment.path))?;
+            let gaps = base < compacted.gaps_end;
+            scan(&mut segment, &mut producers, gaps).map_err(Error::io(&segment.path))?;
         }
         let torn = segment.bytes < file_bytes;
         if torn {
@@ -39,6 +44,11 @@ pub(super) fn open(dir: &Path, producers_max: usize) -> Result<Opened> {
         }
         let end_offset = segment.end_offset;
         segments.push_back(segment);
+        // Merged into this one, and not yet removed.
+        let is_merged = |next: &i64| *next < end_offset.min(compacted.gaps_end);
+        while let Some(merged) = bases.next_if(is_merged) {
+            remove(&Segment::new(dir, merged))?;
+        }
         // A later segment cannot follow a cut, nor a gap: its offsets would be other records.
         if torn || bases.peek().is_some_and(|&next| next != end_offset) {
             for lost in bases.by_ref() {
@@ -51,7 +61,8 @@ pub(super) fn open(dir: &Path, producers_max: usize) -> Result<Opened> {
     }
     let last = segments.back().expect("one was pushed if there was none");
     let active = open_for_append(&last.path)?;
-    Ok(Opened { segments, active, producers })
+    compacted.cut(dir, last.end_offset)?;
+    Ok(Opened { segments, active, producers, compacted })
 }
 
 pub(super) fn open_for_append(path: &Path) -> Result<File> {
@@ -62,6 +73,9 @@ fn base_offsets(dir: &Path) -> Result<Vec<i64>> {
     let mut bases = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
         let path = entry.map_err(Error::io(dir))?.path();
+        if path.extension().is_some_and(|extension| extension == CLEANED) {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
         let is_log = path.extension().is_some_and(|extension| extension == "log");
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         if let (true, Some(base)) = (is_log, stem.and_then(|stem| stem.parse().ok())) {
@@ -73,27 +87,19 @@ fn base_offsets(dir: &Path) -> Result<Vec<i64>> {
 }
 
 /// Reads the segment's batches one by one and notes those that are sound, up to the first that
-/// is not.
-fn scan(segment: &mut Segment, producers: &mut Producers) -> io::Result<()> {
+/// is not. Only compaction leaves gaps between them.
+fn scan(segment: &mut Segment, producers: &mut Producers, gaps: bool) -> io::Result<()> {
     let file = File::open(&segment.path)?;
-    let mut left = file.metadata()?.len();
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mut batch = Vec::new();
-    while left >= HEAD_BYTES as u64 {
-        batch.resize(HEAD_BYTES, 0);
-        reader.read_exact(&mut batch)?;
-        let Some(head) = Head::read(&batch) else { return Ok(()) };
-        let in_place = head.magic == 2 && head.base_offset == segment.end_offset;
-        if !in_place || head.bytes as u64 > left || head.last_offset_delta < 0 {
+    let bytes = file.metadata()?.len();
+    let mut batches = Batches::new(file, bytes);
+    while let Some((head, batch)) = batches.next()? {
+        let follows = head.base_offset == segment.end_offset
+            || (gaps && head.base_offset > segment.end_offset);
+        let in_place = head.magic == 2 && follows && head.last_offset_delta >= 0;
+        if !in_place || !head.crc_fits(batch) {
             return Ok(());
         }
-        batch.resize(head.bytes, 0);
-        reader.read_exact(&mut batch[HEAD_BYTES..])?;
-        if !head.crc_fits(&batch) {
-            return Ok(());
-        }
-        segment.note(&head, &batch, producers);
-        left -= head.bytes as u64;
+        segment.note(&head, batch, producers);
     }
     Ok(())
 }
@@ -115,8 +121,18 @@ fn set_aside(segment: &Segment) -> Result<()> {
     let aside = segment.path.with_extension("damaged");
     tracing::error!(segment = %aside.display(), "segment after a damaged one is set aside");
     fs::rename(&segment.path, &aside).map_err(Error::io(&segment.path))?;
-    match fs::remove_file(segment.index_path()) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(segment.index_path())(e)),
+    remove_if_there(&segment.index_path())
+}
+
+/// A segment's files, the one that makes it a segment last.
+pub(super) fn remove(segment: &Segment) -> Result<()> {
+    remove_if_there(&segment.index_path())?;
+    remove_if_there(&segment.path)
+}
+
+pub(super) fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path)(e)),
         _ => Ok(()),
     }
 }

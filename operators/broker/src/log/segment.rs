@@ -6,16 +6,17 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Head, Marker, marker_of};
+use crate::batch::{Head, Marker, NO_TIMESTAMP, marker_of};
 use crate::files::read_json;
 use crate::producers::{Producers, Snapshot};
+use crate::topic_config::TopicConfig;
 
 /// One index entry per so many bytes: 24 bytes of memory each, 768 KiB for 1 GiB of log, and at
 /// most so much is walked from an entry to the batch that is wanted.
 pub(crate) const INDEX_INTERVAL_BYTES: u64 = 32 << 10;
 
-/// No record yet.
-pub(crate) const NO_TIMESTAMP: i64 = -1;
+/// The ending of a file that is to become a segment; a start removes it.
+pub(super) const CLEANED: &str = "cleaned";
 
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -26,6 +27,8 @@ pub(crate) struct Segment {
     /// Sound bytes; the file may be longer for a moment, while a batch is being written.
     pub bytes: u64,
     pub max_timestamp: i64,
+    /// The latest time in its first batch; only known of a segment that is written to.
+    pub first_timestamp: i64,
     index: Vec<IndexEntry>,
     /// Transactions whose abort marker lies here.
     pub aborted: Vec<Aborted>,
@@ -59,7 +62,7 @@ pub(crate) struct IndexFile {
     #[serde(default)]
     aborted: Vec<Aborted>,
     /// The producers as they were when the segment closed.
-    producers: Snapshot,
+    pub producers: Snapshot,
 }
 
 impl Segment {
@@ -71,6 +74,7 @@ impl Segment {
             path: dir.join(format!("{base_offset:020}.log")),
             bytes: 0,
             max_timestamp: NO_TIMESTAMP,
+            first_timestamp: NO_TIMESTAMP,
             index: Vec::new(),
             aborted: Vec::new(),
         }
@@ -89,7 +93,11 @@ impl Segment {
         }
     }
 
-    fn index(&mut self, head: &Head) {
+    /// Takes note of where a batch lies that is now at the end.
+    pub fn index(&mut self, head: &Head) {
+        if self.bytes == 0 {
+            self.first_timestamp = head.max_timestamp;
+        }
         let last = self.index.last();
         if last.is_none_or(|entry| self.bytes - entry.position >= INDEX_INTERVAL_BYTES) {
             self.index.push(IndexEntry {
@@ -101,6 +109,14 @@ impl Segment {
         self.bytes += head.bytes as u64;
         self.end_offset = head.end_offset();
         self.max_timestamp = self.max_timestamp.max(head.max_timestamp);
+    }
+
+    /// Whether a batch, the next one, is to go to a segment of its own.
+    pub fn is_full_for(&self, head: &Head, bytes: usize, config: &TopicConfig) -> bool {
+        let too_long = self.bytes + bytes as u64 > config.segment_bytes as u64;
+        let timed = self.first_timestamp != NO_TIMESTAMP && head.max_timestamp != NO_TIMESTAMP;
+        let span_ms = head.max_timestamp.saturating_sub(self.first_timestamp);
+        self.bytes > 0 && (too_long || (timed && span_ms > config.segment_ms))
     }
 
     /// A batch start at or before the one that holds `offset`, less than an interval and a batch away.
@@ -123,6 +139,11 @@ impl Segment {
         let written = fs::metadata(&self.path).and_then(|file| file.modified());
         let since_epoch = written.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         since_epoch.map_or(i64::MAX, |since| since.as_millis() as i64)
+    }
+
+    /// Where compaction writes what is to take this segment's place.
+    pub fn cleaned_path(&self) -> PathBuf {
+        self.path.with_extension(CLEANED)
     }
 
     pub fn index_path(&self) -> PathBuf {

@@ -145,10 +145,10 @@ fn topics_are_made_and_told_in_process() {
     assert!(topics[1].partitions[0].bytes > 0);
     let again = broker.broker().create_topic("a", 1, &[]).unwrap_err();
     assert!(matches!(again, Error::TopicExists(name) if name == "a"));
-    let wrong = broker.broker().create_topic("c", 1, &[("cleanup.policy", "compact")]).unwrap_err();
+    let wrong = broker.broker().create_topic("c", 1, &[("cleanup.policy", "shrink")]).unwrap_err();
     assert_eq!(
         wrong.to_string(),
-        "topic \"c\": cleanup.policy=compact is not supported, only delete"
+        "topic \"c\": cleanup.policy=shrink is not one of delete; compact; compact,delete"
     );
     let stats = broker.broker().stats();
     assert_eq!((stats.records_appended, stats.partitions), (7, 3));

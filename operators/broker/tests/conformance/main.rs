@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of it is test code")]
 
 mod admin;
+mod compaction;
 mod durability;
 mod groups;
 mod limits;
@@ -63,6 +64,9 @@ conformance!(
     admin::partitions_are_added,
     admin::retention_is_configured,
     admin::settings_change_one_by_one,
+    compaction::the_last_record_of_each_key_stays,
+    compaction::a_record_without_a_key_is_refused,
+    compaction::a_tombstone_is_forgotten_in_the_end,
     transactions::a_commit_is_seen_and_an_abort_is_not,
     transactions::two_producers_share_a_partition,
     transactions::a_zombie_is_fenced,

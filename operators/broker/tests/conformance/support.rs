@@ -35,6 +35,7 @@ impl Embedded {
     pub fn start_with(change: impl FnOnce(&mut Config)) -> Embedded {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config { dir: dir.path().join("broker"), ..Config::default() };
+        config.compaction_check_interval = Duration::from_millis(200);
         change(&mut config);
         let runtime = runtime();
         let broker = runtime.block_on(Broker::start(config.clone())).unwrap();
