@@ -30,6 +30,10 @@ pub struct Config {
     pub compaction_check_interval: Duration,
     /// How long a new group waits for further members before its first assignment.
     pub group_initial_delay: Duration,
+    /// How often members of a KIP-848 group are to say that they live.
+    pub group_heartbeat_interval: Duration,
+    /// After so much silence such a member is dropped.
+    pub group_session_timeout: Duration,
     pub limits: Limits,
 }
 
@@ -46,6 +50,9 @@ impl Default for Config {
             retention_check_interval: Duration::from_secs(10),
             compaction_check_interval: Duration::from_secs(10),
             group_initial_delay: Duration::ZERO,
+            // Kafka's, both.
+            group_heartbeat_interval: Duration::from_secs(5),
+            group_session_timeout: Duration::from_secs(45),
             limits: Limits::default(),
         }
     }
@@ -139,6 +146,11 @@ impl Config {
         }
         if self.compaction_check_interval.is_zero() {
             return refuse("compaction_check_interval must be more than 0");
+        }
+        if self.group_heartbeat_interval >= self.group_session_timeout
+            || self.group_heartbeat_interval.as_millis() == 0
+        {
+            return refuse("group_heartbeat_interval must be within group_session_timeout");
         }
         if let Some(advertised) = &self.advertised {
             split_address(advertised)?;

@@ -17,9 +17,14 @@
 //! before the first that is open. A decision to commit is in the coordinator's file before any
 //! marker is written, and the next start finishes what a crash left between.
 //!
-//! Not here: replication, TLS, authentication, quotas and KIP-848 groups. What is not here is not
-//! advertised, and asking for it all the same gets an error answer, never a closed connection. The
-//! codecs trust the array lengths inside a request, so listen only where clients are trusted.
+//! Groups are those of both protocols, and a group may change over while it is empty. In the newer
+//! one (KIP-848, `group.protocol=consumer`) the broker assigns, by `uniform` or `range`. Members are in
+//! memory: a restart forgets them, they join again and go on from what is committed.
+//!
+//! Not here: replication, TLS, authentication, quotas, share groups, and members of both protocols in
+//! one group at a time. What is not here is not advertised, and asking for it all the same gets an error
+//! answer, never a closed connection. The codecs trust the array lengths inside a request, so
+//! listen only where clients are trusted.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), nowcast_broker::Error> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::config::Limits;
 use crate::error::{Error, Refusal, Result};
 use crate::files::{Durability, read_json, sync_dir, write_json};
+use crate::groups::consumer::Known;
 use crate::log::Partition;
 use crate::topic_config::{Overrides, TopicConfig};
 
@@ -299,6 +300,16 @@ impl Topics {
             partitions: topic.partitions.iter().map(partition).collect(),
         });
         status.collect()
+    }
+}
+
+impl Known for Topics {
+    fn named(&self, name: &str) -> Option<(Uuid, i32)> {
+        self.get(name).map(|topic| (topic.id, topic.partitions.len() as i32))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.by_name.read().expect("no holder panics").keys().cloned().collect()
     }
 }
 

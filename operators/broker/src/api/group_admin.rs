@@ -14,11 +14,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::text;
-use crate::groups::Group;
+use crate::groups::{Group, Listed};
 use crate::server::Shared;
-
-/// All groups here are of this type.
-const CLASSIC: &str = "classic";
 
 pub(super) fn describe(
     shared: &Shared,
@@ -27,7 +24,7 @@ pub(super) fn describe(
 ) -> DescribeGroupsResponse {
     let describe = |name: &GroupId| {
         let described = shared.groups.look(name, describe_group);
-        let described = described.unwrap_or_else(|| {
+        let described = described.flatten().unwrap_or_else(|| {
             let dead =
                 DescribedGroup::default().with_group_state(StrBytes::from_static_str("Dead"));
             if version < 6 {
@@ -41,7 +38,11 @@ pub(super) fn describe(
     DescribeGroupsResponse::default().with_groups(request.groups.iter().map(describe).collect())
 }
 
-fn describe_group(group: &Group) -> DescribedGroup {
+/// `None` for a group that this api is not for.
+fn describe_group(group: &Group) -> Option<DescribedGroup> {
+    if group.consumer.is_some() {
+        return None;
+    }
     let members = group.members.iter().map(|(id, member)| {
         DescribedGroupMember::default()
             .with_member_id(text(id))
@@ -51,11 +52,12 @@ fn describe_group(group: &Group) -> DescribedGroup {
             .with_member_metadata(member.metadata(&group.protocol))
             .with_member_assignment(member.assignment.clone())
     });
-    DescribedGroup::default()
+    let described = DescribedGroup::default()
         .with_group_state(StrBytes::from_static_str(group.state.name()))
         .with_protocol_type(text(&group.protocol_type))
         .with_protocol_data(text(&group.protocol))
-        .with_members(members.collect())
+        .with_members(members.collect());
+    Some(described)
 }
 
 pub(super) fn list(shared: &Shared, request: ListGroupsRequest) -> ListGroupsResponse {
@@ -63,16 +65,15 @@ pub(super) fn list(shared: &Shared, request: ListGroupsRequest) -> ListGroupsRes
     let lets = |filter: &[StrBytes], value: &str| {
         filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
-    let groups = shared.groups.list().into_iter().filter_map(|(name, protocol_type, state)| {
-        if !lets(&request.states_filter, state.name()) || !lets(&request.types_filter, CLASSIC) {
-            return None;
-        }
-        let group = ListedGroup::default()
-            .with_group_id(GroupId(StrBytes::from_string(name)))
-            .with_protocol_type(StrBytes::from_string(protocol_type))
-            .with_group_state(StrBytes::from_static_str(state.name()))
-            .with_group_type(StrBytes::from_static_str(CLASSIC));
-        Some(group)
+    let is_wanted = |listed: &Listed| {
+        lets(&request.states_filter, listed.state) && lets(&request.types_filter, listed.kind)
+    };
+    let groups = shared.groups.list().into_iter().filter(is_wanted).map(|listed| {
+        ListedGroup::default()
+            .with_group_id(GroupId(StrBytes::from_string(listed.name)))
+            .with_protocol_type(StrBytes::from_string(listed.protocol_type))
+            .with_group_state(StrBytes::from_static_str(listed.state))
+            .with_group_type(StrBytes::from_static_str(listed.kind))
     });
     ListGroupsResponse::default().with_groups(groups.collect())
 }

@@ -129,10 +129,16 @@ pub(super) fn fetch(
             let asked = group.topics.as_ref().map(|topics| {
                 topics.iter().map(|t| (t.name.as_str(), t.partition_indexes.as_slice()))
             });
+            let member_id = group.member_id.as_deref();
+            let checked =
+                shared.groups.check_reader(&group.group_id, member_id, group.member_epoch);
+            let told =
+                OffsetFetchResponseGroup::default().with_group_id(GroupId(text(&group.group_id)));
+            if let Err(code) = checked {
+                return told.with_error_code(code.code());
+            }
             let rows = rows(shared, &group.group_id, request.require_stable, asked);
-            OffsetFetchResponseGroup::default()
-                .with_group_id(GroupId(text(&group.group_id)))
-                .with_topics(rows.into_iter().map(topic_since_8).collect())
+            told.with_topics(rows.into_iter().map(topic_since_8).collect())
         });
         return OffsetFetchResponse::default().with_groups(groups.collect());
     }

@@ -8,13 +8,11 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
-use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup;
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::{
     AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey,
-    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse,
     DescribeAclsResponse, DescribeClientQuotasResponse, DescribeQuorumResponse,
     DescribeUserScramCredentialsResponse, EndTxnResponse, GetTelemetrySubscriptionsResponse,
     ListPartitionReassignmentsResponse, ListTransactionsResponse, OffsetDeleteResponse,
@@ -73,12 +71,8 @@ fn body(
     let encoded = match key {
         ApiKey::AddPartitionsToTxn => add_partitions_to_txn(version, frame)?.encode(out, version),
         ApiKey::TxnOffsetCommit => txn_offset_commit(version, frame)?.encode(out, version),
-        ApiKey::ConsumerGroupDescribe => {
-            consumer_group_describe(version, frame)?.encode(out, version)
-        }
         ApiKey::AddOffsetsToTxn => with_code!(AddOffsetsToTxnResponse),
         ApiKey::EndTxn => with_code!(EndTxnResponse),
-        ApiKey::ConsumerGroupHeartbeat => with_code!(ConsumerGroupHeartbeatResponse),
         ApiKey::ShareGroupHeartbeat => with_code!(ShareGroupHeartbeatResponse),
         ApiKey::ShareFetch => with_code!(ShareFetchResponse),
         ApiKey::SaslHandshake => with_code!(SaslHandshakeResponse),
@@ -144,17 +138,4 @@ fn txn_offset_commit(
             .with_partitions(partitions.collect())
     });
     Ok(TxnOffsetCommitResponse::default().with_topics(topics.collect()))
-}
-
-fn consumer_group_describe(
-    version: i16,
-    frame: Bytes,
-) -> Result<ConsumerGroupDescribeResponse, Box<dyn std::error::Error + Send + Sync>> {
-    let request: ConsumerGroupDescribeRequest =
-        request(ApiKey::ConsumerGroupDescribe, version, frame)?;
-    let groups = request
-        .group_ids
-        .into_iter()
-        .map(|group| DescribedGroup::default().with_group_id(group).with_error_code(CODE));
-    Ok(ConsumerGroupDescribeResponse::default().with_groups(groups.collect()))
 }

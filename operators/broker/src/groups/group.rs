@@ -12,6 +12,7 @@ use kafka_protocol::ResponseError;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::consumer::ConsumerGroup;
 use super::member::{Caller, JoinRequest, Joined, Member, Synced};
 use super::offsets::Offsets;
 
@@ -26,6 +27,8 @@ pub(crate) struct Group {
     /// Ids given out to members that have yet to join with them, until when.
     promised: HashMap<String, Instant>,
     pub offsets: Offsets,
+    /// What the group is instead while its members speak the newer protocol.
+    pub consumer: Option<ConsumerGroup>,
     members_max: usize,
 }
 
@@ -65,13 +68,23 @@ impl Group {
             members: BTreeMap::new(),
             promised: HashMap::new(),
             offsets,
+            consumer: None,
             members_max,
         }
     }
 
     /// Whether nothing would be lost with it.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.promised.is_empty() && self.offsets.is_empty()
+        !self.has_members() && self.offsets.is_empty()
+    }
+
+    pub fn has_classic_members(&self) -> bool {
+        !self.members.is_empty() || !self.promised.is_empty()
+    }
+
+    pub fn has_members(&self) -> bool {
+        let of_consumer = self.consumer.as_ref().is_some_and(|group| !group.members.is_empty());
+        of_consumer || self.has_classic_members()
     }
 
     /// Answers at once through `reply`, or when the round is closed.
@@ -86,6 +99,11 @@ impl Group {
             // A receiver that is gone is a connection that is gone: nobody left to tell.
             let _ = reply.send(Joined::refused(code, member_id));
         };
+        // A group changes its protocol while it is empty.
+        self.consumer.take_if(|consumer| consumer.members.is_empty());
+        if self.consumer.is_some() {
+            return refuse(reply, ResponseError::InconsistentGroupProtocol, &request.member_id);
+        }
         if !self.accepts(&request) {
             return refuse(reply, ResponseError::InconsistentGroupProtocol, &request.member_id);
         }
@@ -340,6 +358,10 @@ impl Group {
 
     /// Whether the caller may commit. One that is no member may while there are none.
     pub fn check_commit(&mut self, caller: &Caller<'_>, now: Instant) -> Result<(), ResponseError> {
+        let consumer = self.consumer.as_ref().filter(|consumer| !consumer.members.is_empty());
+        if let Some(consumer) = consumer {
+            return consumer.check_epoch(caller.member_id, caller.generation);
+        }
         if caller.generation < 0 && caller.member_id.is_empty() && caller.instance.is_none() {
             let empty = self.members.is_empty();
             return if empty { Ok(()) } else { Err(ResponseError::UnknownMemberId) };
@@ -391,6 +413,9 @@ impl Group {
 
     /// Drops members that gave no sign of life, and closes rounds whose time is up.
     pub fn tick(&mut self, now: Instant) {
+        if let Some(consumer) = &mut self.consumer {
+            return consumer.tick(now);
+        }
         self.promised.retain(|_, until| *until > now);
         let silent: Vec<String> = self
             .members

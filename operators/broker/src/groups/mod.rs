@@ -1,5 +1,6 @@
-//! Classic consumer groups: members in memory, committed offsets on disk.
+//! Consumer groups, classic ones and those of KIP-848: members in memory, committed offsets on disk.
 
+pub(crate) mod consumer;
 mod group;
 mod member;
 mod offsets;
@@ -14,19 +15,22 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use tokio::sync::oneshot;
 
-pub(crate) use group::{Group, State};
+pub(crate) use group::Group;
 pub(crate) use member::{Caller, JoinRequest, Joined, Synced};
 pub(crate) use offsets::{Committed, Offsets};
 
 use crate::config::{Config, Limits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::files::{Durability, named};
+use consumer::{Beat, Beaten, ConsumerGroup, JOIN, Known};
 
 #[derive(Debug)]
 pub(crate) struct Groups {
     dir: PathBuf,
     limits: Limits,
     initial_delay: Duration,
+    /// After so much silence a member of a KIP-848 group is dropped.
+    session_timeout: Duration,
     durability: Durability,
     by_name: Mutex<BTreeMap<String, Group>>,
 }
@@ -36,6 +40,15 @@ pub(crate) struct Commit {
     pub topic: String,
     pub partition: i32,
     pub committed: Committed,
+}
+
+/// A group as a list has it.
+pub(crate) struct Listed {
+    pub name: String,
+    pub protocol_type: String,
+    pub state: &'static str,
+    /// The protocol's word for which of its protocols it follows.
+    pub kind: &'static str,
 }
 
 impl Groups {
@@ -50,7 +63,14 @@ impl Groups {
             .collect();
         let durability = config.fsync.durability();
         let initial_delay = config.group_initial_delay;
-        Ok(Groups { dir, limits, initial_delay, durability, by_name: Mutex::new(by_name) })
+        Ok(Groups {
+            dir,
+            limits,
+            initial_delay,
+            session_timeout: config.group_session_timeout,
+            durability,
+            by_name: Mutex::new(by_name),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
@@ -97,6 +117,25 @@ impl Groups {
             }
         }
         answer
+    }
+
+    /// A heartbeat of the newer protocol, by which members join and leave as well.
+    pub fn beat(&self, name: &str, beat: Beat, known: &impl Known) -> Result<Beaten, Refusal> {
+        let refuse = |code: ResponseError| Refusal::new(code, format!("group {name:?}: {code}"));
+        let mut groups = self.lock();
+        let group = if beat.epoch == JOIN {
+            self.make(&mut groups, name).map_err(refuse)?
+        } else {
+            // A restart forgets members, and they join again when they hear that.
+            groups.get_mut(name).ok_or_else(|| refuse(ResponseError::UnknownMemberId))?
+        };
+        if group.has_classic_members() {
+            let message = format!("group {name:?} has members of the classic protocol");
+            return Err(Refusal::new(ResponseError::GroupIdNotFound, message));
+        }
+        let fresh = || ConsumerGroup::new(self.limits.group_members_max, self.session_timeout);
+        let consumer = group.consumer.get_or_insert_with(fresh);
+        consumer.heartbeat(beat, known, Instant::now())
     }
 
     pub fn sync(
@@ -219,7 +258,7 @@ impl Groups {
     pub fn delete(&self, name: &str) -> Result<(), ResponseError> {
         let mut groups = self.lock();
         let group = groups.get(name).ok_or(ResponseError::GroupIdNotFound)?;
-        if !group.members.is_empty() {
+        if group.has_members() {
             return Err(ResponseError::NonEmptyGroup);
         }
         self.write(name, &Offsets::new()).map_err(|error| {
@@ -235,13 +274,40 @@ impl Groups {
         self.lock().get(name).map(look)
     }
 
-    /// Name, protocol type and state of each.
-    pub fn list(&self) -> Vec<(String, String, State)> {
-        let groups = self.lock();
-        let row = |(name, group): (&String, &Group)| {
-            (name.clone(), group.protocol_type.clone(), group.state)
+    /// What is told of each in a list.
+    pub fn list(&self) -> Vec<Listed> {
+        let row = |(name, group): (&String, &Group)| match &group.consumer {
+            Some(consumer) => Listed {
+                name: name.clone(),
+                protocol_type: "consumer".to_owned(),
+                state: consumer.state(),
+                kind: "consumer",
+            },
+            None => Listed {
+                name: name.clone(),
+                protocol_type: group.protocol_type.clone(),
+                state: group.state.name(),
+                kind: "classic",
+            },
         };
-        groups.iter().map(row).collect()
+        self.lock().iter().map(row).collect()
+    }
+
+    /// Whether a member of a KIP-848 group, if it says to be one, may ask for what is committed.
+    pub fn check_reader(
+        &self,
+        name: &str,
+        member_id: Option<&str>,
+        epoch: i32,
+    ) -> Result<(), ResponseError> {
+        let groups = self.lock();
+        let consumer = groups.get(name).and_then(|group| group.consumer.as_ref());
+        match (consumer, member_id) {
+            (Some(consumer), Some(member_id)) if epoch >= 0 => {
+                consumer.check_epoch(member_id, epoch)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// To be called a few times a second.

@@ -16,7 +16,7 @@ use crate::support::{
     PATIENCE, admin, client, fresh, options, producer, runtime, send_numbers, topic, until,
 };
 
-fn member(bootstrap: &str, group: &str, topic: &str, strategy: &str) -> BaseConsumer {
+pub fn member(bootstrap: &str, group: &str, topic: &str, strategy: &str) -> BaseConsumer {
     let settings = [
         ("group.id", group),
         ("auto.offset.reset", "earliest"),
@@ -30,7 +30,7 @@ fn member(bootstrap: &str, group: &str, topic: &str, strategy: &str) -> BaseCons
     consumer
 }
 
-fn fill(bootstrap: &str, topic: &str, numbers: std::ops::Range<i32>) {
+pub fn fill(bootstrap: &str, topic: &str, numbers: std::ops::Range<i32>) {
     let producer = producer(bootstrap, &[]);
     for i in numbers {
         let value = i.to_string();
@@ -41,7 +41,7 @@ fn fill(bootstrap: &str, topic: &str, numbers: std::ops::Range<i32>) {
 }
 
 /// Polls all, adding what they get, until `done`.
-fn poll_until(
+pub fn poll_until(
     what: &str,
     members: &[&BaseConsumer],
     got: &mut Vec<i32>,
@@ -59,7 +59,7 @@ fn poll_until(
     });
 }
 
-fn assigned(member: &BaseConsumer) -> usize {
+pub fn assigned(member: &BaseConsumer) -> usize {
     member.assignment().unwrap().count()
 }
 
@@ -100,7 +100,7 @@ fn share_and_resume(bootstrap: &str, strategy: &str) {
     assert_eq!(all, (0..100).collect());
 }
 
-fn committed(consumer: &BaseConsumer, topic: &str) -> Offset {
+pub fn committed(consumer: &BaseConsumer, topic: &str) -> Offset {
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, 0);
     consumer.committed_offsets(list, PATIENCE).unwrap().elements()[0].offset()

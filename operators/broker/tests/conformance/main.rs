@@ -8,6 +8,7 @@
 
 mod admin;
 mod compaction;
+mod consumer_groups;
 mod durability;
 mod groups;
 mod limits;
@@ -59,6 +60,15 @@ conformance!(
     groups::committed_offsets_are_kept_apart,
     groups::groups_are_listed_described_and_deleted,
     groups::a_stranger_is_told_to_join,
+    consumer_groups::two_members_share_and_resume,
+    consumer_groups::a_pattern_finds_topics_that_come_later,
+    consumer_groups::a_static_member_keeps_its_partitions,
+    consumer_groups::the_range_assignor_is_asked_for,
+    consumer_groups::members_follow_their_epochs,
+    consumer_groups::static_members_are_told_apart,
+    consumer_groups::bad_heartbeats_are_refused,
+    consumer_groups::a_group_changes_its_protocol_while_it_is_empty,
+    consumer_groups::consumer_groups_are_listed_described_and_deleted,
     admin::topics_are_created_and_deleted,
     admin::topics_that_cannot_be_are_refused,
     admin::partitions_are_added,

@@ -75,11 +75,9 @@ fn what_is_not_served_is_answered_and_the_connection_goes_on() {
     assert_eq!(code_at(ApiKey::Produce as i16, 2, 1, &[], 4), UNSUPPORTED);
 
     let not_offered = |key: ApiKey| offered.iter().all(|&(number, ..)| number != key as i16);
-    assert!(not_offered(ApiKey::ConsumerGroupHeartbeat));
-    for version in 0..=1 {
-        let answer = raw.call(version, &ConsumerGroupHeartbeatRequest::default());
-        assert_eq!(answer.error_code, UNSUPPORTED);
-    }
+    assert!(not_offered(ApiKey::ShareGroupHeartbeat));
+    let answer = raw.call(1, &ShareGroupHeartbeatRequest::default());
+    assert_eq!(answer.error_code, UNSUPPORTED);
     // Those of the second protocol of transactions.
     assert_eq!(raw.call(5, &EndTxnRequest::default()).error_code, UNSUPPORTED);
     for version in 4..=5 {
@@ -309,6 +307,24 @@ fn each(raw: &mut Raw, key: ApiKey, v: i16) {
         ApiKey::DescribeCluster => {
             let answer = raw.call(v, &DescribeClusterRequest::default());
             assert_eq!((answer.error_code, answer.brokers.len()), (0, 1));
+        }
+        ApiKey::ConsumerGroupHeartbeat => {
+            let joining = ConsumerGroupHeartbeatRequest::default()
+                .with_group_id(GroupId(s("newer")))
+                .with_member_id(s(&format!("member of version {v}")))
+                .with_rebalance_timeout_ms(1000)
+                .with_subscribed_topic_names(Some(vec![name("t")]))
+                .with_topic_partitions(Some(Vec::new()));
+            let answer = raw.call(v, &joining);
+            assert!(answer.error_code == 0 && answer.member_epoch > 0);
+            assert!(answer.assignment.is_some());
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            let group_ids = vec![GroupId(s("newer")), group()];
+            let request = ConsumerGroupDescribeRequest::default().with_group_ids(group_ids);
+            let answer = raw.call(v, &request);
+            let codes: Vec<i16> = answer.groups.iter().map(|g| g.error_code).collect();
+            assert_eq!((answer.groups[0].members.len(), codes), (2, vec![0, 69]));
         }
         other => panic!("{other:?} is offered and not tried here"),
     }

@@ -36,6 +36,7 @@ impl Embedded {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config { dir: dir.path().join("broker"), ..Config::default() };
         config.compaction_check_interval = Duration::from_millis(200);
+        config.group_heartbeat_interval = Duration::from_millis(100);
         change(&mut config);
         let runtime = runtime();
         let broker = runtime.block_on(Broker::start(config.clone())).unwrap();
