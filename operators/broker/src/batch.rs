@@ -147,6 +147,11 @@ pub(crate) fn patched(batch: &[u8], base_offset: i64) -> [u8; PATCHED_BYTES] {
     head
 }
 
+/// Whether the fields that no checksum covers, the offset aside, are those of a batch that was stored.
+pub(crate) fn is_stored(head: &Head, batch: &[u8]) -> bool {
+    head.magic == 2 && batch.get(LENGTH_ENDS..PATCHED_BYTES) == Some(&LEADER_EPOCH.to_be_bytes())
+}
+
 /// How a transaction ends; the protocol's number in a control record's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Marker {

@@ -21,11 +21,29 @@ pub(crate) enum Durability {
 
 /// Writes `value` as JSON beside `path` and renames it into place.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize, to: Durability) -> Result<()> {
-    let text = serde_json::to_vec(value)
-        .map_err(|source| Error::Unreadable { path: path.to_path_buf(), source })?;
+    write(path, &json(path, value)?, to)
+}
+
+/// As `write_json`, with a checksum behind it: for what nobody could tell to be wrong by itself.
+pub(crate) fn write_sealed(path: &Path, value: &impl Serialize, to: Durability) -> Result<()> {
+    let mut text = json(path, value)?;
+    let checksum = crc32c::crc32c(&text);
+    text.extend_from_slice(format!("{checksum:0SEAL_BYTES$x}").as_bytes());
+    write(path, &text, to)
+}
+
+/// A checksum in hexadecimal.
+const SEAL_BYTES: usize = 8;
+
+fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
+    let failed = |source| Error::Unreadable { path: path.to_path_buf(), source };
+    serde_json::to_vec(value).map_err(failed)
+}
+
+fn write(path: &Path, text: &[u8], to: Durability) -> Result<()> {
     let aside = path.with_extension("tmp");
     let mut file = fs::File::create(&aside).map_err(Error::io(&aside))?;
-    file.write_all(&text).map_err(Error::io(&aside))?;
+    file.write_all(text).map_err(Error::io(&aside))?;
     if to == Durability::Disk {
         file.sync_all().map_err(Error::io(&aside))?;
     }
@@ -43,14 +61,35 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
 
 /// `None` when there is no such file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path)(e)),
+    let Some(text) = read(path)? else { return Ok(None) };
+    parse(path, &text).map(Some)
+}
+
+/// What `write_sealed` wrote; an error if it is not as it was.
+pub(crate) fn read_sealed<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let torn = || {
+        let reason = "checksum does not fit";
+        Error::io(path)(std::io::Error::new(std::io::ErrorKind::InvalidData, reason))
     };
-    let value = serde_json::from_slice(&text)
-        .map_err(|source| Error::Unreadable { path: path.to_path_buf(), source })?;
-    Ok(Some(value))
+    let (text, seal) = text.split_last_chunk::<SEAL_BYTES>().ok_or_else(torn)?;
+    if format!("{:0SEAL_BYTES$x}", crc32c::crc32c(text)).as_bytes() != seal {
+        return Err(torn());
+    }
+    parse(path, text).map(Some)
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path)(e)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T> {
+    let failed = |source| Error::Unreadable { path: path.to_path_buf(), source };
+    serde_json::from_slice(text).map_err(failed)
 }
 
 /// The file of what clients call `name`; `None` if it is empty or, escaped, too long.

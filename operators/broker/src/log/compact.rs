@@ -19,7 +19,7 @@ use super::recovery::{remove, remove_if_there};
 use super::segment::{Aborted, IndexFile, Segment};
 use crate::batch::Head;
 use crate::error::{Error, Result};
-use crate::files::{Durability, read_json, sync_dir, write_json};
+use crate::files::{Durability, read_sealed, sync_dir, write_sealed};
 use crate::producers::{LastWords, Snapshot};
 use crate::topic_config::TopicConfig;
 
@@ -160,7 +160,7 @@ impl Partition {
         }
         if let Some(index) = index {
             before();
-            self.if_open(|_| write_json(&index_path, &index, Durability::PageCache))?;
+            self.if_open(|_| write_sealed(&index_path, &index, Durability::PageCache))?;
         }
         Ok(bytes)
     }
@@ -255,7 +255,7 @@ fn groups(sources: &[Source], bytes_max: u64) -> impl Iterator<Item = &[Source]>
 
 /// The producers at the end of a segment; `None` without its index, which the next start then makes.
 fn producers_after(source: &Source) -> Option<Snapshot> {
-    let index = read_json::<IndexFile>(&source.index_path).ok().flatten();
+    let index = read_sealed::<IndexFile>(&source.index_path).ok().flatten();
     index.map(|index| index.producers)
 }
 

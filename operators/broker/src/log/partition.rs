@@ -17,7 +17,7 @@ use super::segment::{Aborted, Segment};
 use super::walk::Walk;
 use crate::batch::{self, HEAD_BYTES, Head, Marker, PATCHED_BYTES};
 use crate::error::{Error, Result};
-use crate::files::{Durability, sync_dir, write_json};
+use crate::files::{Durability, sync_dir, write_sealed};
 use crate::producers::{Producers, Snapshot, Verdict};
 use crate::records;
 use crate::topic_config::TopicConfig;
@@ -335,20 +335,27 @@ impl Partition {
     /// a time, nor beside `retain`.
     pub fn seal(&self) -> Result<()> {
         let unsealed = std::mem::take(&mut self.log().unsealed);
-        for segment in unsealed {
-            segment.file.sync_data().map_err(Error::io(&self.dir))?;
-            let log = self.log();
-            let closed = log.segments.iter().find(|s| s.base_offset == segment.base_offset);
-            let Some(closed) = closed else { continue };
-            let (path, index) = (closed.index_path(), closed.index_file(segment.producers));
-            drop(log);
-            let written = write_json(&path, &index, Durability::Disk);
-            // A topic deleted meanwhile has taken its folder along.
-            if self.log().life == Life::Open {
-                written?;
+        let mut left = unsealed.into_iter();
+        while let Some(segment) = left.next() {
+            if let Err(error) = self.seal_one(&segment) {
+                // The disk may be full: these are tried again.
+                self.log().unsealed.splice(0..0, std::iter::once(segment).chain(left));
+                return Err(error);
             }
         }
         Ok(())
+    }
+
+    fn seal_one(&self, segment: &Unsealed) -> Result<()> {
+        segment.file.sync_data().map_err(Error::io(&self.dir))?;
+        let log = self.log();
+        let closed = log.segments.iter().find(|s| s.base_offset == segment.base_offset);
+        let Some(closed) = closed else { return Ok(()) };
+        let (path, index) = (closed.index_path(), closed.index_file(segment.producers.clone()));
+        drop(log);
+        let written = write_sealed(&path, &index, Durability::Disk);
+        // A topic deleted meanwhile has taken its folder along.
+        if self.log().life == Life::Open { written } else { Ok(()) }
     }
 
     /// Forces what was appended to the disk.

@@ -152,16 +152,61 @@ fn a_torn_tail_is_cut_at_every_length() {
 }
 
 #[test]
-fn a_flipped_bit_in_the_last_batch_cuts_it_off() {
+fn any_flipped_bit_in_the_last_batch_cuts_it_off() {
     let bench = Bench::new();
     let partition = bench.open();
     bench.fill(&partition, 3);
     drop(partition);
     let path = &bench.segments()[0];
-    let mut bytes = fs::read(path).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::write(path, bytes).unwrap();
-    assert_eq!(bench.open().bounds().end, 4);
+    let whole = fs::read(path).unwrap();
+    let one = whole.len() / 3;
+    for bit in one * 2 * 8..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(path, &bytes).unwrap();
+        let partition = bench.open();
+        assert_eq!(partition.bounds().end, 4, "bit {bit}");
+        assert_eq!(fs::metadata(path).unwrap().len() as usize, one * 2);
+    }
+}
+
+#[test]
+fn any_flipped_bit_in_an_index_has_it_rebuilt() {
+    let bench = Bench::new();
+    let partition = bench.open();
+    bench.fill(&partition, 30);
+    partition.seal().unwrap();
+    drop(partition);
+    let path = bench.segments()[0].with_extension("index");
+    let whole = fs::read(&path).unwrap();
+    for bit in (0..whole.len() * 8).step_by(5) {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).unwrap();
+        let partition = bench.open();
+        assert_eq!(partition.bounds(), Bounds { start: 0, end: 60, stable: 60 }, "bit {bit}");
+        assert_eq!(read(&partition, 5, 1), [4]);
+        assert_eq!(partition.offset_for_time(3_100), Ok(Some((7, 3_500))));
+    }
+    for bytes in 0..whole.len() {
+        fs::write(&path, &whole[..bytes]).unwrap();
+        assert_eq!(bench.open().bounds().end, 60, "cut to {bytes} bytes");
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_written_is_tried_again() {
+    let bench = Bench::new();
+    let partition = bench.open();
+    bench.fill(&partition, 30);
+    // A folder in its place.
+    let index = bench.segments()[0].with_extension("index");
+    fs::create_dir(&index).unwrap();
+    assert!(partition.seal().is_err());
+    fs::remove_dir(&index).unwrap();
+    partition.seal().unwrap();
+    assert!(index.is_file());
+    assert!(partition.log().unsealed.is_empty());
 }
 
 #[test]

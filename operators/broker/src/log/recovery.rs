@@ -9,6 +9,7 @@ use std::path::Path;
 use super::batches::Batches;
 use super::compacted::Compacted;
 use super::segment::{CLEANED, Segment};
+use crate::batch::is_stored;
 use crate::error::{Error, Result};
 use crate::producers::Producers;
 
@@ -95,7 +96,7 @@ fn scan(segment: &mut Segment, producers: &mut Producers, gaps: bool) -> io::Res
     while let Some((head, batch)) = batches.next()? {
         let follows = head.base_offset == segment.end_offset
             || (gaps && head.base_offset > segment.end_offset);
-        let in_place = head.magic == 2 && follows && head.last_offset_delta >= 0;
+        let in_place = is_stored(&head, batch) && follows && head.last_offset_delta >= 0;
         if !in_place || !head.crc_fits(batch) {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Head, Marker, NO_TIMESTAMP, marker_of};
-use crate::files::read_json;
+use crate::files::read_sealed;
 use crate::producers::{Producers, Snapshot};
 use crate::topic_config::TopicConfig;
 
@@ -164,7 +164,7 @@ impl Segment {
 
     /// Fills in from the index file, if there is one that fits a file of `bytes`.
     pub fn read_index(&mut self, bytes: u64) -> Option<Snapshot> {
-        let file: IndexFile = match read_json(&self.index_path()) {
+        let file: IndexFile = match read_sealed(&self.index_path()) {
             Ok(file) => file?,
             Err(error) => {
                 tracing::warn!(%error, "index is rebuilt from its segment");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kafka_protocol::ResponseError;
 use nowcast_broker::{Broker, Config};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::DeliveryResult;
@@ -79,7 +80,21 @@ struct Process {
 
 impl Process {
     fn start(dir: &Path, listen: &str) -> Process {
-        let child = Command::new(std::env::current_exe().unwrap())
+        let this = std::env::current_exe().unwrap();
+        Process::start_by(Command::new(this), dir, listen)
+    }
+
+    /// One that can make no file longer than about half a megabyte.
+    fn start_short_of_space(dir: &Path, listen: &str) -> Process {
+        let mut shell = Command::new("bash");
+        // Writes past the limit fail instead of ending the process; 512 blocks are of 1 KiB.
+        let script = "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\"";
+        shell.args(["-c", script]).arg(std::env::current_exe().unwrap());
+        Process::start_by(shell, dir, listen)
+    }
+
+    fn start_by(mut command: Command, dir: &Path, listen: &str) -> Process {
+        let child = command
             .args(["durability::broker_process", "--exact", "--nocapture"])
             .env(DIR, dir)
             .env(LISTEN, listen)
@@ -422,4 +437,101 @@ fn aborted_ones_are_known_of_closed_segments_and_open_ones_are_kept() {
     assert_eq!(start(&old), 0);
     owner.end(true);
     assert_eq!(stable(&broker.bootstrap(), &old), 2);
+}
+
+/// Fills the topic until the disk takes no more; the values that were acknowledged.
+fn fill_the_disk(address: &str, name: &str) -> Vec<String> {
+    let mut raw = Raw::connect(address);
+    let mut acknowledged = Vec::new();
+    let mut refused = 0;
+    for i in 0..100_000 {
+        // Smaller and smaller ones, until none fits.
+        let value = format!("{i} {}", "x".repeat(20_000 >> (2 * refused)));
+        let answer = raw.produce(name, batch(crate::raw::NOBODY, &[&value]));
+        if answer.error_code == 0 {
+            assert_eq!(answer.base_offset, acknowledged.len() as i64);
+            acknowledged.push(value);
+            continue;
+        }
+        assert_eq!(answer.error_code, ResponseError::KafkaStorageError.code());
+        refused += 1;
+        if refused == 7 {
+            return acknowledged;
+        }
+    }
+    panic!("the disk is never full");
+}
+
+#[test]
+fn a_full_disk_is_told_and_loses_nothing_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start_short_of_space(dir.path(), "127.0.0.1:0");
+    let name = topic(&process.address, 1, &[("retention.ms", "-1")]);
+    let mut acknowledged = fill_the_disk(&process.address, &name);
+    assert!(acknowledged.len() > 20, "{} values", acknowledged.len());
+    // Readers are served as ever.
+    assert_eq!(read_texts(&process.address, &name), acknowledged);
+    process.kill();
+    let process = Process::start(dir.path(), "127.0.0.1:0");
+    assert_eq!(read_texts(&process.address, &name), acknowledged);
+    let mut raw = Raw::connect(&process.address);
+    assert_eq!(
+        raw.produce(&name, batch(crate::raw::NOBODY, &["there is room again"])).error_code,
+        0
+    );
+    acknowledged.push("there is room again".into());
+    assert_eq!(read_texts(&process.address, &name), acknowledged);
+    process.kill();
+}
+
+/// A file system of two megabytes, where one can be had.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<SmallDisk> {
+        let disk = SmallDisk(tempfile::tempdir().unwrap());
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(disk.0.path());
+        let mounted = mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(disk)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).stderr(Stdio::null()).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_and_then_not_goes_on() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: no file system can be mounted here");
+        return;
+    };
+    let dir = disk.0.path().join("broker");
+    let process = Process::start(&dir, "127.0.0.1:0");
+    let kept = topic(&process.address, 1, &[("retention.ms", "-1")]);
+    let ballast = topic(&process.address, 1, &[("retention.ms", "-1")]);
+    let mut raw = Raw::connect(&process.address);
+    let value = "x".repeat(500_000);
+    for _ in 0..2 {
+        assert_eq!(raw.produce(&ballast, batch(crate::raw::NOBODY, &[&value])).error_code, 0);
+    }
+    let mut acknowledged = fill_the_disk(&process.address, &kept);
+    let deleted = runtime().block_on(
+        crate::support::admin(&process.address)
+            .delete_topics(&[&ballast], &crate::support::options()),
+    );
+    deleted.unwrap().remove(0).unwrap();
+    for i in 0..20 {
+        let value = format!("after {i}");
+        assert_eq!(raw.produce(&kept, batch(crate::raw::NOBODY, &[&value])).error_code, 0);
+        acknowledged.push(value);
+    }
+    assert_eq!(read_texts(&process.address, &kept), acknowledged);
+    process.kill();
+    let process = Process::start(&dir, "127.0.0.1:0");
+    assert_eq!(read_texts(&process.address, &kept), acknowledged);
+    process.kill();
 }
