@@ -333,6 +333,7 @@ fn a_registry_is_reached_by_https() {
         schema: Arc::new(arrow::datatypes::Schema::empty()),
         metadata: vec![],
         primary_key: vec![],
+        partition_keys: vec![],
         options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
     };
     let refused = Format::read(&Options::new(&table), "format", "avro-confluent", "");

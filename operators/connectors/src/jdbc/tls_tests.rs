@@ -71,6 +71,7 @@ async fn a_connection_is_encrypted_as_the_url_says() {
             schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)])),
             metadata: vec![],
             primary_key: vec![],
+            partition_keys: vec![],
             options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         };
         JdbcTable::read(&table)?.connect().await.map(drop)
