@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, BooleanArray, RecordBatch, UInt16Array};
@@ -225,14 +226,19 @@ impl Checkpoints {
     /// Takes the next number for a run that goes on from a checkpoint; false if another run was
     /// faster.
     pub(crate) async fn start(&self, writer: &Writer, starts_from: Epoch) -> Result<bool> {
-        let Writer { by, generation: epoch } = writer.clone();
-        let start = Start { format: FORMAT, job: self.job.clone(), epoch, by, starts_from };
-        let text = serde_json::to_vec_pretty(&start).map_err(Error::bug)?;
-        if !self.claim(epoch, &writer.by, text).await? {
+        let start = self.start_of(writer, writer.generation, starts_from)?;
+        if !self.claim(writer.generation, &writer.by, start).await? {
             return Ok(false);
         }
-        self.retire().await?;
+        self.retire(starts_from).await?;
         Ok(true)
+    }
+
+    /// The text that takes a number without a checkpoint.
+    fn start_of(&self, writer: &Writer, epoch: Epoch, starts_from: Epoch) -> Result<Vec<u8>> {
+        let (job, by) = (self.job.clone(), writer.by.clone());
+        let start = Start { format: FORMAT, job, epoch, by, starts_from };
+        serde_json::to_vec_pretty(&start).map_err(Error::bug)
     }
 
     /// Reads a file of states as it was written.
@@ -311,25 +317,59 @@ impl Checkpoints {
             stages,
         };
         written += self.publish(&manifest).await?;
-        self.retire().await?;
+        if let Err(error) = self.retire(follows).await {
+            tracing::warn!(%error, "older checkpoints are still there");
+        }
         Ok(written)
+    }
+
+    /// Removes the files of a checkpoint that failed. One that came into effect unheard is left as it
+    /// is: it is whole.
+    pub async fn discard(&self, epoch: Epoch) -> Result<()> {
+        let folder = self.folder(epoch);
+        match self.store.head(&folder.clone().join("manifest.json")).await {
+            Err(object_store::Error::NotFound { .. }) => self.clear(&folder).await,
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed("cannot read", &folder, error)),
+        }
+    }
+
+    /// Takes the numbers of checkpoints that were given up, so that no other run goes on with them.
+    pub(crate) async fn take(
+        &self,
+        writer: &Writer,
+        given_up: Range<Epoch>,
+        starts_from: Epoch,
+    ) -> Result<()> {
+        for epoch in given_up {
+            let start = self.start_of(writer, epoch, starts_from)?;
+            // A torn one is of a try that has failed.
+            if !self.claim(epoch, &writer.by, start).await? && self.entry(epoch).await.is_ok() {
+                return Err(taken_over());
+            }
+        }
+        Ok(())
     }
 
     /// The numbers that are taken, ascending.
     pub(crate) async fn numbers(&self) -> Result<Vec<Epoch>> {
+        let begun = self.begun().await?;
+        Ok(begun.into_iter().filter_map(|(epoch, taken)| taken.then_some(epoch)).collect())
+    }
+
+    /// Numbers of which there is a file, and whether it is a manifest.
+    async fn begun(&self) -> Result<BTreeMap<Epoch, bool>> {
         let root = Path::from(self.job.as_str());
         let files = self.store.list(Some(&root)).try_collect::<Vec<_>>().await;
         let files = files.map_err(|error| self.failed("cannot list", &root, error))?;
-        let mut epochs: Vec<Epoch> = files
-            .iter()
-            .filter(|file| file.location.filename() == Some("manifest.json"))
-            .filter_map(|file| {
-                let folder = file.location.as_ref().rsplit('/').nth(1)?;
-                folder.strip_prefix("epoch-")?.parse().ok()
-            })
-            .collect();
-        epochs.sort_unstable();
-        Ok(epochs)
+        let mut begun = BTreeMap::new();
+        for file in &files {
+            let folder = file.location.as_ref().rsplit('/').nth(1);
+            let number = folder.and_then(|folder| folder.strip_prefix("epoch-"));
+            let Some(Ok(epoch)) = number.map(str::parse) else { continue };
+            *begun.entry(epoch).or_default() |= file.location.filename() == Some("manifest.json");
+        }
+        Ok(begun)
     }
 
     /// Checkpoints that were published and are not void, ascending. Whether they are whole is not
@@ -471,27 +511,35 @@ impl Checkpoints {
         })
     }
 
-    /// Deletes what is older than the kept checkpoints, manifests first, and starts that came to
-    /// nothing.
-    async fn retire(&self) -> Result<()> {
-        let (numbers, epochs) = (self.numbers().await?, self.epochs().await?);
-        let oldest = epochs[epochs.len().saturating_sub(KEPT)..].first().copied();
-        for (number, next) in numbers.iter().zip(numbers.iter().skip(1)) {
-            let of_start = self.starts_from(*number).await?.is_some();
-            let idle = of_start && self.starts_from(*next).await?.is_some();
-            if idle || oldest.is_some_and(|oldest| *number < oldest) {
-                self.delete(*number).await?;
+    /// Deletes what is older than the kept checkpoints, manifests first, starts that came to nothing,
+    /// and what was never complete. The one that the newest follows stays in any case: its transactions
+    /// are committed, those of later ones need not be.
+    async fn retire(&self, follows: Epoch) -> Result<()> {
+        let (begun, epochs) = (self.begun().await?, self.epochs().await?);
+        let oldest = epochs.iter().rev().nth(KEPT - 1).copied();
+        let oldest =
+            oldest.map_or(0, |oldest| if follows > 0 { oldest.min(follows) } else { oldest });
+        let mut next_starts = false;
+        for (epoch, taken) in begun.into_iter().rev() {
+            let starts = taken && self.starts_from(epoch).await?.is_some();
+            if epoch < oldest || starts && next_starts {
+                let folder = self.folder(epoch);
+                if taken {
+                    let gone = self.store.delete(&folder.clone().join("manifest.json")).await;
+                    gone.map_err(|error| self.failed("cannot delete", &folder, error))?;
+                }
+                self.clear(&folder).await?;
+            }
+            if taken {
+                next_starts = starts;
             }
         }
         Ok(())
     }
 
-    async fn delete(&self, epoch: Epoch) -> Result<()> {
-        let folder = self.folder(epoch);
-        let gone = self.store.delete(&folder.clone().join("manifest.json")).await;
-        gone.map_err(|error| self.failed("cannot delete", &folder, error))?;
-        let files = self.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
-        let files = files.map_err(|error| self.failed("cannot list", &folder, error))?;
+    async fn clear(&self, folder: &Path) -> Result<()> {
+        let files = self.store.list(Some(folder)).try_collect::<Vec<_>>().await;
+        let files = files.map_err(|error| self.failed("cannot list", folder, error))?;
         for file in files {
             let gone = self.store.delete(&file.location).await;
             gone.map_err(|error| self.failed("cannot delete", &file.location, error))?;
@@ -514,7 +562,7 @@ fn passed_over(epoch: Epoch, error: &Error) {
 }
 
 fn taken_over() -> Error {
-    Error::outside("another run of this job has taken over")
+    Error::user("another run of this job has taken over")
 }
 
 fn behind(error: Error) -> Error {

@@ -3,6 +3,8 @@
 //! Sinks with transactions hear of it first. The others hear of a checkpoint when it is settled: when
 //! the transactions of the job are committed, for until then a crash goes back behind it.
 //!
+//! What belongs to a checkpoint that was given up belongs to the next one.
+//!
 //! Sinks are woken in the order in which they wait: any other would make a simulation that cannot be
 //! repeated.
 
@@ -16,6 +18,8 @@ use crate::operator::Epoch;
 struct Shared {
     complete: AtomicU64,
     settled: AtomicU64,
+    /// The last that never will be complete.
+    given_up: AtomicU64,
     /// Whether transactions settle checkpoints; else they are settled when they are complete.
     transactions: bool,
     /// Sinks that may still commit a transaction.
@@ -45,6 +49,7 @@ pub(crate) fn complete(epoch: Epoch, transactions: bool) -> (Completed, Complete
     let shared = Arc::new(Shared {
         complete: AtomicU64::new(epoch),
         settled: AtomicU64::new(epoch),
+        given_up: AtomicU64::new(epoch),
         transactions,
         committers: AtomicUsize::new(0),
         over: AtomicBool::new(false),
@@ -63,6 +68,11 @@ impl Completed {
         if !self.0.transactions {
             self.0.settled.store(epoch, Ordering::Release);
         }
+        self.0.news.notify_waiters();
+    }
+
+    pub fn give_up(&self, epoch: Epoch) {
+        self.0.given_up.store(epoch, Ordering::Release);
         self.0.news.notify_waiters();
     }
 }
@@ -100,17 +110,27 @@ impl Completion {
 
     /// Waits for one that was not seen yet; false if there will be none. Cancel-safe.
     pub async fn changed(&self) -> bool {
-        self.reached(self.seen + 1).await.is_some()
+        self.wait(self.seen + 1, false).await.is_some()
     }
 
     /// Waits until this epoch or a later one is to be committed, and which it is; `None` if it never
     /// will be. Cancel-safe.
     pub async fn reached(&self, epoch: Epoch) -> Option<Epoch> {
+        self.wait(epoch, false).await
+    }
+
+    /// As [`Completion::reached`], or until the epoch was given up: then the last one to commit.
+    pub async fn decided(&self, epoch: Epoch) -> Option<Epoch> {
+        self.wait(epoch, true).await
+    }
+
+    async fn wait(&self, epoch: Epoch, or_given_up: bool) -> Option<Epoch> {
         loop {
             // Made before the look, so that nothing in between is missed.
             let news = self.shared.news.notified();
             let last = self.last();
-            if last >= epoch {
+            let given_up = or_given_up && self.shared.given_up.load(Ordering::Acquire) >= epoch;
+            if last >= epoch || given_up {
                 return Some(last);
             }
             let over = self.shared.over.load(Ordering::Acquire);

@@ -1,36 +1,77 @@
-//! Checkpoints across workers: begun together, complete when all have saved.
+//! Checkpoints across workers: begun together, complete when all have saved and it is written.
+//!
+//! One that takes too long, or whose store does not take it, is given up: the job goes on, and what
+//! belonged to it belongs to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::aside::{Aside, Discard};
 use crate::checkpoint::{Checkpoints, Run, WorkerState, Writer};
 use crate::complete::Completed;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::JobOptions;
 use crate::operator::Epoch;
 use crate::stats::JobStats;
 use crate::time::Millis;
 use crate::worker::{Control, Report};
 use crate::world::Clock;
 
+/// The longest pause between two tries of a checkpoint that cannot wait for the next interval: short
+/// beside the time that a process has to stop, long enough for a store to breathe.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The pause after so many failures in a row.
+pub(crate) fn pause(failed: u64) -> Duration {
+    Duration::from_millis(5 << failed.min(10)).min(PAUSE_MAX)
+}
+
+/// How long removing what a failed checkpoint has left may take. What stays goes when a later one is
+/// complete.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
 struct Saving {
     epoch: Epoch,
     started: Millis,
+    deadline: Instant,
     states: Vec<WorkerState>,
     missing: BTreeSet<usize>,
 }
 
-/// What a report led to.
+struct Writing {
+    epoch: Epoch,
+    started: Millis,
+    deadline: Instant,
+    /// Whether it is the one behind the end of all input.
+    last: bool,
+    written: BoxFuture<'static, Result<usize>>,
+}
+
+/// What became of a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Nothing,
-    /// A checkpoint is complete.
     Complete(Epoch),
-    /// All workers have finished their input.
+    /// It was given up.
+    Failed {
+        in_a_row: u64,
+    },
+    /// All workers have finished their input, and the checkpoint behind it is complete.
     Finished,
+}
+
+/// What a checkpoint may cost.
+#[derive(Clone, Copy)]
+struct Patience {
+    timeout: Duration,
+    /// Failures in a row that are borne; `None`: any number.
+    tolerable: Option<u64>,
 }
 
 pub(crate) struct Coordinator {
@@ -41,9 +82,13 @@ pub(crate) struct Coordinator {
     writer: Writer,
     aside: Arc<dyn Aside>,
     last: Epoch,
+    /// The last number that this run has taken.
+    taken: Epoch,
     run: Run,
     complete: Completed,
+    patience: Patience,
     saving: Option<Saving>,
+    writing: Option<Writing>,
     finished: BTreeMap<usize, WorkerState>,
 }
 
@@ -67,19 +112,26 @@ impl Coordinator {
         clock: Arc<dyn Clock>,
         begin: Begin,
         complete: Completed,
+        options: &JobOptions,
     ) -> Self {
-        let Begin { writer, last, run, .. } = begin;
+        let patience = Patience {
+            timeout: options.checkpoint_timeout,
+            tolerable: options.tolerable_failed_checkpoints,
+        };
         Self {
             checkpoints,
             workers,
             stats,
             clock,
             aside: Arc::new(Discard),
-            writer,
-            last,
-            run,
+            last: begin.last,
+            taken: begin.writer.generation,
+            writer: begin.writer,
+            run: begin.run,
             complete,
+            patience,
             saving: None,
+            writing: None,
             finished: BTreeMap::new(),
         }
     }
@@ -90,8 +142,8 @@ impl Coordinator {
     }
 
     /// Flushes what was set aside.
-    pub async fn flush(&self) -> Result<()> {
-        self.aside.flush().await.map_err(|error| error.context("rows set aside"))
+    pub fn flush(&self) -> BoxFuture<'static, Result<()>> {
+        flush(Arc::clone(&self.aside)).boxed()
     }
 
     pub fn keeps_checkpoints(&self) -> bool {
@@ -102,7 +154,8 @@ impl Coordinator {
     pub fn trigger(&mut self) {
         let live = (0..self.workers.len()).filter(|worker| !self.finished.contains_key(worker));
         let missing: BTreeSet<usize> = live.collect();
-        if self.saving.is_some() || missing.is_empty() || self.checkpoints.is_none() {
+        let busy = self.saving.is_some() || self.writing.is_some();
+        if busy || missing.is_empty() || self.checkpoints.is_none() {
             return;
         }
         self.last += 1;
@@ -110,8 +163,16 @@ impl Coordinator {
             // A worker that has gone says so by a report of its own.
             let _ = self.workers[*worker].send(Control::Trigger(self.last));
         }
-        let started = self.clock.now();
-        self.saving = Some(Saving { epoch: self.last, started, states: vec![], missing });
+        let (started, deadline) = (self.clock.now(), Instant::now() + self.patience.timeout);
+        self.saving = Some(Saving { epoch: self.last, started, deadline, states: vec![], missing });
+    }
+
+    /// Has all workers read no more rows; the number that the first checkpoint begun after it has.
+    pub fn drain(&self) -> Epoch {
+        for worker in &self.workers {
+            let _ = worker.send(Control::Drain);
+        }
+        self.last + 1
     }
 
     /// Asks all workers to leave at once.
@@ -121,7 +182,8 @@ impl Coordinator {
         }
     }
 
-    pub async fn handle(&mut self, report: Report) -> Result<Outcome> {
+    /// Takes in what a worker says; what follows from it may be that a checkpoint is written.
+    pub fn handle(&mut self, report: Report) -> Result<()> {
         match report {
             Report::Failed(error) => return Err(error),
             Report::Saved { worker, epoch, state } => {
@@ -137,57 +199,162 @@ impl Coordinator {
                 }
             }
         }
-        if self.finished.len() == self.workers.len() {
-            // It takes the place of a checkpoint under way, for which no sink waits any more.
-            self.write_last().await?;
-            return Ok(Outcome::Finished);
-        }
-        self.complete().await
+        self.write_what_is_saved();
+        Ok(())
     }
 
-    async fn complete(&mut self) -> Result<Outcome> {
-        let done = self.saving.take_if(|saving| saving.missing.is_empty());
-        let Some(Saving { epoch, started, states, .. }) = done else { return Ok(Outcome::Nothing) };
-        self.write(epoch, started, false, states).await?;
-        for (worker, control) in self.workers.iter().enumerate() {
-            if !self.finished.contains_key(&worker) {
-                let _ = control.send(Control::Commit(epoch));
-            }
+    fn write_what_is_saved(&mut self) {
+        if self.writing.is_some() {
+            return;
         }
-        Ok(Outcome::Complete(epoch))
+        if self.finished.len() == self.workers.len() {
+            // It takes the place of a checkpoint under way, for which no sink waits any more.
+            self.saving = None;
+            self.write_last(Duration::ZERO);
+            return;
+        }
+        let done = self.saving.take_if(|saving| saving.missing.is_empty());
+        let Some(Saving { epoch, started, deadline, states, .. }) = done else { return };
+        let written = self.write(epoch, false, states, Duration::ZERO);
+        self.writing = Some(Writing { epoch, started, deadline, last: false, written });
     }
 
     /// The checkpoint behind the end of all input, so that a restart repeats nothing.
-    async fn write_last(&mut self) -> Result<()> {
-        if self.checkpoints.is_none() {
-            return Ok(());
-        }
-        self.last += 1;
-        self.write(self.last, self.clock.now(), true, vec![]).await
+    fn write_last(&mut self, after: Duration) {
+        self.last += u64::from(self.checkpoints.is_some());
+        let (epoch, started) = (self.last, self.clock.now());
+        let deadline = Instant::now() + after + self.patience.timeout;
+        let written = self.write(epoch, true, vec![], after);
+        self.writing = Some(Writing { epoch, started, deadline, last: true, written });
     }
 
-    async fn write(
-        &mut self,
+    fn write(
+        &self,
         epoch: Epoch,
-        started: Millis,
         finished: bool,
         mut states: Vec<WorkerState>,
-    ) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        after: Duration,
+    ) -> BoxFuture<'static, Result<usize>> {
+        let Some(checkpoints) = self.checkpoints.clone() else {
+            return std::future::ready(Ok(0)).boxed();
+        };
         for state in self.finished.values() {
             let sources = state.sources.clone();
             states.push(WorkerState { sources, stages: vec![] });
         }
-        self.flush().await?;
         let of = (self.run, self.complete.last());
-        let bytes = checkpoints
-            .write(&self.writer, epoch, self.workers.len(), finished, of, states)
-            .await?;
-        self.complete.tell(epoch);
-        let took = self.clock.now().saturating_sub(started).max(0) as u64;
-        self.stats.epoch.store(epoch, Ordering::Relaxed);
-        self.stats.checkpoint_ms.store(took, Ordering::Relaxed);
-        self.stats.checkpoint_bytes.store(bytes as u64, Ordering::Relaxed);
-        Ok(())
+        let (workers, writer, taken) = (self.workers.len(), self.writer.clone(), self.taken);
+        let (aside, clock) = (Arc::clone(&self.aside), Arc::clone(&self.clock));
+        async move {
+            if !after.is_zero() {
+                clock.sleep(after).await;
+            }
+            flush(aside).await?;
+            let written = async {
+                checkpoints.take(&writer, taken + 1..epoch, of.1).await?;
+                checkpoints.write(&writer, epoch, workers, finished, of, states).await
+            };
+            let written = written.await;
+            if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Outside) {
+                // What it leaves takes room, and counts for nothing.
+                let discarded = checkpoints.discard(epoch);
+                let _ = tokio::time::timeout(DISCARD_TIMEOUT, discarded).await;
+            }
+            written
+        }
+        .boxed()
     }
+
+    /// Whether a checkpoint is being written.
+    pub fn writes(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Returns when the checkpoint under way is written, or given up because that failed or because
+    /// its time is over; never where none is under way. Cancel-safe.
+    pub async fn settled(&mut self) -> Result<Outcome> {
+        let deadline = match (&self.writing, &self.saving) {
+            (Some(writing), _) => writing.deadline,
+            (None, Some(saving)) => saving.deadline,
+            (None, None) => return std::future::pending().await,
+        };
+        let written = async {
+            match &mut self.writing {
+                Some(writing) => (&mut writing.written).await,
+                None => std::future::pending().await,
+            }
+        };
+        let written = tokio::time::timeout_at(deadline, written).await.unwrap_or_else(|_| {
+            let timeout = self.patience.timeout;
+            Err(Error::outside(format!("checkpoint: not complete within {timeout:?}")))
+        });
+        let (epoch, started, last) = match (self.writing.take(), self.saving.take()) {
+            (Some(Writing { epoch, started, last, .. }), saving) => {
+                self.saving = saving;
+                (epoch, started, last)
+            }
+            (None, Some(Saving { epoch, started, .. })) => (epoch, started, false),
+            (None, None) => return Err(Error::bug("no checkpoint is under way")),
+        };
+        match written {
+            Ok(bytes) => Ok(self.complete(epoch, started, bytes, last)),
+            Err(error) => self.give_up(epoch, last, error),
+        }
+    }
+
+    fn complete(&mut self, epoch: Epoch, started: Millis, bytes: usize, last: bool) -> Outcome {
+        if self.checkpoints.is_some() {
+            self.taken = epoch;
+            self.complete.tell(epoch);
+            let took = self.clock.now().saturating_sub(started).max(0) as u64;
+            self.stats.epoch.store(epoch, Ordering::Relaxed);
+            self.stats.checkpoint_ms.store(took, Ordering::Relaxed);
+            self.stats.checkpoint_bytes.store(bytes as u64, Ordering::Relaxed);
+            let failed = self.stats.checkpoints_succeed();
+            if failed > 0 {
+                tracing::info!(epoch, failed, "checkpoints are complete again");
+            }
+        }
+        if last {
+            return Outcome::Finished;
+        }
+        self.tell(Control::Commit, epoch);
+        self.write_what_is_saved();
+        Outcome::Complete(epoch)
+    }
+
+    /// # Errors
+    /// Where it is one failure too many, or one that another try does not mend.
+    fn give_up(&mut self, epoch: Epoch, last: bool, error: Error) -> Result<Outcome> {
+        let failed = self.stats.checkpoint_failed(&error);
+        if error.kind() != ErrorKind::Outside {
+            return Err(error);
+        }
+        if let Some(tolerable) = self.patience.tolerable.filter(|tolerable| failed > *tolerable) {
+            return Err(error.context(format_args!(
+                "{failed} checkpoints failed in a row, and \
+                 'execution.checkpointing.tolerable-failed-checkpoints' = '{tolerable}'"
+            )));
+        }
+        tracing::warn!(%error, epoch, failed, "checkpoint failed: a crash repeats what follows the last complete one");
+        self.complete.give_up(epoch);
+        self.tell(Control::GiveUp, epoch);
+        match last {
+            true => self.write_last(pause(failed)),
+            false => self.write_what_is_saved(),
+        }
+        Ok(Outcome::Failed { in_a_row: failed })
+    }
+
+    fn tell(&self, control: impl Fn(Epoch) -> Control, epoch: Epoch) {
+        for (worker, sender) in self.workers.iter().enumerate() {
+            if !self.finished.contains_key(&worker) {
+                let _ = sender.send(control(epoch));
+            }
+        }
+    }
+}
+
+async fn flush(aside: Arc<dyn Aside>) -> Result<()> {
+    aside.flush().await.map_err(|error| error.context("rows set aside"))
 }

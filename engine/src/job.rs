@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::alignment::Alignments;
 use crate::checkpoint::{Checkpoints, Restored, Run, Writer};
 use crate::complete::{Completed, complete};
-use crate::coordinator::{Begin, Coordinator, Outcome};
+use crate::coordinator::{Begin, Coordinator, Outcome, pause};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Message, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeKind};
@@ -35,6 +35,10 @@ pub struct JobOptions {
     pub idle_timeout: Option<Duration>,
     /// Time between the beginnings of two checkpoints; `None`: only when stopped.
     pub checkpoint_interval: Option<Duration>,
+    /// How long a checkpoint may take from its beginning until it is written; then it is given up.
+    pub checkpoint_timeout: Duration,
+    /// Failed checkpoints in a row that the job goes on after; `None`: any number.
+    pub tolerable_failed_checkpoints: Option<u64>,
     /// Whether to go on from the newest checkpoint, if there is one.
     pub resume: bool,
     /// Names this run among all runs of the job.
@@ -42,6 +46,9 @@ pub struct JobOptions {
     /// What becomes of rows that cannot be processed.
     pub errors: ErrorPolicy,
 }
+
+/// As Flink's.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Default for JobOptions {
     fn default() -> Self {
@@ -51,6 +58,8 @@ impl Default for JobOptions {
             rows_max: 4_096,
             idle_timeout: None,
             checkpoint_interval: None,
+            checkpoint_timeout: CHECKPOINT_TIMEOUT,
+            tolerable_failed_checkpoints: None,
             resume: true,
             run: String::new(),
             errors: ErrorPolicy::default(),
@@ -145,8 +154,9 @@ impl Job {
         let Parts { wirings, controls, reports, open_sinks, complete } =
             wire(&graph, &options, &world, &stats, &Handle::current(), &begin);
         let clock = Arc::clone(&world.clock);
+        let told = Arc::clone(&stats);
         let coordinator =
-            Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete)
+            Coordinator::new(checkpoints, controls, told, clock, begin, complete, &options)
                 .flushing(Arc::clone(&world.aside));
         let mut opened = vec![];
         let mut left = vec![];
@@ -200,7 +210,8 @@ impl Job {
         let _ = self.commands.send(Command::Checkpoint);
     }
 
-    /// A handle that asks the job to take a checkpoint and end; [`Job::wait`] then returns.
+    /// A handle that asks the job to read no more, to take a checkpoint and end; [`Job::wait`] then
+    /// returns. A checkpoint that fails is tried again.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let commands = self.commands.clone();
         move || {
@@ -299,12 +310,9 @@ pub(crate) async fn keep(
     interval: Option<Duration>,
     mut gone: Gone,
 ) -> Result<()> {
-    let mut timer = interval.map(|interval| {
-        let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        timer
-    });
-    let mut stopping = false;
+    let mut timer = interval.map(every);
+    // The first checkpoint behind which nothing is read any more.
+    let mut stopping: Option<Epoch> = None;
     let result = loop {
         let due = async {
             match &mut timer {
@@ -319,7 +327,7 @@ pub(crate) async fn keep(
                 match command {
                     Some(Command::Checkpoint) => coordinator.trigger(),
                     Some(Command::Stop) if coordinator.keeps_checkpoints() => {
-                        stopping = true;
+                        stopping.get_or_insert_with(|| coordinator.drain());
                         coordinator.trigger();
                     }
                     Some(Command::Stop) | None => break Ok(()),
@@ -330,13 +338,23 @@ pub(crate) async fn keep(
                 coordinator.trigger();
                 continue;
             }
+            outcome = coordinator.settled() => {
+                match (outcome, stopping) {
+                    (Ok(Outcome::Finished), _) => break Ok(()),
+                    (Ok(Outcome::Complete(epoch)), Some(last)) if epoch >= last => break Ok(()),
+                    (Ok(Outcome::Complete(_)), Some(_)) => coordinator.trigger(),
+                    (Ok(Outcome::Failed { in_a_row }), Some(_)) => {
+                        timer = Some(every(pause(in_a_row)));
+                    }
+                    (Ok(Outcome::Failed { .. } | Outcome::Complete(_)), None) => {}
+                    (Err(error), _) => break Err(error),
+                }
+                continue;
+            }
         };
         let Some(report) = report else { break Err(Error::bug("all workers left without a word")) };
-        match coordinator.handle(report).await {
-            Ok(Outcome::Finished) => break Ok(()),
-            Ok(Outcome::Complete(_)) if stopping => break Ok(()),
-            Ok(Outcome::Nothing | Outcome::Complete(_)) => {}
-            Err(error) => break Err(error),
+        if let Err(error) = coordinator.handle(report) {
+            break Err(error);
         }
     };
     // What a failure does not cover any more is still worth keeping: people look at it.
@@ -356,6 +374,12 @@ pub(crate) async fn keep(
         _ => None,
     });
     cause(result, errors)
+}
+
+fn every(interval: Duration) -> tokio::time::Interval {
+    let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    timer
 }
 
 /// How a job ends. Parts that fail because another one has ended may well say so before that one

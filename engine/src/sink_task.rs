@@ -106,16 +106,18 @@ impl SinkTask {
                 Some(SinkCommand::Barrier(epoch, watermark)) => {
                     self.prepare(epoch, watermark).await?;
                     self.tell(Control::SinkFlushed { node: self.node, epoch })?;
-                    if self.sink.waits_for_commit() && !self.committed().await? {
+                    let waits = self.sink.waits_for_commit();
+                    if waits && !self.committed(Completion::decided).await? {
                         return Ok(());
                     }
                 }
                 Some(SinkCommand::End) => {
                     self.prepare(self.prepared + 1, TIME_MAX).await?;
                     self.tell(Control::SinkEnded { node: self.node })?;
-                    // A transaction carries the number of every later checkpoint as well.
+                    // If the last checkpoint fails, it is tried again. A transaction carries the
+                    // number of every later checkpoint as well.
                     let more = self.complete.is_some() && self.sink.waits_for_commit();
-                    while self.committed().await? && more {
+                    while self.committed(Completion::reached).await? && more {
                         self.prepared = self.committed + 1;
                     }
                     return Ok(());
@@ -167,13 +169,16 @@ impl SinkTask {
         Ok(())
     }
 
-    /// Waits until what was prepared is committed; whether it is. It never is where the job ends
-    /// before.
-    async fn committed(&mut self) -> Result<bool> {
+    /// Waits until what was prepared is to be committed, as `until` has it, and commits it. False where
+    /// the job ends before.
+    async fn committed(
+        &mut self,
+        until: impl AsyncFn(&Completion, Epoch) -> Option<Epoch>,
+    ) -> Result<bool> {
         let prepared = self.prepared;
         let complete = match &self.complete {
             None => prepared,
-            Some(complete) => match complete.reached(prepared).await {
+            Some(complete) => match until(complete, prepared).await {
                 Some(complete) => complete,
                 None => return Ok(false),
             },

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::graph::{Graph, NodeKind};
 use crate::time::{Millis, TIME_MAX, TIME_MIN};
 
@@ -108,10 +109,21 @@ pub struct JobStats {
     pub epoch: AtomicU64,
     pub checkpoint_ms: AtomicU64,
     pub checkpoint_bytes: AtomicU64,
+    /// Checkpoints that failed, since the start.
+    pub checkpoints_failed: AtomicU64,
+    failing: Mutex<Failing>,
     /// Turns in which sources were not read because something downstream was full.
     pub back_pressure: AtomicU64,
     /// By worker, requests to the outside that have no answer yet.
     pub requests: Vec<AtomicU64>,
+}
+
+/// The failures of checkpoints since the last complete one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Failing {
+    pub in_a_row: u64,
+    /// Why the last one failed.
+    pub error: Option<String>,
 }
 
 /// A reading of [`StageStats`].
@@ -166,6 +178,8 @@ impl JobStats {
             epoch: AtomicU64::new(0),
             checkpoint_ms: AtomicU64::new(0),
             checkpoint_bytes: AtomicU64::new(0),
+            checkpoints_failed: AtomicU64::new(0),
+            failing: Mutex::default(),
             back_pressure: AtomicU64::new(0),
             requests: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
@@ -197,6 +211,26 @@ impl JobStats {
             }
         };
         self.stages.iter().map(read).collect()
+    }
+
+    /// What has failed since the last complete checkpoint.
+    pub fn failing(&self) -> Failing {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a failed checkpoint; how many there were in a row.
+    pub(crate) fn checkpoint_failed(&self, error: &Error) -> u64 {
+        self.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.in_a_row += 1;
+        failing.error = Some(error.to_string());
+        failing.in_a_row
+    }
+
+    /// A checkpoint is complete; how many had failed before it.
+    pub(crate) fn checkpoints_succeed(&self) -> u64 {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *failing).in_a_row
     }
 
     /// Rows that sources have handed over.

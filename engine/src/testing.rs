@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::memory::InMemory;
 use tokio::runtime::Handle;
 
@@ -31,6 +33,10 @@ pub struct FixedClock(pub Millis);
 impl Clock for FixedClock {
     fn now(&self) -> Millis {
         self.0
+    }
+
+    fn sleep(&self, _time: Duration) -> BoxFuture<'static, ()> {
+        tokio::task::yield_now().boxed()
     }
 }
 
@@ -233,8 +239,9 @@ pub async fn simulate(
         wire(graph, options, world, &stats, &Handle::current(), &begin);
     let from = begin.restored;
     let clock = Arc::clone(&world.clock);
+    let told = Arc::clone(&stats);
     let mut coordinator =
-        Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
+        Coordinator::new(checkpoints, controls, told, clock, begin, complete, options);
     let mut workers = BTreeMap::new();
     for wiring in wirings {
         let index = wiring.index;
@@ -263,23 +270,26 @@ pub async fn simulate(
             }
         }
         while let Ok(report) = reports.try_recv() {
-            match coordinator.handle(report).await? {
-                Outcome::Finished => {
-                    drop((workers, coordinator));
-                    while open_sinks.recv().await.is_some() {}
-                    while let Ok(report) = reports.try_recv() {
-                        if let Report::Failed(error) = report {
-                            return Err(error);
+            coordinator.handle(report)?;
+            while coordinator.writes() {
+                match coordinator.settled().await? {
+                    Outcome::Finished => {
+                        drop((workers, coordinator));
+                        while open_sinks.recv().await.is_some() {}
+                        while let Ok(report) = reports.try_recv() {
+                            if let Report::Failed(error) = report {
+                                return Err(error);
+                            }
+                        }
+                        return Ok(Simulated { restored, finished: true, stats });
+                    }
+                    Outcome::Complete(_) => {
+                        if let Until::CrashAfterCheckpoint { turns } = until {
+                            crash_in.get_or_insert(turns);
                         }
                     }
-                    return Ok(Simulated { restored, finished: true, stats });
+                    Outcome::Failed { .. } => {}
                 }
-                Outcome::Complete(_) => {
-                    if let Until::CrashAfterCheckpoint { turns } = until {
-                        crash_in.get_or_insert(turns);
-                    }
-                }
-                Outcome::Nothing => {}
             }
         }
         match &mut crash_in {

@@ -52,6 +52,10 @@ pub(crate) enum Control {
     Trigger(Epoch),
     /// Checkpoint `epoch` is complete.
     Commit(Epoch),
+    /// Checkpoint `epoch` never will be.
+    GiveUp(Epoch),
+    /// Read no more rows.
+    Drain,
     /// Leave at once.
     Stop,
     SinkFlushed {
@@ -191,6 +195,8 @@ pub struct Worker {
     /// The open requests of each node.
     asking: Vec<usize>,
     turn: usize,
+    /// Whether sources are read no more, since the job stops.
+    draining: bool,
     tick: Option<tokio::time::Interval>,
     /// The wall clock as this turn sees it.
     now: Millis,
@@ -222,7 +228,7 @@ impl Worker {
         if !open {
             self.wiring.stats.back_pressure.fetch_add(1, Ordering::Relaxed);
         }
-        let reading = open && self.sources.iter().any(SourceSlot::is_open);
+        let reading = open && !self.draining && self.sources.iter().any(SourceSlot::is_open);
         let tick = self.wiring.ticking.then(|| {
             self.tick.get_or_insert_with(|| {
                 let mut tick = tokio::time::interval(TICK);
@@ -314,6 +320,14 @@ impl Worker {
         match control {
             Control::Trigger(epoch) => self.trigger(epoch),
             Control::Commit(epoch) => self.commit(epoch),
+            Control::Drain => {
+                self.draining = true;
+                Ok(())
+            }
+            Control::GiveUp(epoch) => {
+                self.give_up(epoch);
+                Ok(())
+            }
             Control::SinkFlushed { node, epoch } => {
                 if let Some(saving) = self.saving.get_mut(&epoch) {
                     saving.waiting.remove(&node);

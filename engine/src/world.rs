@@ -1,7 +1,10 @@
 //! Everything a job meets that a test replaces: clock, store, the places for rows set aside.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 
 use crate::aside::{Aside, Discard};
@@ -11,6 +14,11 @@ use crate::time::Millis;
 pub trait Clock: Send + Sync {
     /// Wall clock, ms since the epoch.
     fn now(&self) -> Millis;
+
+    /// Returns after this time.
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(time).boxed()
+    }
 }
 
 /// The machine's clock.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray, UInt16Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -14,9 +15,10 @@ use nowcast_engine::keys::Keys;
 use nowcast_engine::operator::KEY_GROUP;
 use nowcast_engine::testing::{Collected, RowsSource, Simulated, Until, simulate, world};
 use nowcast_engine::time::TIME_MAX;
+use nowcast_engine::world::Clock;
 use nowcast_engine::{
     Batch, Epoch, Graph, Input, JobOptions, Node, NodeKind, Operator, Output, Result, Route,
-    StateTable, Time,
+    StateTable, Time, World,
 };
 
 /// Sums by key until the input ends.
@@ -194,5 +196,32 @@ async fn a_crash_after_a_checkpoint_changes_nothing() {
 async fn a_checkpoint_serves_another_number_of_workers() {
     for (before, after) in [(1, 2), (2, 1), (4, 3), (2, 4)] {
         run(before, 7, 11, Some((9, after))).await;
+    }
+}
+
+/// A clock that is set forward and back by years, and stands still in between.
+#[derive(Default)]
+struct Jumping(AtomicI64);
+
+impl Clock for Jumping {
+    fn now(&self) -> i64 {
+        const YEAR_MS: i64 = 31_536_000_000;
+        let looks = self.0.fetch_add(1, Ordering::Relaxed);
+        [5, 6, 2, 2, 9, 0, -3, 4][(looks / 3) as usize % 8] * YEAR_MS
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_changes_nothing() {
+    for seed in 1..10 {
+        let clock = Arc::new(Jumping::default());
+        let world = World { clock, ..world(Arc::new(nowcast_engine::aside::Discard)) };
+        let options = JobOptions { workers: 2, rows_max: 7, ..JobOptions::default() };
+        let sink = Collected::default();
+        let until = Until::CrashAfterCheckpoint { turns: 5 };
+        simulate(&graph(&sink), &options, &world, seed, until).await.unwrap();
+        let again = simulate(&graph(&sink), &options, &world, seed + 1, Until::End).await.unwrap();
+        assert!(again.finished);
+        assert_eq!(collected(&sink), expected());
     }
 }

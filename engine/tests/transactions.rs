@@ -3,17 +3,20 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say where
 
+mod faulty;
+
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
+use faulty::{Faulty, Write};
 use nowcast_engine::aside::{DeadLetter, Discard};
 use nowcast_engine::graph::SourceNode;
 use nowcast_engine::testing::{RowsSource, Until, simulate, world};
 use nowcast_engine::{
     Batch, ChangelogMode, Epoch, Error, Graph, Input, JobOptions, JobRun, Node, NodeKind, Result,
-    Route, Sink, SinkContext, SinkFactory,
+    Route, Sink, SinkContext, SinkFactory, World,
 };
 
 /// A log as a transactional broker keeps it.
@@ -138,17 +141,23 @@ fn graph(sink: &Transactions) -> Graph {
 /// Runs to the end, again and again while it fails; a first run crashes some turns after a
 /// checkpoint.
 async fn run(workers: usize, seed: u64, turns: usize, fails: Option<Fails>) {
-    let world = world(Arc::new(Discard));
+    run_in(&world(Arc::new(Discard)), workers, seed, turns, fails).await;
+}
+
+async fn run_in(world: &World, workers: usize, seed: u64, turns: usize, fails: Option<Fails>) {
     let options = JobOptions { workers, rows_max: 5, ..JobOptions::default() };
     let sink = Transactions::default();
     sink.0.lock().unwrap().fails = fails;
     let mut until = Until::CrashAfterCheckpoint { turns };
+    let mut ended = vec![];
     for attempt in 0.. {
-        assert!(attempt < 5, "it never ends");
-        let ran = simulate(&graph(&sink), &options, &world, seed + attempt, until).await;
+        assert!(attempt < 5, "it never ends: {ended:?}");
+        let ran = simulate(&graph(&sink), &options, world, seed + attempt, until).await;
         until = Until::End;
-        if ran.is_ok_and(|ran| ran.finished) {
-            break;
+        match ran {
+            Ok(ran) if ran.finished => break,
+            Ok(_) => {}
+            Err(error) => ended.push(error.to_string()),
         }
     }
     let mut committed = sink.0.lock().unwrap().committed.clone();
@@ -167,6 +176,32 @@ async fn rows_are_committed_once_whatever_fails() {
                 for epoch in 1..4 {
                     run(workers, seed * 31, turns, Some(Fails { epoch, late })).await;
                 }
+            }
+        }
+    }
+}
+
+/// Where each of the first writes fails or not by a bit of `pattern`, before it has come into effect
+/// or after.
+fn failing(pattern: u64, late: bool) -> World {
+    let store = Faulty::new(move |number, _| match pattern >> number.min(63) & 1 {
+        0 => Write::Works,
+        _ if late => Write::FailsLate,
+        _ => Write::Fails,
+    });
+    World { store: Some(Arc::new(store)), ..world(Arc::new(Discard)) }
+}
+
+#[tokio::test]
+async fn rows_are_committed_once_whatever_checkpoints_fail() {
+    for workers in [1, 2] {
+        for seed in 1..16_u64 {
+            for late in [false, true] {
+                let pattern = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+                let turns = seed as usize % 13;
+                run_in(&failing(pattern, late), workers, seed * 31, turns, None).await;
+                let fails = Some(Fails { epoch: 1 + seed % 5, late });
+                run_in(&failing(pattern, late), workers, seed * 17, turns, fails).await;
             }
         }
     }

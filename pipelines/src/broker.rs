@@ -20,7 +20,7 @@ pub struct Broker {
 pub async fn broker(command: Broker) -> Result<()> {
     let broker = start_broker(&command.dir, &command.listen).await?;
     say!("kafka protocol on {}, data in {}; Ctrl-C ends", broker.address(), command.dir.display());
-    crate::signal::asked_to_stop().await;
+    crate::signal::asked_to_stop(crate::signal::STOP_TIMEOUT).await;
     broker.shutdown().await;
     Ok(())
 }

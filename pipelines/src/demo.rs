@@ -94,6 +94,7 @@ pub async fn demo(command: Demo) -> Result<()> {
         rows_max: 4_096,
         checkpoint_interval: None,
         checkpoints: None,
+        stop_timeout: crate::signal::STOP_TIMEOUT,
     };
     let feeds = Arc::new(Feeds::default());
     let mut running = vec![];
@@ -173,7 +174,7 @@ pub async fn demo(command: Demo) -> Result<()> {
             }
         }
     };
-    let ends = until_end(running, &jobs);
+    let ends = until_end(running, &jobs, crate::signal::STOP_TIMEOUT);
     tokio::pin!(ends);
     let mut ended = None;
     let reached = tokio::select! {

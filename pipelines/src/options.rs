@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -29,6 +30,14 @@ pub struct Common {
     /// [default: `checkpoints` beneath the data folder].
     #[arg(long, env = "NOWCAST_CHECKPOINTS")]
     pub checkpoints: Option<String>,
+    /// How long a stop may take, with its checkpoint; then the process leaves with exit code 3.
+    #[arg(long, default_value = "30s", env = "NOWCAST_STOP_TIMEOUT", value_parser = duration)]
+    pub stop_timeout: Duration,
+}
+
+/// A duration as Flink writes it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    nowcast_connectors::parse_duration(text).map_err(|error| error.to_string())
 }
 
 impl Common {
@@ -44,7 +53,16 @@ impl Common {
         let interval = self.checkpoint_interval.as_deref();
         let checkpoint_interval = interval.map(nowcast_connectors::parse_duration).transpose()?;
         let (sets, rows_max, checkpoints) = (self.sets()?, self.rows_max, self.checkpoints.clone());
-        Ok(RunOptions { workers, sets, resume, rows_max, checkpoint_interval, checkpoints })
+        let stop_timeout = self.stop_timeout;
+        Ok(RunOptions {
+            workers,
+            sets,
+            resume,
+            rows_max,
+            checkpoint_interval,
+            checkpoints,
+            stop_timeout,
+        })
     }
 
     pub fn sets(&self) -> Result<BTreeMap<String, String>> {

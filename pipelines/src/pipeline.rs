@@ -22,6 +22,8 @@ use crate::status::PlanFacts;
 /// otherwise: long enough for a broker's hiccup, short enough not to look stuck.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
+const TOLERABLE: &str = "execution.checkpointing.tolerable-failed-checkpoints";
+
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the command line says about running.
@@ -35,6 +37,8 @@ pub struct RunOptions {
     pub checkpoint_interval: Option<Duration>,
     /// Where checkpoints are kept, over what the SQL says.
     pub checkpoints: Option<String>,
+    /// How long a stop may take.
+    pub stop_timeout: Duration,
 }
 
 /// A planned file.
@@ -124,6 +128,11 @@ pub async fn start(
         rows_max: options.rows_max,
         idle_timeout: idle,
         checkpoint_interval: Some(interval).filter(|interval| !interval.is_zero()),
+        checkpoint_timeout: duration_setting(
+            setting("execution.checkpointing.timeout"),
+            JobOptions::default().checkpoint_timeout,
+        )?,
+        tolerable_failed_checkpoints: tolerable(setting(TOLERABLE))?,
         resume: options.resume,
         run: uuid::Uuid::new_v4().to_string(),
         errors: plan.errors,
@@ -151,6 +160,15 @@ fn duration_setting(text: Option<&str>, default: Duration) -> Result<Duration> {
         Some(text) => Ok(nowcast_connectors::parse_duration(text)?),
         None => Ok(default),
     }
+}
+
+/// How many checkpoints may fail in a row; `None`: any number.
+fn tolerable(setting: Option<&str>) -> Result<Option<u64>> {
+    let number = |text: &str| {
+        let parsed = text.trim().parse::<u64>();
+        parsed.with_context(|| format!("'{TOLERABLE}' = '{text}': no number of failures"))
+    };
+    setting.map(number).transpose()
 }
 
 /// Gives what sinks have written to the live feeds, by the table's name.

@@ -82,7 +82,7 @@ pub async fn replay(command: Replay) -> Result<()> {
     });
     let started = Instant::now();
     let mut sending = sending;
-    let mut signal = Box::pin(crate::signal::asked_to_stop());
+    let mut signal = Box::pin(crate::signal::asked_to_stop(crate::signal::STOP_TIMEOUT));
     let sent = loop {
         tokio::select! {
             sent = &mut sending => break sent??,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -85,7 +85,7 @@ pub async fn run(command: Run) -> Result<()> {
         }
         None => None,
     };
-    let result = until_end(running, &jobs).await;
+    let result = until_end(running, &jobs, command.common.stop_timeout).await;
     say_aside(&jobs);
     if let Some(serving) = serving {
         serving.stop().await?;
@@ -129,7 +129,7 @@ fn say_aside(jobs: &Jobs) {
 }
 
 /// Waits for all jobs; a signal, or the failure of one, stops the others with a checkpoint.
-pub async fn until_end(running: Vec<Running>, jobs: &Jobs) -> Result<()> {
+pub async fn until_end(running: Vec<Running>, jobs: &Jobs, stop_timeout: Duration) -> Result<()> {
     let stoppers: Vec<_> = running.iter().map(|running| running.job.stopper()).collect();
     let mut waits: Vec<_> = running
         .into_iter()
@@ -141,11 +141,11 @@ pub async fn until_end(running: Vec<Running>, jobs: &Jobs) -> Result<()> {
         })
         .collect();
     let mut result = Ok(());
-    let mut signal = Box::pin(crate::signal::asked_to_stop());
+    let mut signal = Box::pin(crate::signal::asked_to_stop(stop_timeout));
     while !waits.is_empty() {
         tokio::select! {
-            (ended, _, rest) = select_all(std::mem::take(&mut waits)) => {
-                waits = rest;
+            (ended, at, _) = select_all(&mut waits) => {
+                drop(waits.swap_remove(at));
                 if let Err(error) = ended {
                     stoppers.iter().for_each(|stop| stop());
                     result = result.and(Err(error.into()));

@@ -67,6 +67,8 @@ impl JobStatus for Jobs {
                         "epoch": stats.epoch.load(Ordering::Relaxed),
                         "duration_ms": stats.checkpoint_ms.load(Ordering::Relaxed),
                         "bytes": stats.checkpoint_bytes.load(Ordering::Relaxed),
+                        "failed": stats.checkpoints_failed.load(Ordering::Relaxed),
+                        "failing": stats.failing(),
                     },
                     "back_pressure_turns": stats.back_pressure.load(Ordering::Relaxed),
                     "idle_timeout_ms": self.plans.get(at).and_then(|plan| plan.idle_timeout_ms),
@@ -80,10 +82,18 @@ impl JobStatus for Jobs {
 
     fn ready(&self) -> Result<(), String> {
         match (self.stopping.load(Ordering::Relaxed), self.jobs.is_empty()) {
-            (true, _) => Err("stopping".into()),
-            (_, true) => Err("no job is running".into()),
-            _ => Ok(()),
+            (true, _) => return Err("stopping".into()),
+            (_, true) => return Err("no job is running".into()),
+            _ => {}
         }
+        for (job, stats) in &self.jobs {
+            let failing = stats.failing();
+            if let Some(error) = failing.error {
+                let failed = failing.in_a_row;
+                return Err(format!("job {job}: {failed} checkpoints failed in a row: {error}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -110,6 +120,10 @@ impl Jobs {
                 .set(stats.checkpoint_ms.load(Ordering::Relaxed) as f64);
             metrics::gauge!("nowcast_checkpoint_bytes", &labels)
                 .set(stats.checkpoint_bytes.load(Ordering::Relaxed) as f64);
+            metrics::counter!("nowcast_checkpoints_failed_total", &labels)
+                .absolute(stats.checkpoints_failed.load(Ordering::Relaxed));
+            metrics::gauge!("nowcast_checkpoints_failed_in_a_row", &labels)
+                .set(stats.failing().in_a_row as f64);
             metrics::counter!("nowcast_back_pressure_turns_total", &labels)
                 .absolute(stats.back_pressure.load(Ordering::Relaxed));
         }

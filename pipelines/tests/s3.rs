@@ -9,6 +9,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use common::{fail, folder, nowcast, succeed, wait_until, written_lines};
 
@@ -55,7 +57,11 @@ impl Bucket {
     }
 
     fn reach(&self, command: &mut Command) {
-        command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
+        self.reach_by(command, self.port);
+    }
+
+    fn reach_by(&self, command: &mut Command, port: u16) {
+        command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
         command.env("NOWCAST_CHECKPOINTS", "s3://bucket/jobs");
     }
@@ -183,4 +189,161 @@ fn a_bucket_that_is_not_there_is_named() {
     fail(run.args(["--checkpoints", "s3://none/jobs"]), &["none"]);
     let mut run = bucket.run(&job(folder.path()), &folder.path().join("data"));
     fail(run.args(["--checkpoints", "gs://bucket"]), &["gs://bucket", "unknown kind \"gs\""]);
+}
+
+/// What the way to the bucket does to a request.
+#[derive(Clone, Copy)]
+enum Trouble {
+    None,
+    /// Answers as S3 does under load.
+    SlowDown,
+    /// Takes it and never answers.
+    Silence,
+}
+
+/// A way to the bucket that fails; some requests pass all the same.
+struct Proxy {
+    port: u16,
+    trouble: Arc<Mutex<Trouble>>,
+    troubled: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    fn to(port: u16, passes: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Self {
+            port: listener.local_addr().unwrap().port(),
+            trouble: Arc::new(Mutex::new(Trouble::None)),
+            troubled: Arc::default(),
+        };
+        let (trouble, troubled) = (Arc::clone(&proxy.trouble), Arc::clone(&proxy.troubled));
+        std::thread::spawn(move || {
+            for (number, client) in listener.incoming().flatten().enumerate() {
+                // In no rhythm that requests could fall into step with.
+                let passes = passes > 0 && number * number % 7 % passes == 0;
+                let trouble = match *trouble.lock().unwrap() {
+                    _ if passes => Trouble::None,
+                    trouble => trouble,
+                };
+                if !matches!(trouble, Trouble::None) {
+                    troubled.fetch_add(1, Ordering::Relaxed);
+                }
+                std::thread::spawn(move || pass(client, port, trouble));
+            }
+        });
+        proxy
+    }
+
+    fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+}
+
+/// One request a connection.
+fn pass(mut client: TcpStream, port: u16, trouble: Trouble) {
+    let mut request = vec![];
+    let mut piece = [0; 65_536];
+    let head = loop {
+        match client.read(&mut piece) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => request.extend_from_slice(&piece[..read]),
+        }
+        if let Some(at) = request.windows(4).position(|end| end == b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    let text = String::from_utf8_lossy(&request[..head]).to_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+    while request.len() < head + length {
+        match client.read(&mut piece) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => request.extend_from_slice(&piece[..read]),
+        }
+    }
+    let answer = match trouble {
+        Trouble::Silence => {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            return;
+        }
+        Trouble::SlowDown => b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\n\
+            Content-Length: 35\r\n\r\n<Error><Code>SlowDown</Code></Error>"
+            .to_vec(),
+        Trouble::None => {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let line = request.windows(2).position(|end| end == b"\r\n").unwrap() + 2;
+            request.splice(line..line, *b"Connection: close\r\n");
+            server.write_all(&request).unwrap();
+            let mut answer = vec![];
+            let _ = server.read_to_end(&mut answer);
+            // The next request comes on a connection of its own.
+            let line = answer.windows(2).position(|end| end == b"\r\n").unwrap_or(0) + 2;
+            answer.splice(line..line, *b"Connection: close\r\n");
+            answer
+        }
+    };
+    let _ = client.write_all(&answer);
+}
+
+#[test]
+fn a_bucket_that_refuses_or_is_silent_is_asked_again() {
+    let Some(bucket) = Bucket::start() else { return };
+    let folder = folder();
+    let text = std::fs::read_to_string(job(folder.path())).unwrap();
+    for trouble in [Trouble::SlowDown, Trouble::Silence] {
+        let proxy = Proxy::to(bucket.port, 2);
+        proxy.set(trouble);
+        let data = tempfile::tempdir_in(folder.path()).unwrap();
+        let file = folder.path().join("patient.sql");
+        let set = "SET 's3.connection.request.timeout' = '300 ms';";
+        std::fs::write(&file, format!("{set}\n{text}")).unwrap();
+        let mut run = bucket.run(&file, data.path());
+        bucket.reach_by(&mut run, proxy.port);
+        run.arg("--fresh");
+        succeed(&mut run);
+        assert!(proxy.troubled.load(Ordering::Relaxed) > 2);
+    }
+    let mut numbers = written(folder.path());
+    assert_eq!(numbers.len(), 2 * ROWS);
+    numbers.dedup();
+    assert_eq!(numbers, (1..=ROWS as i64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_job_goes_on_without_its_bucket_unless_it_is_told_to_end() {
+    let Some(bucket) = Bucket::start() else { return };
+    let folder = folder();
+    let text = std::fs::read_to_string(job(folder.path())).unwrap();
+    let file = folder.path().join("numbers.sql");
+    let proxy = Proxy::to(bucket.port, 0);
+    let run = |settings: &str, data: &str| {
+        std::fs::write(&file, format!("SET 's3.attempts.maximum' = '1';{settings}\n{text}"))
+            .unwrap();
+        let mut run = bucket.run(&file, &folder.path().join(data));
+        bucket.reach_by(&mut run, proxy.port);
+        run.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let child = run("", "first");
+    wait_until("a checkpoint", || bucket.epochs() >= 1);
+    proxy.set(Trouble::SlowDown);
+    wait_until("refusals", || proxy.troubled.load(Ordering::Relaxed) > 5);
+    proxy.set(Trouble::None);
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{told}");
+    assert!(told.contains("checkpoint failed") && told.contains("epoch-"), "{told}");
+    assert_eq!(written(folder.path()), (1..=ROWS as i64).collect::<Vec<_>>());
+    succeed(&mut bucket.checkpoints(&["verify"]));
+
+    let tolerable = "SET 'execution.checkpointing.tolerable-failed-checkpoints' = '1';
+        SET 'pipeline.name' = 'strict';";
+    let child = run(tolerable, "second");
+    wait_until("a checkpoint", || {
+        succeed(&mut bucket.checkpoints(&["list", "strict"])).lines().count() >= 1
+    });
+    proxy.set(Trouble::SlowDown);
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("2 checkpoints failed in a row"), "{told}");
 }

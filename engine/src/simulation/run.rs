@@ -45,7 +45,7 @@ struct Turned {
 
 impl Run {
     pub fn start(graph: &Graph, options: &JobOptions, world: &World) -> Result<Self> {
-        let runtime = Builder::new_current_thread().build().map_err(Error::bug)?;
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(Error::bug)?;
         let stats = JobStats::new(graph, options.workers);
         let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
         let (commands, command) = mpsc::unbounded_channel();
@@ -55,9 +55,9 @@ impl Run {
             let from = begin.restored;
             let parts = wire(graph, options, world, &stats, &doors, &begin);
             let Parts { wirings, controls, reports, open_sinks, complete } = parts;
-            let clock = Arc::clone(&world.clock);
+            let (clock, told) = (Arc::clone(&world.clock), Arc::clone(&stats));
             let coordinator =
-                Coordinator::new(checkpoints, controls, Arc::clone(&stats), clock, begin, complete);
+                Coordinator::new(checkpoints, controls, told, clock, begin, complete, options);
             let (mut workers, mut left) = (BTreeMap::new(), vec![]);
             for mut wiring in wirings {
                 wiring.ticking = false;

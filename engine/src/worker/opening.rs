@@ -41,6 +41,7 @@ impl Worker {
             requests: 0,
             asking: vec![0; graph.nodes.len()],
             turn: 0,
+            draining: false,
             tick: None,
             now: wiring.world.clock.now(),
             wiring,

@@ -101,4 +101,10 @@ impl Worker {
         self.positions.retain(|of, _| *of > epoch);
         Ok(())
     }
+
+    /// Nobody asks for what belongs to a checkpoint that never will be.
+    pub(super) fn give_up(&mut self, epoch: Epoch) {
+        self.positions.remove(&epoch);
+        self.saving.remove(&epoch);
+    }
 }

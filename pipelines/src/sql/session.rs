@@ -190,7 +190,7 @@ impl Session {
             let Background { name, stop, mut ended } = job;
             let ended = tokio::select! {
                 ended = &mut ended => ended,
-                () = crate::signal::asked_to_stop() => {
+                () = crate::signal::asked_to_stop(self.options.stop_timeout) => {
                     stop();
                     ended.await
                 }

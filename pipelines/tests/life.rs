@@ -1,0 +1,233 @@
+//! How the binary stops, and how it lives on a disk that is full.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on should say where
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use common::{Server, fail, nowcast, succeed, wait_until};
+
+/// Numbers into standard output: a sink that is as slow as whoever reads it.
+fn printing(folder: &Path, rows: usize, rate: usize) -> PathBuf {
+    let sql = format!(
+        "CREATE TABLE numbers (n BIGINT) WITH (
+           'connector' = 'datagen', 'rows-per-second' = '{rate}', 'number-of-rows' = '{rows}',
+           'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '{rows}');
+         CREATE TABLE shown (n BIGINT) WITH ('connector' = 'print');
+         INSERT INTO shown SELECT n FROM numbers;"
+    );
+    let file = folder.join("numbers.sql");
+    std::fs::write(&file, sql).unwrap();
+    file
+}
+
+fn run(file: &Path, data: &Path) -> Command {
+    let mut run = nowcast();
+    run.arg("run").arg(file).args(["--workers", "1", "--rows-max", "64", "--data-dir"]).arg(data);
+    run.stdout(Stdio::piped()).stderr(Stdio::piped());
+    run
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+fn ended(child: &mut Child, within: Duration) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(started.elapsed() < within, "it did not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn told(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_stop_waits_for_a_slow_sink_and_the_next_start_repeats_nothing() {
+    const ROWS: usize = 30_000;
+    let folder = common::folder();
+    let file = printing(folder.path(), ROWS, 20_000);
+    let mut seen = vec![];
+    for stop in [true, false] {
+        let mut command = run(&file, &folder.path().join("data"));
+        command.args(["--no-http", "--checkpoint-interval", "1h"]);
+        let mut child = command.spawn().unwrap();
+        for (at, line) in BufReader::new(child.stdout.take().unwrap()).lines().enumerate() {
+            seen.push(line.unwrap());
+            if stop && at == 2_000 {
+                signal(&child, "-TERM");
+            }
+            if stop && at > 2_000 && at % 100 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        let status = ended(&mut child, Duration::from_secs(30));
+        assert_eq!(status.code(), Some(0), "{}", told(&mut child));
+        assert!(!stop || seen.len() < ROWS, "it ended before it was stopped");
+    }
+    let expected = (1..=ROWS).map(|n| format!("+I[{n}]"));
+    assert_eq!(seen.len(), ROWS);
+    for (seen, expected) in seen.iter().zip(expected) {
+        assert_eq!(*seen, expected);
+    }
+}
+
+/// A sink that takes nothing any more: nobody reads what the job prints.
+fn stuck(folder: &Path, stop_timeout: &str) -> Child {
+    let file = printing(folder, 10_000_000, 1_000_000);
+    let mut command = run(&file, &folder.join("data"));
+    command.args(["--http", "127.0.0.1:0", "--stop-timeout", stop_timeout]);
+    let mut child = command.env("NOWCAST_LOG", "nowcast=info").spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    let serving = lines.find_map(|line| {
+        line.unwrap().split("serving on http://").nth(1).map(|address| address.trim().to_owned())
+    });
+    let address = serving.unwrap();
+    let mut before = Value::Null;
+    wait_until("a write that does not return", || {
+        let status: Value = serde_json::from_str(&get(&address, "/status").1).unwrap();
+        let stages = status["jobs"][0]["stages"].as_array().unwrap();
+        let since = &stages.last().unwrap()["blocked_since"];
+        let held =
+            since.as_i64().is_some_and(|since| status["now"].as_i64().unwrap() > since + 200);
+        let still = held && *since == before;
+        before = since.clone();
+        still
+    });
+    child
+}
+
+#[test]
+fn a_stop_that_takes_too_long_has_its_own_exit_code() {
+    let folder = common::folder();
+    let mut child = stuck(folder.path(), "500 ms");
+    signal(&child, "-TERM");
+    let status = ended(&mut child, Duration::from_secs(20));
+    assert_eq!(status.code(), Some(3));
+    let told = told(&mut child);
+    assert!(told.contains("not stopped within 500ms"), "{told}");
+}
+
+#[test]
+fn a_second_signal_leaves_at_once() {
+    for (name, code) in [("-TERM", 143), ("-INT", 130)] {
+        let folder = common::folder();
+        let mut child = stuck(folder.path(), "1 h");
+        signal(&child, "-TERM");
+        let mut heard = String::new();
+        let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
+        lines.read_line(&mut heard).unwrap();
+        assert!(heard.contains("stopping, within"), "{heard}");
+        assert!(child.try_wait().unwrap().is_none(), "the first one waits");
+        signal(&child, name);
+        let status = ended(&mut child, Duration::from_secs(20));
+        assert_eq!((status.code(), status.signal()), (Some(code), None));
+    }
+}
+
+#[test]
+fn wrong_settings_of_checkpoints_are_named() {
+    let folder = common::folder();
+    let file = printing(folder.path(), 10, 10);
+    let sql = std::fs::read_to_string(&file).unwrap();
+    for (setting, value, word) in [
+        ("execution.checkpointing.tolerable-failed-checkpoints", "-1", "tolerable-failed"),
+        ("execution.checkpointing.timeout", "soon", "soon"),
+    ] {
+        std::fs::write(&file, format!("SET '{setting}' = '{value}';\n{sql}")).unwrap();
+        fail(run(&file, &folder.path().join("data")).arg("--no-http"), &[word]);
+    }
+    fail_usage(run(&file, folder.path()).args(["--stop-timeout", "soon"]), "--stop-timeout");
+}
+
+fn fail_usage(command: &mut Command, word: &str) {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(word), "{error}");
+}
+
+/// Status and body.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+}
+
+/// The state of the job outgrows the largest file that its process may write, until it may write
+/// larger ones: as on a disk that is full, and then is not.
+#[test]
+fn a_job_goes_on_when_its_disk_is_full() {
+    let folder = common::folder();
+    let sql = "CREATE TABLE numbers (n BIGINT) WITH (
+           'connector' = 'datagen', 'rows-per-second' = '5000',
+           'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '1000000000');
+         CREATE TABLE counts (n BIGINT, c BIGINT) WITH ('connector' = 'print');
+         CREATE TABLE nowhere (n BIGINT, c BIGINT, PRIMARY KEY (n) NOT ENFORCED) WITH (
+           'connector' = 'blackhole');
+         INSERT INTO nowhere SELECT n, COUNT(*) FROM numbers GROUP BY n;";
+    let file = folder.path().join("counts.sql");
+    std::fs::write(&file, sql).unwrap();
+    let data = folder.path().join("data");
+    let mut command = Command::new("sh");
+    // 64 KiB, in whatever blocks the shell counts; going beyond is an error then, not a signal.
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 64; exec \"$@\"", "sh"]);
+    command.arg(nowcast().get_program()).arg("run").arg(&file);
+    command.args(["--http", "127.0.0.1:0", "--workers", "1", "--checkpoint-interval", "100ms"]);
+    command.arg("--data-dir").arg(&data).env("NOWCAST_LOG", "nowcast=info,warn");
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = |word: &str| {
+        let found = lines.find(|line| {
+            let line = line.as_ref().unwrap();
+            println!("{line}");
+            line.contains(word)
+        });
+        found.unwrap_or_else(|| panic!("it never said {word}")).unwrap()
+    };
+    let serving = next("serving on http://");
+    let address = serving.split("http://").nth(1).unwrap().trim().to_owned();
+    let mut server = Server { child, address };
+    let warning = next("checkpoint failed");
+    assert!(warning.contains("epoch-") && warning.contains("File too large"), "{warning}");
+    let (status, why) = get(&server.address, "/readyz");
+    assert_eq!(status, 503, "{why}");
+    assert!(why.contains("checkpoints failed in a row") && why.contains("epoch-"), "{why}");
+    let rows = |server: &Server| {
+        let (_, status) = get(&server.address, "/status");
+        let status: Value = serde_json::from_str(&status).unwrap();
+        status["jobs"][0]["rows_read"].as_u64().unwrap()
+    };
+    let before = rows(&server);
+    wait_until("more rows", || rows(&server) > before);
+    // What is there is whole.
+    succeed(nowcast().args(["checkpoints", "verify", "--data-dir"]).arg(&data));
+
+    let pid = server.child.id().to_string();
+    let raised = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status();
+    assert!(raised.unwrap().success());
+    next("checkpoints are complete again");
+    assert_eq!(get(&server.address, "/readyz").0, 200);
+    signal(&server.child, "-TERM");
+    assert_eq!(ended(&mut server.child, Duration::from_secs(30)).code(), Some(0));
+    succeed(nowcast().args(["checkpoints", "verify", "--data-dir"]).arg(&data));
+}
