@@ -315,6 +315,21 @@ fn nulls_that_a_column_does_not_take_are_dead_letters_or_dropped() {
 }
 
 #[test]
+fn approximate_counts_take_new_rows_alone() {
+    let sql = format!(
+        "{TABLES}INSERT INTO out_table\nSELECT APPROX_COUNT_DISTINCT(n) FROM\n\
+         (SELECT title_id, COUNT(*) AS n FROM clicks GROUP BY title_id);"
+    );
+    check(&sql, &["line 6, column 8", "takes new rows alone", "COUNT(DISTINCT"]);
+    let folder = common::folder();
+    let sql =
+        format!("{TABLES}INSERT INTO out_table SELECT APPROX_COUNT_DISTINCT(country) FROM clicks;");
+    let mut portable = nowcast();
+    portable.args(["check", "--flink", "2.3"]).arg(write(folder.path(), &sql));
+    fail(&mut portable, &["would not run on Flink 2.3 as it is: 1 found"]);
+}
+
+#[test]
 fn json_of_rows_is_refused_where_flink_cannot_merge_it() {
     for window in [
         "HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTES)",

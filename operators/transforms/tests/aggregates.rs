@@ -14,8 +14,8 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use common::*;
 use nowcast_engine::{Batch, Operator, Output, Time};
 use nowcast_transforms::AggregateFunction::{
-    ArrayAgg, Avg, Count, FirstValue, JsonArray, JsonObject, LastValue, ListAgg, Max, Min,
-    Percentile, Sum,
+    ApproxCountDistinct, ArrayAgg, Avg, Count, FirstValue, JsonArray, JsonObject, LastValue,
+    ListAgg, Max, Min, Percentile, Sum,
 };
 use nowcast_transforms::*;
 
@@ -209,6 +209,50 @@ fn percentiles_lie_between_the_values_around_them() {
     assert_eq!(aggregate(&call(at(&[0.5, 0.9]), list), ints(&[None])), "null");
     assert_eq!(Fraction::new(f64::NAN), None);
     assert_eq!(Fraction::new(1.5), None);
+}
+
+/// Three standard errors, for numbers of values that fit the sketch and that do not.
+#[test]
+fn approximate_counts_are_within_their_error() {
+    let input = schema(&[("k", DataType::Int64), ("x", DataType::Int64)]);
+    let spec = GroupAggregateSpec {
+        keys: vec![0],
+        aggregates: vec![call(ApproxCountDistinct, DataType::Int64)],
+        retracts: false,
+        ttl_ms: None,
+        input_schema: Arc::clone(&input),
+        schema: schema(&[("k", DataType::Int64), ("n", DataType::Int64)]),
+    };
+    for (count, error) in [(1, 0.0), (100, 0.0), (5_000, 0.0243), (300_000, 0.0243)] {
+        let estimate = |restart: bool, parts: i64| {
+            let mut operator = GroupAggregate::new(spec.clone()).unwrap();
+            let mut last = vec![];
+            for part in 0..parts {
+                // Each value comes twice.
+                let values: Vec<i64> = (0..2 * count).filter(|n| n % parts == part).collect();
+                let keys = longs(&vec![7; values.len()]);
+                let values = longs(&values.iter().map(|n| n / 2).collect::<Vec<_>>());
+                let rows = RecordBatch::try_new(Arc::clone(&input), vec![keys, values]).unwrap();
+                let mut out = Output::default();
+                operator.on_batch(0, Batch::new(rows), &mut out).unwrap();
+                last.extend(Seen::take(&mut out).rows.pop());
+                if restart {
+                    let saved = operator.save(0).unwrap();
+                    operator = GroupAggregate::new(spec.clone()).unwrap();
+                    operator.load(saved).unwrap();
+                }
+            }
+            last.pop().unwrap().strip_prefix("7|").unwrap().parse::<f64>().unwrap()
+        };
+        let found = estimate(false, 1);
+        let off = (found - count as f64).abs() / count as f64;
+        assert!(off <= error, "{found} of {count}");
+        assert_eq!(found, estimate(false, 3), "the order of values does not count");
+        assert_eq!(found, estimate(true, 3));
+    }
+    let few = call(ApproxCountDistinct, DataType::Int64);
+    assert_eq!(aggregate(&few, ints(&[Some(4), None, Some(4), Some(5)])), "2");
+    assert_eq!(aggregate(&few, ints(&[None])), "0");
 }
 
 #[test]

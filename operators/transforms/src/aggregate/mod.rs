@@ -1,5 +1,6 @@
 //! Aggregate functions: state for many groups at once, in vectors by dense slot.
 
+mod approx_distinct;
 mod array_agg;
 mod arrivals;
 mod avg;
@@ -47,6 +48,8 @@ pub struct AggregateCall {
 pub enum AggregateFunction {
     /// `COUNT(x)`, or `COUNT(*)` without arguments.
     Count,
+    /// About how many values differ, with a standard error of 0.81 %. Takes new rows alone.
+    ApproxCountDistinct,
     /// Integers wrap around silently, as Flink's do; a decimal that needs more than 38 digits is
     /// null; floats are summed as `Float64`.
     Sum,
@@ -200,6 +203,12 @@ impl AggregateCall {
         };
         let accumulator = match &self.function {
             AggregateFunction::Count | AggregateFunction::JsonObject => None,
+            AggregateFunction::ApproxCountDistinct if changing => {
+                return Err(Error::user(format!("{} takes new rows alone", self.name())));
+            }
+            AggregateFunction::ApproxCountDistinct => {
+                Some(approx_distinct::approx_distinct(ty, output)?)
+            }
             AggregateFunction::Sum => sum::sum(ty, output),
             AggregateFunction::Avg => avg::avg(ty, output),
             AggregateFunction::Min => min_max(min_max::Extreme::Min)?,
@@ -224,9 +233,9 @@ impl AggregateCall {
 
     /// Whether a repeated value changes nothing anyway.
     fn ignores_repeats(&self, rows: Rows) -> bool {
-        use AggregateFunction::{FirstValue, Max, Min};
+        use AggregateFunction::{ApproxCountDistinct, FirstValue, Max, Min};
         match self.function {
-            Min | Max => true,
+            Min | Max | ApproxCountDistinct => true,
             FirstValue => rows == Rows::Inserted,
             _ => false,
         }
@@ -235,6 +244,7 @@ impl AggregateCall {
     fn name(&self) -> &'static str {
         match self.function {
             AggregateFunction::Count => "COUNT",
+            AggregateFunction::ApproxCountDistinct => "APPROX_COUNT_DISTINCT",
             AggregateFunction::Sum => "SUM",
             AggregateFunction::Min => "MIN",
             AggregateFunction::Max => "MAX",

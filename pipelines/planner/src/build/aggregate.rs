@@ -20,6 +20,7 @@ use nowcast_transforms::{
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
 use crate::error::SqlResult;
+use crate::functions::aggregate::APPROX_COUNT_DISTINCT;
 use crate::node::{FlinkNode, FlinkOp, WindowFunction, WindowSpan};
 use crate::types::WINDOW_BOUND;
 
@@ -63,6 +64,16 @@ impl Inlined<'_> {
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> SqlResult<Lowered> {
+        let approximate = |expr: &Expr| match expr.clone().unalias() {
+            Expr::AggregateFunction(function) => function.func.name() == APPROX_COUNT_DISTINCT,
+            _ => false,
+        };
+        if aggregate.aggr_expr.iter().any(approximate) {
+            let what = "APPROX_COUNT_DISTINCT, other than OVER";
+            let error = self.extent.error_at(&["APPROX_COUNT_DISTINCT"], what);
+            self.graph
+                .unportable(error.hint("Flink has it in batch mode: COUNT(DISTINCT …) is exact"));
+        }
         let grouped = match inline(&aggregate.input) {
             Some(inlined) => match self.window_keys(aggregate, &inlined) {
                 Some(keys) => self.window_aggregate(aggregate, &inlined, &keys),
@@ -389,6 +400,7 @@ impl Lowering<'_> {
                 args.retain(|arg| !matches!(arg, Expr::Literal(value, _) if !value.is_null()));
                 AggregateFunction::Count
             }
+            APPROX_COUNT_DISTINCT => AggregateFunction::ApproxCountDistinct,
             "sum" => AggregateFunction::Sum,
             "avg" => AggregateFunction::Avg,
             "min" => AggregateFunction::Min,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
-use nowcast_transforms::{AggregateCall, GroupAggregate, GroupAggregateSpec};
+use nowcast_transforms::{AggregateCall, AggregateFunction, GroupAggregate, GroupAggregateSpec};
 
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
@@ -19,6 +19,15 @@ impl Lowering<'_> {
         places: &[usize],
         calls: Vec<AggregateCall>,
     ) -> SqlResult<Lowered> {
+        let approximate =
+            calls.iter().any(|call| call.function == AggregateFunction::ApproxCountDistinct);
+        if approximate && rows.retracts {
+            let message = "APPROX_COUNT_DISTINCT takes new rows alone, and these change";
+            return Err(self
+                .extent
+                .error_at(&["APPROX_COUNT_DISTINCT"], message)
+                .hint("write COUNT(DISTINCT …)"));
+        }
         let mut keys = places.to_vec();
         keys.sort_unstable();
         keys.dedup();

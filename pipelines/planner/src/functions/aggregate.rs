@@ -13,6 +13,8 @@ use crate::types::{list_of, map_type, timestamp_ltz};
 /// Aggregates that are there besides those of a window's rows.
 pub const FORECAST: &str = "ml_forecast";
 pub const NOWCAST: &str = "ml_nowcast";
+/// Of new rows alone.
+pub const APPROX_COUNT_DISTINCT: &str = "approx_count_distinct";
 /// Which of its arguments a row does not group by.
 pub const GROUPING: &str = "grouping";
 pub const GROUPING_ID: &str = "grouping_id";
@@ -34,6 +36,7 @@ const PERCENTILE: Takes = Takes::These { kinds: &[Kind::Number, Kind::Any], requ
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
     let aggregates = [
         Aggregate { name: "count", takes: Takes::Many { kind: Kind::Any, least: 0 }, gives: count },
+        Aggregate { name: APPROX_COUNT_DISTINCT, takes: ONE, gives: count },
         Aggregate { name: "sum", takes: NUMBER, gives: sum },
         Aggregate { name: "avg", takes: NUMBER, gives: average },
         Aggregate { name: "min", takes: ONE, gives: first },
@@ -186,13 +189,13 @@ impl AggregateUDFImpl for FlinkAggregate {
     }
 
     fn is_nullable(&self) -> bool {
-        self.aggregate.name != "count"
+        !matches!(self.aggregate.name, "count" | APPROX_COUNT_DISTINCT)
     }
 
     /// Of no rows at all, as where a correlated subquery finds none.
     fn default_value(&self, ty: &DataType) -> Result<ScalarValue> {
         match self.aggregate.name {
-            "count" => Ok(ScalarValue::Int64(Some(0))),
+            "count" | APPROX_COUNT_DISTINCT => Ok(ScalarValue::Int64(Some(0))),
             _ => ScalarValue::try_from(ty),
         }
     }
