@@ -87,7 +87,7 @@ impl Accumulator for Collect {
     ) -> Result<()> {
         let encoded = self.codec.encode(args)?;
         for_each(slots, passing(args, filter).as_ref(), |row, slot| {
-            self.values.remove(slot as u32, encoded.row(row).as_ref());
+            self.values.remove(slot as u32, encoded.row(row).as_ref(), 1);
         });
         Ok(())
     }

@@ -96,7 +96,7 @@ impl Accumulator for Distinct {
         let mut gone = vec![false; slots.len()];
         let passing = self.passing(args, filter);
         for_each(slots, passing.as_ref(), |row, slot| {
-            gone[row] = self.seen.remove(slot as u32, encoded.row(row).as_ref());
+            gone[row] = self.seen.remove(slot as u32, encoded.row(row).as_ref(), 1);
         });
         let gone = BooleanArray::new(BooleanBuffer::from(gone), None);
         self.inner.retract(slots, args, Some(&gone))

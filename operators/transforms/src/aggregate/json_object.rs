@@ -111,7 +111,7 @@ impl Accumulator for JsonObject {
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
         self.each(slots, args, filter, |members, slot, member| {
-            members.remove(slot, member);
+            members.remove(slot, member, 1);
         })
     }
 }

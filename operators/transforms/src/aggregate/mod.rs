@@ -73,7 +73,7 @@ pub enum AggregateFunction {
     /// A map from each value to how often it is there; nulls are left out.
     Collect,
     /// The values at these fractions of the way from the least to the greatest: as a list of
-    /// `Float64`, or alone where there is one.
+    /// `Float64`, or alone where there is one. A second argument says how often a value counts.
     Percentile(Vec<Fraction>),
     /// Texts of JSON as one JSON array; nulls are left out.
     JsonArray,
@@ -183,6 +183,12 @@ impl AggregateCall {
         if self.function == AggregateFunction::JsonObject {
             let object = json_object::json_object(types, output)?;
             return object.ok_or_else(|| Error::bug(format!("JSON_OBJECTAGG of {types:?}")));
+        }
+        if let (AggregateFunction::Percentile(fractions), [ty, times]) = (&self.function, types) {
+            let percentile = percentile::percentile(ty, output, fractions)?;
+            let percentile = percentile.filter(|_| times.is_integer());
+            let refused = || Error::user(format!("{} cannot take {ty}, {times}", self.name()));
+            return percentile.ok_or_else(refused);
         }
         let [ty] = types else {
             return Err(Error::user(format!(

@@ -58,11 +58,12 @@ impl Multisets {
         true
     }
 
-    /// Takes a value out once; whether that was the last of it. A value that is not there stays away.
-    pub fn remove(&mut self, slot: u32, value: &[u8]) -> bool {
+    /// Takes a value out `times` times; whether that was the last of it. A value that is not there
+    /// stays away.
+    pub fn remove(&mut self, slot: u32, value: &[u8], times: i64) -> bool {
         let Some(entry) = self.find(slot, value) else { return false };
         let held = &mut self.entries[entry as usize];
-        held.count -= 1;
+        held.count -= times.max(0);
         if held.count > 0 {
             return false;
         }
@@ -193,11 +194,11 @@ mod tests {
         assert!(sets.insert(0, b"a", 1));
         assert!(sets.insert(1, b"a", 1));
         assert!(!sets.insert(0, b"a", 1));
-        assert!(!sets.remove(0, b"a"));
-        assert!(!sets.remove(0, b"never there"));
+        assert!(!sets.remove(0, b"a", 1));
+        assert!(!sets.remove(0, b"never there", 1));
         for number in 0..5_000u32 {
             assert!(sets.insert(0, &number.to_le_bytes(), 1));
-            assert!(sets.remove(0, &number.to_le_bytes()));
+            assert!(sets.remove(0, &number.to_le_bytes(), 1));
         }
         sets.insert(0, b"b", 3);
         assert!(sets.entries.len() < 3 * SLACK_ENTRIES, "{}", sets.entries.len());

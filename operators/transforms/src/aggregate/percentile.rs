@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, ListArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Float64Type};
 use nowcast_engine::keys::KeyCodec;
@@ -44,7 +44,8 @@ pub fn percentile(
     Ok(Some(Box::new(Percentile { codec, values, fractions, output })))
 }
 
-/// Nulls are left out; null where there is nothing else.
+/// Rows with a null, and those that count less than once, are left out; null where there is nothing
+/// else.
 struct Percentile {
     codec: KeyCodec,
     values: Multisets,
@@ -87,8 +88,12 @@ impl Accumulator for Percentile {
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
         let encoded = self.encoded(args)?;
+        let times = Times::of(args)?;
         for_each(slots, passing(args, filter).as_ref(), |row, slot| {
-            self.values.insert(slot as u32, encoded.row(row).as_ref(), 1);
+            let times = times.at(row);
+            if times > 0 {
+                self.values.insert(slot as u32, encoded.row(row).as_ref(), times);
+            }
         });
         Ok(())
     }
@@ -136,10 +141,25 @@ impl Accumulator for Percentile {
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
         let encoded = self.encoded(args)?;
+        let times = Times::of(args)?;
         for_each(slots, passing(args, filter).as_ref(), |row, slot| {
-            self.values.remove(slot as u32, encoded.row(row).as_ref());
+            self.values.remove(slot as u32, encoded.row(row).as_ref(), times.at(row));
         });
         Ok(())
+    }
+}
+
+/// How often each row counts: what the second argument says, or once.
+struct Times(Option<Int64Array>);
+
+impl Times {
+    fn of(args: &[ArrayRef]) -> Result<Self> {
+        let Some(times) = args.get(1) else { return Ok(Self(None)) };
+        Ok(Self(Some(as_type(times, &DataType::Int64)?.as_primitive().clone())))
+    }
+
+    fn at(&self, row: usize) -> i64 {
+        self.0.as_ref().map_or(1, |times| times.value(row))
     }
 }
 

@@ -420,7 +420,7 @@ impl Lowering<'_> {
                     let message = "PERCENTILE takes fractions from 0 to 1 that are literals";
                     self.extent.error_at(&["PERCENTILE"], message).hint("0.5, or ARRAY[0.5, 0.9]")
                 })?;
-                args.truncate(1);
+                args.remove(1);
                 AggregateFunction::Percentile(fractions)
             }
             "listagg" => {

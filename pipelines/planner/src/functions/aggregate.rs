@@ -31,7 +31,8 @@ const NUMBER: Takes = Takes::These { kinds: &[Kind::Number], required: 1 };
 const LIST_AGG: Takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 1 };
 const TEXT: Takes = Takes::These { kinds: &[Kind::Text], required: 1 };
 const TEXTS: Takes = Takes::These { kinds: &[Kind::Text, Kind::Text], required: 2 };
-const PERCENTILE: Takes = Takes::These { kinds: &[Kind::Number, Kind::Any], required: 2 };
+const PERCENTILE: Takes =
+    Takes::These { kinds: &[Kind::Number, Kind::Any, Kind::Long], required: 2 };
 
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
     let aggregates = [

@@ -127,7 +127,16 @@ impl Dialect for FlinkDialect {
         }
     }
 
+    /// `(SELECT …) PARTITION BY k`, which stands for a table.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Parsed<u8>> {
+        let at_clause = at_words(parser, ["PARTITION", "BY"]);
+        at_clause.then(|| Ok(self.prec_value(Precedence::Period)))
+    }
+
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Parsed<Expr>> {
+        if matches!(expr, Expr::Subquery(_)) && at_words(parser, ["PARTITION", "BY"]) {
+            return Some(with_clauses(parser, expr.clone()));
+        }
         if let Some(test) = json::is_json(parser, expr) {
             return Some(Ok(test));
         }
@@ -181,7 +190,20 @@ pub fn text(value: impl Into<String>) -> Expr {
 /// `TABLE t [PARTITION BY k | (k, j)] [ORDER BY …]`; the name stays an identifier, with its place.
 fn table_argument(parser: &mut Parser) -> Parsed<Expr> {
     parser.next_token();
-    let mut arguments = vec![Expr::Identifier(parser.parse_identifier()?)];
+    let name = Expr::Identifier(parser.parse_identifier()?);
+    with_clauses(parser, name)
+}
+
+fn at_words(parser: &Parser, words: [&str; 2]) -> bool {
+    words.into_iter().enumerate().all(|(nth, wanted)| {
+        matches!(&parser.peek_nth_token_ref(nth).token,
+            Token::Word(word) if word.value.eq_ignore_ascii_case(wanted))
+    })
+}
+
+/// The clauses behind a table or subquery that is an argument.
+fn with_clauses(parser: &mut Parser, table: Expr) -> Parsed<Expr> {
+    let mut arguments = vec![table];
     let clauses = [(Keyword::PARTITION, PARTITION_BY), (Keyword::ORDER, ORDER_BY)];
     for (keyword, name) in clauses {
         if !parser.parse_keywords(&[keyword, Keyword::BY]) {
