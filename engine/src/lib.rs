@@ -20,6 +20,7 @@ pub mod model;
 pub mod operator;
 pub mod rejects;
 pub mod simulation;
+pub mod secret;
 pub mod sink;
 mod sink_task;
 pub mod source;

@@ -1,18 +1,20 @@
 //! A declared table, as connectors see it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
 use crate::error::{Error, Result};
 use crate::lookup::Lookup;
+use crate::secret;
 use crate::sink::SinkFactory;
 use crate::source::SourceFactory;
 
 /// `CREATE TABLE name (…) WITH (…)`, without computed columns and watermark, which the planner adds
 /// around the source.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TableDefinition {
     pub name: String,
     /// Physical and metadata columns in the declared order. `STRING` is `Utf8`, `TIMESTAMP(p)` and
@@ -27,6 +29,20 @@ pub struct TableDefinition {
     pub partition_keys: Vec<usize>,
     /// `WITH` options, keys as written.
     pub options: BTreeMap<String, String>,
+}
+
+/// Without the secrets among the options.
+impl fmt::Debug for TableDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = self.options.iter().map(|(key, value)| (key, secret::shown(key, value)));
+        f.debug_struct("TableDefinition")
+            .field("name", &self.name)
+            .field("schema", &self.schema)
+            .field("metadata", &self.metadata)
+            .field("primary_key", &self.primary_key)
+            .field("options", &options.collect::<BTreeMap<_, _>>())
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use nowcast_udf_host::Libraries;
 
 use crate::options::Common;
 use crate::pipeline::{place_error, read_sql, read_text};
+use crate::secrets::Secrets;
 
 #[derive(Args)]
 pub struct Check {
@@ -104,7 +105,7 @@ fn planned(file: &Path, sql: &str) -> Result<Job> {
         store: Arc::new(EmbeddedStore::in_memory()),
         ..Environment::default()
     };
-    let connectors = Arc::new(Registry::new(environment));
+    let connectors = Arc::new(Secrets { connectors: Registry::new(environment), may_lack: true });
     let models = Arc::new(OnnxProvider::default());
     let mut planner = Planner::new(connectors, models, Default::default());
     planner.set_functions(Arc::new(Libraries));

@@ -10,6 +10,8 @@ use nowcast_onnx::OnnxProvider;
 use nowcast_planner::Planner;
 use nowcast_udf_host::Libraries;
 
+use crate::secrets::Secrets;
+
 /// Partitions of topics that the embedded broker makes by itself.
 const PARTITIONS: i32 = 4;
 
@@ -55,13 +57,14 @@ impl Home {
         })
     }
 
-    pub fn connectors(&self) -> Arc<Registry> {
+    pub fn connectors(&self) -> Arc<Secrets> {
         let store = Arc::clone(&self.store);
-        Arc::new(Registry::new(Environment {
+        let connectors = Registry::new(Environment {
             embedded_bootstrap: self.bootstrap(),
             store,
             ..Environment::default()
-        }))
+        });
+        Arc::new(Secrets { connectors, may_lack: false })
     }
 
     /// A planner over all of it.

@@ -33,6 +33,7 @@ mod producer;
 mod replay;
 mod replayed;
 mod run;
+mod secrets;
 mod set_aside;
 mod shipped;
 mod signal;
@@ -98,14 +99,14 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| EnvFilter::new("warn,nowcast=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| secrets::Stderr)
         .with_target(false)
         .init();
     match start(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let _ = writeln!(secrets::Stderr, "{}", secrets::hidden(&format!("error: {error:#}")));
             ExitCode::FAILURE
         }
     }

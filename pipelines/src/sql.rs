@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use nowcast_engine::secret;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
@@ -17,6 +18,7 @@ use rustyline::{Config, Editor};
 use crate::home::Home;
 use crate::options::Common;
 use crate::pipeline::{read_text, wants_broker};
+use crate::secrets::hidden;
 use complete::Completion;
 use pieces::next_statement;
 use session::Session;
@@ -145,7 +147,7 @@ async fn talk(mut session: Session) -> Result<()> {
                 match meta(&mut session, &line) {
                     Ok(true) => {}
                     Ok(false) => break,
-                    Err(error) => say!("error: {error:#}"),
+                    Err(error) => say!("{}", hidden(&format!("error: {error:#}"))),
                 }
             }
             Ok(line) => {
@@ -155,7 +157,7 @@ async fn talk(mut session: Session) -> Result<()> {
                     text.clear();
                 }
                 let Some(end) = last_end(&text) else { continue };
-                let _ = editor.add_history_entry(text.trim());
+                let _ = editor.add_history_entry(secret::of_sql(text.trim()));
                 // An interruption in the editor leaves the file as it was.
                 let _ = editor.append_history(&history);
                 let rest = text.split_off(end);
@@ -191,7 +193,7 @@ async fn run_all(session: &mut Session, text: &str) -> bool {
             Ok(after) if after.is_left() => return true,
             Ok(_) => {}
             Err(error) => {
-                say!("error: {:#}", error.pointed(statement));
+                say!("{}", hidden(&format!("error: {:#}", error.pointed(statement))));
                 return false;
             }
         }

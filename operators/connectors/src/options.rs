@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nowcast_engine::{Error, Result, TableDefinition};
+use nowcast_engine::{Error, Result, TableDefinition, secret};
 
 use crate::nearest::did_you_mean;
 
@@ -133,7 +133,7 @@ impl<'a> Options<'a> {
     }
 
     pub fn refuse(&self, key: &str, value: &str, expected: &str) -> Error {
-        let table = self.table;
+        let (table, value) = (self.table, secret::shown(key, value));
         Error::user(format!("table \"{table}\": option \"{key}\" is {expected}, not \"{value}\""))
     }
 

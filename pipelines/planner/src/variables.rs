@@ -11,6 +11,8 @@ use crate::error::{SqlError, SqlResult, nearest};
 ///
 /// # Errors
 /// Where a variable has no value, with its place.
+///
+/// `${env:NAME}` and `${file:/path}` stay as they are: they are secrets, and a connector's to read.
 pub fn substitute(
     sql: &str,
     sets: &BTreeMap<String, String>,
@@ -28,6 +30,11 @@ pub fn substitute(
             Some((name, default)) => (name, Some(default)),
             None => (&rest[start + 2..start + end], None),
         };
+        if is_reference(name) {
+            made.push_str(&rest[start..=start + end]);
+            rest = &rest[start + end + 1..];
+            continue;
+        }
         let value = sets.get(name).cloned().or_else(|| env(name));
         match value.or_else(|| default.map(str::to_owned)) {
             Some(value) => made.push_str(&value),
@@ -37,6 +44,11 @@ pub fn substitute(
     }
     made.push_str(rest);
     Ok(made)
+}
+
+/// Whether a variable names where a secret lies.
+fn is_reference(name: &str) -> bool {
+    name.starts_with("env:") || name.starts_with("file:")
 }
 
 /// The variables of a text by name, each with the first place of it.
@@ -82,6 +94,9 @@ mod tests {
         let env = |name: &str| (name != "C" && name != "D").then(|| format!("env-{name}"));
         let made = substitute(sql, &sets(&[("A", "set-a")]), env).unwrap();
         assert_eq!(made, "'set-a' 'env-B' 'c' ''");
+        let secrets = "'${env:A}' ${file:/run/a b}, '${A}'";
+        let made = substitute(secrets, &sets(&[("A", "a")]), |_| None).unwrap();
+        assert_eq!(made, "'${env:A}' ${file:/run/a b}, 'a'");
     }
 
     #[test]

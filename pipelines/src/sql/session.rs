@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use nowcast_engine::JobOptions;
+use nowcast_engine::{JobOptions, secret};
 use nowcast_planner::{Planner, QUERY, SqlError};
 use nowcast_serve::Feeds;
 use tokio::task::JoinHandle;
@@ -72,7 +72,12 @@ impl Failure {
                     .take(error.column.saturating_sub(1))
                     .map(|c| if c == '\t' { '\t' } else { ' ' })
                     .collect();
-                anyhow!("{error}\n  {line}\n  {indent}^")
+                // As many letters as before the place, where a secret in front of it is hidden.
+                let shown = secret::of_sql(line);
+                match shown == line {
+                    true => anyhow!("{error}\n  {line}\n  {indent}^"),
+                    false => anyhow!("{error}\n  {shown}"),
+                }
             }
             None => anyhow!("{error}"),
         }

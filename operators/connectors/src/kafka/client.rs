@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nowcast_engine::{Error, Result};
+use nowcast_engine::{Error, Result, secret};
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
@@ -119,10 +119,17 @@ pub fn config(options: &KafkaOptions, settings: &[(&str, &str)]) -> ClientConfig
 pub fn refused(options: &KafkaOptions, error: KafkaError) -> Error {
     let table = &options.table;
     match error {
-        KafkaError::ClientConfig(_, reason, key, value) => Error::user(format!(
-            "table \"{table}\": option \"properties.{key}\" = \"{value}\": {}",
-            reason.to_lowercase()
-        )),
+        KafkaError::ClientConfig(_, reason, key, value) => {
+            let (shown, reason) = (secret::shown(&key, &value), reason.to_lowercase());
+            // The reason may repeat the value.
+            let reason = match secret::is_secret(&key) {
+                true => reason.replace(&value.to_lowercase(), secret::HIDDEN),
+                false => reason,
+            };
+            Error::user(format!(
+                "table \"{table}\": option \"properties.{key}\" = \"{shown}\": {reason}"
+            ))
+        }
         other => Error::user(format!("table \"{table}\": {other}")),
     }
 }
