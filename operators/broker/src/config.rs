@@ -77,7 +77,13 @@ pub struct Limits {
     /// Connections at a time; the next one is closed at once (and counted in the stats). With the
     /// partitions they stay below 1024 open files, the usual soft limit: raise that first.
     pub connections_max: usize,
-    /// One request; a longer one closes its connection, as in Kafka.
+    /// A connection that asks nothing for so long is closed.
+    pub idle_max: Duration,
+    /// A client that takes longer to send a request it began, or to take an answer, is cut off: it
+    /// holds memory that others wait for.
+    pub transfer_max: Duration,
+    /// One request; a longer one closes its connection, as in Kafka. One without records may have
+    /// 4 MiB at most.
     pub request_bytes_max: usize,
     /// Record bytes in one fetch response, whatever the client asks for.
     pub fetch_bytes_max: usize,
@@ -102,6 +108,9 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections_max: 256,
+            // Kafka's.
+            idle_max: Duration::from_secs(10 * 60),
+            transfer_max: Duration::from_secs(60),
             request_bytes_max: 64 << 20,
             fetch_bytes_max: 16 << 20,
             in_flight_bytes_max: 256 << 20,

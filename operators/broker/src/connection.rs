@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,11 +14,6 @@ use crate::api::{self, Buffers, Client, Outcome};
 use crate::server::Shared;
 use crate::stats::Stats;
 
-/// A connection that asks nothing for so long is closed, as in Kafka.
-const IDLE_MAX: Duration = Duration::from_secs(10 * 60);
-/// A client that takes longer to send a request it began, or to take an answer, is cut off: it
-/// holds memory that others wait for.
-const TRANSFER_MAX: Duration = Duration::from_secs(60);
 /// Buffers up to this size are kept for the next request: most are of about the same size.
 const BUFFER_KEPT_MAX: usize = 1536 << 10;
 /// Small requests are read ahead in pieces of this size.
@@ -41,9 +35,10 @@ async fn run(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result
     let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, reader);
     let mut frame = BytesMut::new();
     let mut buffers = Buffers::default();
+    let limits = &shared.config.limits;
     loop {
         let length = tokio::select! {
-            length = timeout(IDLE_MAX, reader.read_i32()) => length,
+            length = timeout(limits.idle_max, reader.read_i32()) => length,
             () = shared.stopped() => return Ok(()),
         };
         let bytes = match length {
@@ -53,14 +48,14 @@ async fn run(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result
             Err(_) => return Ok(()),
         };
         let held = shared.memory.hold(bytes).await;
-        timeout(TRANSFER_MAX, read_frame(&mut reader, &mut frame, bytes)).await??;
+        timeout(limits.transfer_max, read_frame(&mut reader, &mut frame, bytes)).await??;
         Stats::add(&shared.stats.requests, 1);
         Stats::add(&shared.stats.bytes_in, bytes as u64);
         let request = frame.split().freeze();
         let outcome = api::answer(shared, &mut client, request, held, &mut buffers).await;
         match outcome {
             Outcome::Answer(held) => {
-                timeout(TRANSFER_MAX, writer.write_all(&buffers.out)).await??;
+                timeout(limits.transfer_max, writer.write_all(&buffers.out)).await??;
                 Stats::add(&shared.stats.bytes_out, buffers.out.len() as u64);
                 drop(held);
             }

@@ -23,8 +23,8 @@
 //!
 //! Not here: replication, TLS, authentication, quotas, share groups, and members of both protocols in
 //! one group at a time. What is not here is not advertised, and asking for it all the same gets an error
-//! answer, never a closed connection. The codecs trust the array lengths inside a request, so
-//! listen only where clients are trusted.
+//! answer, never a closed connection. Bytes that are no request close their connection and do nothing
+//! else; whoever can connect may do anything, so listen only where clients are trusted.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), nowcast_broker::Error> {
@@ -46,6 +46,7 @@ mod connection;
 mod error;
 mod files;
 mod groups;
+mod guard;
 mod log;
 mod memory;
 mod producer_ids;

@@ -27,10 +27,14 @@ use kafka_protocol::messages::{
     ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
     RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 
+use crate::guard::{self, Lengths};
 use crate::memory::Held;
 use crate::server::Shared;
+
+/// A request without records. Decoded it may take some forty times as much.
+const REQUEST_BYTES_MAX: usize = 4 << 20;
 
 /// The one node there is.
 const NODE: i32 = 1;
@@ -150,7 +154,13 @@ async fn try_answer(
         finish(out)?;
         return Ok(Outcome::Answer(None));
     };
-    let header = RequestHeader::decode(&mut frame, api.key.request_header_version(version));
+    if api.key != ApiKey::Produce && frame.len() > REQUEST_BYTES_MAX {
+        return Err(format!("{:?} of {} bytes, {REQUEST_BYTES_MAX} at most", api.key, frame.len()));
+    }
+    let header_version = api.key.request_header_version(version);
+    // Since header version 2.
+    let lengths = if header_version >= 2 { Lengths::Compact } else { Lengths::Plain };
+    let header = guard::decode::<RequestHeader>(&mut frame, header_version, lengths);
     let header = header.map_err(|e| format!("{:?} v{version}: {e}", api.key))?;
     if let Some(id) = header.client_id
         && client.id != id.as_str()
@@ -165,7 +175,7 @@ async fn try_answer(
     // Decodes the request, answers it by `$call`, encodes the answer.
     macro_rules! by {
         (|$request:ident: $type:ty| $call:expr) => {{
-            let $request = <$type>::decode(&mut frame, version)
+            let $request = guard::decode::<$type>(&mut frame, version, lengths)
                 .map_err(|e| format!("{:?} v{version}: {e}", api.key))?;
             // What holds memory must not wait for more, and some of these wait.
             drop(frame_held);
@@ -179,7 +189,7 @@ async fn try_answer(
     }
     match api.key {
         ApiKey::Produce => {
-            let request = ProduceRequest::decode(&mut frame, version)
+            let request = guard::decode::<ProduceRequest>(&mut frame, version, lengths)
                 .map_err(|e| format!("Produce v{version}: {e}"))?;
             // The records are slices of the frame: with it they go before the next one comes.
             drop(frame);

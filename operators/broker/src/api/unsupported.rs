@@ -23,6 +23,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::cluster::api_versions;
+use crate::guard::{self, Lengths};
 
 const CODE: i16 = ResponseError::UnsupportedVersion.code();
 
@@ -97,8 +98,10 @@ fn request<T: Decodable>(
     version: i16,
     mut frame: Bytes,
 ) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
-    RequestHeader::decode(&mut frame, key.request_header_version(version))?;
-    Ok(T::decode(&mut frame, version)?)
+    let header_version = key.request_header_version(version);
+    let lengths = if header_version >= 2 { Lengths::Compact } else { Lengths::Plain };
+    guard::decode::<RequestHeader>(&mut frame, header_version, lengths)?;
+    Ok(guard::decode(&mut frame, version, lengths)?)
 }
 
 fn add_partitions_to_txn(

@@ -65,6 +65,31 @@ fn connections_past_the_limit_are_closed() {
 }
 
 #[test]
+fn a_connection_that_is_idle_or_stuck_is_closed() {
+    let short = std::time::Duration::from_millis(200);
+    let limits = Limits { idle_max: short, ..Limits::default() };
+    let broker = Embedded::start_with(|config| config.limits = limits);
+    assert!(Raw::connect(&broker.bootstrap()).is_closed());
+    let limits = Limits { transfer_max: short, ..Limits::default() };
+    let broker = Embedded::start_with(|config| config.limits = limits);
+    // A request of a hundred bytes, of which two come.
+    let mut stuck = Raw::connect(&broker.bootstrap());
+    stuck.write(&[0, 0, 0, 100, 0, 18]);
+    assert!(stuck.is_closed());
+}
+
+#[test]
+fn a_large_request_without_records_closes_its_connection_only() {
+    let broker = Embedded::start();
+    broker.broker().create_topic("t", 1, &[]).unwrap();
+    let mut large = Raw::connect(&broker.bootstrap());
+    large.send_bytes(ApiKey::Metadata as i16, 9, 2, &vec![0; 5 << 20]);
+    assert!(large.is_closed());
+    let mut other = Raw::connect(&broker.bootstrap());
+    assert_eq!(other.produce("t", batch(NOBODY, &["small"])).error_code, 0);
+}
+
+#[test]
 fn a_request_over_the_limit_closes_its_connection_only() {
     let small = Limits { request_bytes_max: 10_000, ..Limits::default() };
     let broker = Embedded::start_with(|config| config.limits = small);

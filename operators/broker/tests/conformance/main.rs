@@ -10,6 +10,7 @@ mod admin;
 mod compaction;
 mod consumer_groups;
 mod durability;
+mod fuzz;
 mod groups;
 mod limits;
 mod offsets;

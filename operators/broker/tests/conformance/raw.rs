@@ -85,6 +85,11 @@ impl Raw {
         Ok(Bytes::from(answer))
     }
 
+    /// Bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
     }
