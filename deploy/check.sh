@@ -3,7 +3,7 @@
 # real PostgreSQL and ONNX Runtime. Run it from any directory, as often as you like.
 #
 # By hand it takes rustup, a C compiler and make. What else tests need it installs: Redis,
-# PostgreSQL, Java, Maven and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
+# PostgreSQL, kcat, Java, Maven and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
 # requirements-test.txt with pip. All of it but the apt packages lies in ${NOWCAST_CACHE:-~/.cache/nowcast}.
 #
 #   CARGO_TARGET_DIR       where cargo builds (~/.cache/nowcast-target)
@@ -41,6 +41,7 @@ missing_packages() {
     command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
         echo postgresql
     command -v java >/dev/null || echo default-jre-headless
+    command -v kcat >/dev/null || echo kcat
     command -v mvn >/dev/null || echo maven
     command -v python3 >/dev/null || echo python3
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
@@ -112,12 +113,13 @@ wait_for_installer() {
 
 start_servers() {
     NOWCAST_KAFKA=$(deploy/kafka-up.sh "$WORK/kafka") || return 1
+    NOWCAST_KAFKA_JARS=$(deploy/kafka-up.sh --fetch) || return 1
     NOWCAST_REDIS=$(deploy/redis-up.sh "$WORK/redis") || return 1
     NOWCAST_POSTGRES=$(deploy/postgres-up.sh "$WORK/postgres") || return 1
     NOWCAST_PYTHON=$(python_env)/bin/python
     NOWCAST_ORT_LIB=$(compgen -G "$(python_env)/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*") ||
         { echo "no libonnxruntime in $(python_env)" >&2; return 1; }
-    export NOWCAST_KAFKA NOWCAST_REDIS NOWCAST_POSTGRES NOWCAST_PYTHON NOWCAST_ORT_LIB
+    export NOWCAST_KAFKA NOWCAST_KAFKA_JARS NOWCAST_REDIS NOWCAST_POSTGRES NOWCAST_PYTHON NOWCAST_ORT_LIB
     if [[ -z ${NOWCAST_DATA-} && -d $ROOT/../shared/data ]]; then
         NOWCAST_DATA=$(cd "$ROOT/../shared/data" && pwd)
     fi

@@ -2,7 +2,7 @@
 # Starts a real Apache Kafka (one node, KRaft) on a free port of 127.0.0.1.
 #
 #   deploy/kafka-up.sh [DIR [PORT]]   prints the bootstrap address when Kafka is ready
-#   deploy/kafka-up.sh --fetch        only fetches the jars
+#   deploy/kafka-up.sh --fetch        only fetches the jars, and prints their folder
 #   kill "$(cat DIR/kafka.pid)"       stops it
 #
 # DIR holds data, log and pid; started again on the same DIR it has its topics again. The jars come
@@ -36,7 +36,7 @@ if [[ ! -d $JARS ]]; then
         -DoutputDirectory="$PARTIAL" >&2 || { rm -rf "$PARTIAL"; fail "mvn could not fetch Kafka's jars"; }
     mv -T "$PARTIAL" "$JARS" 2>/dev/null || rm -rf "$PARTIAL" # another run was first
 fi
-[[ ${1-} != --fetch ]] || exit 0
+[[ ${1-} != --fetch ]] || { echo "$JARS"; exit 0; }
 
 DIR=${1:-$(mktemp -d "${TMPDIR:-/tmp}/nowcast-kafka.XXXXXX")}
 PORT=${2:-$(free_port)}

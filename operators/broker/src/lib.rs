@@ -49,6 +49,7 @@ mod groups;
 mod guard;
 mod log;
 mod memory;
+mod pattern;
 mod producer_ids;
 mod producers;
 mod records;

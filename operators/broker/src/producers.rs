@@ -55,6 +55,15 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Snapshot(Vec<(i64, Producer)>);
 
+/// A producer as it is told of.
+pub(crate) struct Active {
+    pub id: i64,
+    pub epoch: i16,
+    pub last_sequence: i32,
+    /// First offset of its open transaction.
+    pub open: Option<i64>,
+}
+
 /// What a log must keep of each producer, to know it again without a snapshot.
 pub(crate) struct LastWords(HashMap<i64, LastWord>);
 
@@ -157,6 +166,19 @@ impl Producers {
     pub fn open(&self) -> Vec<(i64, i16)> {
         let epoch = |id: &i64| self.by_id.get(id).map(|producer| (*id, producer.epoch));
         self.open.values().filter_map(epoch).collect()
+    }
+
+    /// Each that is known, by id.
+    pub fn active(&self) -> Vec<Active> {
+        let active = |(&id, producer): (&i64, &Producer)| Active {
+            id,
+            epoch: producer.epoch,
+            last_sequence: producer.batches.back().map_or(-1, |sent| sent.last),
+            open: producer.open,
+        };
+        let mut all: Vec<_> = self.by_id.iter().map(active).collect();
+        all.sort_by_key(|active| active.id);
+        all
     }
 
     /// The last word of each producer that is known.

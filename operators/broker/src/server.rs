@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use kafka_protocol::protocol::StrBytes;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use crate::memory::Memory;
 use crate::producer_ids::ProducerIds;
 use crate::stats::{Stats, StatsSnapshot};
 use crate::topics::{TopicStatus, Topics};
-use crate::transactions::{Ends, Transactions};
+use crate::transactions::{Ends, Transactions, now_ms};
 
 /// How often groups are looked at for silent members and rounds to close, transactions for their
 /// time.
@@ -250,11 +250,6 @@ impl Shared {
             Ok(())
         });
     }
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_millis() as i64)
 }
 
 fn lock(dir: &Path) -> Result<File> {

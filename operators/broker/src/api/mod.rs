@@ -11,6 +11,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod topic_admin;
+mod transaction_admin;
 mod transactions;
 mod unsupported;
 
@@ -21,11 +22,13 @@ use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey,
     ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest,
     CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, EndTxnRequest,
-    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeProducersRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
+    FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
-    RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+    ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
+    TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
@@ -80,6 +83,9 @@ const SERVED: &[Served] = &[
     served(ApiKey::DeleteGroups, 0, 2),
     served(ApiKey::IncrementalAlterConfigs, 0, 1),
     served(ApiKey::DescribeCluster, 0, 2),
+    served(ApiKey::DescribeProducers, 0, 0),
+    served(ApiKey::DescribeTransactions, 0, 0),
+    served(ApiKey::ListTransactions, 0, 2),
     served(ApiKey::ConsumerGroupHeartbeat, 0, 1),
     served(ApiKey::ConsumerGroupDescribe, 0, 1),
 ];
@@ -281,6 +287,15 @@ async fn try_answer(
         }),
         ApiKey::DescribeCluster => by!(|request: DescribeClusterRequest| {
             cluster::describe(shared, client, request, version)
+        }),
+        ApiKey::ListTransactions => {
+            by!(|request: ListTransactionsRequest| transaction_admin::list(shared, request))
+        }
+        ApiKey::DescribeTransactions => {
+            by!(|request: DescribeTransactionsRequest| transaction_admin::describe(shared, request))
+        }
+        ApiKey::DescribeProducers => by!(|request: DescribeProducersRequest| {
+            transaction_admin::describe_producers(shared, request)
         }),
         ApiKey::ConsumerGroupHeartbeat => by!(|request: ConsumerGroupHeartbeatRequest| {
             consumer_groups::heartbeat(shared, client, request, version)

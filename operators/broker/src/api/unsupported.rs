@@ -15,10 +15,10 @@ use kafka_protocol::messages::{
     AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey,
     DescribeAclsResponse, DescribeClientQuotasResponse, DescribeQuorumResponse,
     DescribeUserScramCredentialsResponse, EndTxnResponse, GetTelemetrySubscriptionsResponse,
-    ListPartitionReassignmentsResponse, ListTransactionsResponse, OffsetDeleteResponse,
-    PushTelemetryResponse, RequestHeader, ResponseHeader, SaslAuthenticateResponse,
-    SaslHandshakeResponse, ShareFetchResponse, ShareGroupHeartbeatResponse, TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse, UpdateFeaturesResponse,
+    ListPartitionReassignmentsResponse, OffsetDeleteResponse, PushTelemetryResponse, RequestHeader,
+    ResponseHeader, SaslAuthenticateResponse, SaslHandshakeResponse, ShareFetchResponse,
+    ShareGroupHeartbeatResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    UpdateFeaturesResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
@@ -80,7 +80,6 @@ fn body(
         ApiKey::SaslAuthenticate => with_code!(SaslAuthenticateResponse),
         ApiKey::DescribeAcls => with_code!(DescribeAclsResponse),
         ApiKey::OffsetDelete => with_code!(OffsetDeleteResponse),
-        ApiKey::ListTransactions => with_code!(ListTransactionsResponse),
         ApiKey::ListPartitionReassignments => with_code!(ListPartitionReassignmentsResponse),
         ApiKey::DescribeClientQuotas => with_code!(DescribeClientQuotasResponse),
         ApiKey::DescribeUserScramCredentials => with_code!(DescribeUserScramCredentialsResponse),

@@ -18,7 +18,7 @@ use super::walk::Walk;
 use crate::batch::{self, HEAD_BYTES, Head, Marker, PATCHED_BYTES};
 use crate::error::{Error, Result};
 use crate::files::{Durability, sync_dir, write_sealed};
-use crate::producers::{Producers, Snapshot, Verdict};
+use crate::producers::{Active, Producers, Snapshot, Verdict};
 use crate::records;
 use crate::topic_config::TopicConfig;
 
@@ -194,6 +194,11 @@ impl Partition {
     /// Id and epoch of each producer with an open transaction.
     pub fn open_transactions(&self) -> Vec<(i64, i16)> {
         self.log().producers.open()
+    }
+
+    /// The producers that have written here.
+    pub fn producers(&self) -> Vec<Active> {
+        self.log().producers.active()
     }
 
     /// Writes a batch whose turn it is; its base offset.

@@ -16,8 +16,7 @@ use std::time::SystemTime;
 
 use kafka_protocol::ResponseError;
 
-pub(crate) use transaction::Producer;
-use transaction::{State, Transaction};
+pub(crate) use transaction::{Producer, State, Transaction};
 
 use crate::batch::Marker;
 use crate::config::Config;
@@ -193,6 +192,11 @@ impl Transactions {
             }
             Ok(())
         })
+    }
+
+    /// What `look` finds in the transactional ids, in their order.
+    pub fn look<T>(&self, look: impl FnMut(&Transaction) -> Option<T>) -> Vec<T> {
+        self.lock().values().filter_map(look).collect()
     }
 
     /// Topics and partitions for which a transaction is about to commit offsets in this group.
@@ -385,7 +389,7 @@ fn unavailable(error: Error) -> ResponseError {
     ResponseError::CoordinatorNotAvailable
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |now| now.as_millis() as i64)
 }

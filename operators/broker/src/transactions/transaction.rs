@@ -39,6 +39,29 @@ pub(crate) enum State {
     Complete(Marker),
 }
 
+impl State {
+    pub const ALL: [State; 6] = [
+        State::Empty,
+        State::Ongoing,
+        State::Prepare(Marker::Commit),
+        State::Prepare(Marker::Abort),
+        State::Complete(Marker::Commit),
+        State::Complete(Marker::Abort),
+    ];
+
+    /// As clients know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Empty => "Empty",
+            State::Ongoing => "Ongoing",
+            State::Prepare(Marker::Commit) => "PrepareCommit",
+            State::Prepare(Marker::Abort) => "PrepareAbort",
+            State::Complete(Marker::Commit) => "CompleteCommit",
+            State::Complete(Marker::Abort) => "CompleteAbort",
+        }
+    }
+}
+
 /// The producer that a request says it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Producer {

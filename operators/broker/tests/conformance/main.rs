@@ -1,7 +1,8 @@
 //! One suite of cases, against the embedded broker and (with NOWCAST_KAFKA) real Apache Kafka.
 //!
 //! A case takes a bootstrap address and knows nothing else. NOWCAST_KAFKA is the address of a
-//! running Kafka; without it those tests say so and pass. `durability` holds what only the
+//! running Kafka; without it those tests say so and pass. `tools` are clients that are programs of their
+//! own. `durability` holds what only the
 //! embedded broker is asked: crashes, restarts, its own limits.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of it is test code")]
@@ -18,6 +19,7 @@ mod protocol;
 mod raw;
 mod records;
 mod support;
+mod tools;
 mod transactions;
 
 /// Each case twice: on a fresh embedded broker, and on Kafka where there is one.
@@ -84,6 +86,9 @@ conformance!(
     transactions::offsets_go_with_their_transaction,
     transactions::a_batch_outside_a_transaction_is_refused,
     transactions::a_transaction_that_takes_too_long_is_aborted,
+    tools::java_writes_reads_and_looks_after_groups,
+    tools::java_lists_and_describes_transactions,
+    tools::kcat_writes_and_reads,
     protocol::a_newer_api_versions_is_answered_in_version_zero,
     protocol::an_unknown_fetch_session_is_told,
 );

@@ -308,6 +308,26 @@ fn each(raw: &mut Raw, key: ApiKey, v: i16) {
             let answer = raw.call(v, &DescribeClusterRequest::default());
             assert_eq!((answer.error_code, answer.brokers.len()), (0, 1));
         }
+        ApiKey::ListTransactions => {
+            let request = ListTransactionsRequest::default().with_state_filters(vec![s("None")]);
+            let request = if v >= 1 { request.with_duration_filter(10) } else { request };
+            let answer = raw.call(v, &request);
+            assert_eq!((answer.error_code, answer.unknown_state_filters.len()), (0, 1));
+        }
+        ApiKey::DescribeTransactions => {
+            let ids = ["tx", "none"].map(|id| TransactionalId(s(id)));
+            let request = DescribeTransactionsRequest::default();
+            let answer = raw.call(v, &request.with_transactional_ids(ids.to_vec()));
+            let codes: Vec<i16> = answer.transaction_states.iter().map(|t| t.error_code).collect();
+            assert_eq!(codes, [0, 105]);
+        }
+        ApiKey::DescribeProducers => {
+            let topic = describe_producers_request::TopicRequest::default().with_name(name("t"));
+            let topic = topic.with_partition_indexes(vec![0, 99]);
+            let request = DescribeProducersRequest::default().with_topics(vec![topic]);
+            let partitions = &raw.call(v, &request).topics[0].partitions;
+            assert_eq!((partitions[0].error_code, partitions[1].error_code), (0, 3));
+        }
         ApiKey::ConsumerGroupHeartbeat => {
             let joining = ConsumerGroupHeartbeatRequest::default()
                 .with_group_id(GroupId(s("newer")))

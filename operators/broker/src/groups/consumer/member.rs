@@ -10,12 +10,10 @@ use uuid::Uuid;
 use super::{JOIN, Known, LEAVE_FOR_NOW, refuse};
 use crate::error::Refusal;
 use crate::groups::consumer::Assignor;
+use crate::pattern;
 
 /// Topic and index.
 pub(crate) type Partitions = BTreeSet<(Uuid, i32)>;
-
-/// What a compiled pattern may take: a bad one is refused, not built.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// A heartbeat. What a member leaves out is as it was.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +44,7 @@ impl Beat {
         if text.is_empty() {
             return Ok(Some(None));
         }
-        // A pattern is of the whole name.
-        let whole = format!("^(?:{text})$");
-        let built = regex::RegexBuilder::new(&whole).size_limit(REGEX_BYTES_MAX).build();
-        let regex = built.map_err(|error| {
+        let regex = pattern::whole(text).map_err(|error| {
             let message = format!("subscribed topic regex {text:?}: {error}");
             refuse(ResponseError::InvalidRegularExpression, message)
         })?;
