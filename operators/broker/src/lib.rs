@@ -1,7 +1,7 @@
 //! An embedded broker: a small, durable, single-node server of the Kafka protocol.
 //!
 //! Record batches are appended as they come: only `base_offset` and `leader_epoch`, twelve bytes
-//! outside the batch checksum, are patched, so nothing is ever decompressed. A write is
+//! outside the batch checksum, are patched, and produce and fetch decompress nothing. A write is
 //! acknowledged after `write(2)`: killing the process loses nothing acknowledged, losing power
 //! may, unless [`Fsync`] says otherwise. Only three things look into records, and decode them for
 //! that: an append to a compacted topic (each record must have a key), compaction itself, and a search
