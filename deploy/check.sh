@@ -115,11 +115,13 @@ start_servers() {
     NOWCAST_KAFKA=$(deploy/kafka-up.sh "$WORK/kafka") || return 1
     NOWCAST_KAFKA_JARS=$(deploy/kafka-up.sh --fetch) || return 1
     NOWCAST_REDIS=$(deploy/redis-up.sh "$WORK/redis") || return 1
+    NOWCAST_REDIS_CLUSTER=$(deploy/redis-up.sh --cluster "$WORK/redis-cluster") || return 1
     NOWCAST_POSTGRES=$(deploy/postgres-up.sh "$WORK/postgres") || return 1
     NOWCAST_PYTHON=$(python_env)/bin/python
     NOWCAST_ORT_LIB=$(compgen -G "$(python_env)/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*") ||
         { echo "no libonnxruntime in $(python_env)" >&2; return 1; }
-    export NOWCAST_KAFKA NOWCAST_KAFKA_JARS NOWCAST_REDIS NOWCAST_POSTGRES NOWCAST_PYTHON NOWCAST_ORT_LIB
+    export NOWCAST_KAFKA NOWCAST_KAFKA_JARS NOWCAST_REDIS NOWCAST_REDIS_CLUSTER NOWCAST_POSTGRES
+    export NOWCAST_PYTHON NOWCAST_ORT_LIB
     if [[ -z ${NOWCAST_DATA-} && -d $ROOT/../shared/data ]]; then
         NOWCAST_DATA=$(cd "$ROOT/../shared/data" && pwd)
     fi
