@@ -82,6 +82,10 @@ impl StageStats {
         self.told().trouble = Some(trouble);
     }
 
+    pub fn trouble(&self) -> Option<String> {
+        self.told().trouble.clone()
+    }
+
     /// Why the last row that this stage could not process failed.
     pub fn set_last_error(&self, error: &str) {
         self.told().last_error = Some(error.to_owned());

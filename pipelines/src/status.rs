@@ -92,8 +92,19 @@ impl JobStatus for Jobs {
                 let failed = failing.in_a_row;
                 return Err(format!("job {job}: {failed} checkpoints failed in a row: {error}"));
             }
+            untroubled(job, stats)?;
         }
         Ok(())
+    }
+}
+
+/// # Errors
+/// Why the outside of one of the job's sinks does not answer.
+fn untroubled(job: &str, stats: &JobStats) -> Result<(), String> {
+    let troubled = stats.stages.iter().find_map(|stage| Some((&stage.name, stage.trouble()?)));
+    match troubled {
+        Some((sink, trouble)) => Err(format!("job {job}: sink `{sink}`: {trouble}")),
+        None => Ok(()),
     }
 }
 
