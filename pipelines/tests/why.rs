@@ -189,7 +189,7 @@ fn a_store_that_does_not_answer_is_named() {
         &topic,
         &format!(
         "CREATE TABLE seen (title_id BIGINT, ts TIMESTAMP(3), PRIMARY KEY (title_id) NOT ENFORCED)
-         WITH ('connector' = 'redis', 'url' = 'redis://{store}');
+         WITH ('connector' = 'redis', 'url' = 'redis://{store}', 'sink.fencing' = 'false');
          INSERT INTO seen SELECT title_id, ts FROM clicks;"
     ),
     );

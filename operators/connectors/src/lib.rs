@@ -29,4 +29,4 @@ mod tls_tests;
 
 pub use options::parse_duration;
 pub use registry::{Environment, Output, Registry, StoredTable};
-pub use store::{EmbeddedStore, Fields, RedisStore, Store, Write};
+pub use store::{EmbeddedStore, Fields, Patience, RedisAddress, RedisStore, Store, Write};

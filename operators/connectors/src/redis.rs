@@ -1,71 +1,89 @@
-//! The `redis` sink: the latest row of each PRIMARY KEY as a hash, in Redis or in the embedded store.
+//! The `redis` connector: the latest row of each PRIMARY KEY as a hash, in Redis or in the embedded
+//! store.
 
+mod fences;
 mod lookup;
+mod sink;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use nowcast_engine::{
-    Batch, ChangelogMode, DeadLetter, Error, LookupOptions, Result, Sink, SinkContext, SinkFactory,
-    TableDefinition,
-};
+use nowcast_engine::{Error, LookupOptions, Result, TableDefinition};
 
+pub use fences::Fences;
 pub use lookup::lookup;
+pub use sink::RedisSinkFactory;
 
 use crate::format::{Cells, JsonOptions};
 use crate::options::Options;
 use crate::registry::Environment;
-use crate::store::{EmbeddedStore, RedisStore, Store, Write};
+use crate::store::{EmbeddedStore, Patience, RedisAddress, RedisStore, Store, VERSION_FIELD};
 
 /// Keys that wait for one pipeline, unless `sink.buffer-flush.max-rows` says otherwise.
 const BUFFER_ROWS: usize = 1_000;
+
+/// How long a deleted row's version is kept: longer than a request may hang about in a stalled
+/// server.
+const TOMBSTONE_TTL: Duration = Duration::from_mins(10);
+
+/// How long a Redis may be away before its job ends: longer than a restart or a failover takes.
+const RETRY_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A table's place in a store: the row with the key `a, b` is the hash `prefix:a:b` with all columns
 /// as fields, also those of the key. A NULL has no field; arrays, maps and rows are JSON.
 #[derive(Clone)]
 pub struct RedisTable {
-    table: TableDefinition,
+    pub table: TableDefinition,
     place: Place,
     pub key_prefix: String,
     ttl: Option<Duration>,
+    /// By column.
+    column_ttls: Vec<Option<Duration>>,
     buffer_rows: usize,
+    /// How long deletes are remembered; `None`: writes are not fenced.
+    fenced: Option<Duration>,
+    patience: Patience,
     lookup: LookupOptions,
 }
 
 #[derive(Clone)]
 enum Place {
     Embedded(Arc<EmbeddedStore>),
-    Url(String),
+    Redis(RedisAddress),
 }
 
 impl RedisTable {
     pub fn read(table: &TableDefinition, environment: &Environment) -> Result<Self> {
         let options = Options::new(table);
-        let url = options.required("url")?;
-        let place = match url {
-            "embedded" | "embedded://" => Place::Embedded(Arc::clone(&environment.store)),
-            _ if url.starts_with("redis://") => Place::Url(url.to_owned()),
-            _ => {
-                return Err(options.refuse("url", url, "redis://host:port/db or embedded://"));
-            }
-        };
+        let place = place(&options, environment)?;
         let buffer_rows = options.parsed("sink.buffer-flush.max-rows", "a number of rows")?;
+        let fencing = options.flag("sink.fencing", true)?;
+        let remembered = options.duration("sink.fencing.tombstone-ttl")?.unwrap_or(TOMBSTONE_TTL);
+        let patience = Patience {
+            timeout: options.duration("sink.retry-timeout")?.unwrap_or(RETRY_TIMEOUT),
+            retries: options.parsed("sink.max-retries", "a number")?,
+        };
         let read = Self {
             table: table.clone(),
+            fenced: (fencing && matches!(place, Place::Redis(_))).then_some(remembered),
+            column_ttls: column_ttls(table, &options, &place)?,
             place,
             key_prefix: options.text("key-prefix").unwrap_or(&table.name).to_owned(),
             ttl: options.duration("ttl")?,
             buffer_rows: buffer_rows.unwrap_or(BUFFER_ROWS).max(1),
+            patience,
             lookup: crate::lookup::read(&options)?,
         };
         options.finish()?;
+        let refuse = |why: String| Err(Error::user(format!("table \"{}\": {why}", table.name)));
         if table.primary_key.is_empty() {
-            let name = &table.name;
-            return Err(Error::user(format!(
-                "table \"{name}\": the redis connector needs a PRIMARY KEY (…) NOT ENFORCED"
-            )));
+            return refuse("the redis connector needs a PRIMARY KEY (…) NOT ENFORCED".into());
+        }
+        if remembered.is_zero() {
+            return refuse("option \"sink.fencing.tombstone-ttl\" is longer than nothing".into());
+        }
+        if table.schema.column_with_name(VERSION_FIELD).is_some() {
+            return refuse(format!("\"{VERSION_FIELD}\" is where the version of a row is kept"));
         }
         if let Some(metadata) = table.metadata.first() {
             return Err(crate::registry::no_metadata(table, metadata, "redis"));
@@ -91,115 +109,103 @@ impl RedisTable {
         String::from_utf8(key).map_err(|error| error.to_string())
     }
 
+    /// The same for tables whose rows lie in one store.
+    pub fn place(&self) -> String {
+        match &self.place {
+            Place::Embedded(_) => "embedded".to_owned(),
+            Place::Redis(address) => address.place(),
+        }
+    }
+
     /// Connects, if there is something to connect to.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
         match &self.place {
             Place::Embedded(store) => Ok(Arc::clone(store) as Arc<dyn Store>),
-            Place::Url(url) => match RedisStore::connect(url).await {
-                Ok(store) => Ok(Arc::new(store)),
-                Err(error) => Err(error.context(format!("table \"{}\"", self.table.name))),
-            },
-        }
-    }
-}
-
-#[async_trait]
-impl SinkFactory for RedisTable {
-    fn changelog_mode(&self) -> ChangelogMode {
-        ChangelogMode::Upsert
-    }
-
-    async fn open(&self, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        let store = self.store().await?;
-        Ok(Box::new(RedisSink {
-            table: self.clone(),
-            store,
-            writes: vec![],
-            by_key: HashMap::new(),
-        }))
-    }
-}
-
-struct RedisSink {
-    table: RedisTable,
-    store: Arc<dyn Store>,
-    writes: Vec<Write>,
-    /// Where in `writes` a key is: a later row of it takes the earlier one's place.
-    by_key: HashMap<String, usize>,
-}
-
-impl RedisSink {
-    fn change(&self, columns: &[Cells<'_>], row: usize, delete: bool) -> Result<Write, String> {
-        let of_key = self.table.table.primary_key.iter().map(|at| &columns[*at]);
-        let key = self.table.key(of_key, row)?;
-        if delete {
-            return Ok(Write::Delete { key });
-        }
-        let (mut set, mut remove) = (Vec::with_capacity(columns.len()), vec![]);
-        for (cells, field) in columns.iter().zip(self.table.table.schema.fields()) {
-            let name = field.name().clone();
-            if cells.is_null(row) {
-                remove.push(name);
-                continue;
-            }
-            let mut value = vec![];
-            cells.write_text(row, &JsonOptions::default(), &mut value);
-            set.push((name, String::from_utf8(value).map_err(|error| error.to_string())?));
-        }
-        Ok(Write::Put { key, set, remove, ttl: self.table.ttl })
-    }
-
-    fn buffer(&mut self, write: Write) {
-        match self.by_key.get(write.key()) {
-            Some(at) => self.writes[*at] = write,
-            None => {
-                self.by_key.insert(write.key().to_owned(), self.writes.len());
-                self.writes.push(write);
+            Place::Redis(address) => {
+                Ok(Arc::new(self.connect(address, Patience::default()).await?))
             }
         }
     }
 
-    async fn put(&mut self) -> Result<()> {
-        self.by_key.clear();
-        let writes = std::mem::take(&mut self.writes);
-        let put = self.store.put(writes).await;
-        put.map_err(|error| error.context(format!("table \"{}\"", self.table.table.name)))
+    async fn connect(&self, address: &RedisAddress, patience: Patience) -> Result<RedisStore> {
+        RedisStore::open(address, patience).await.map_err(|error| self.named(error))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.context(format_args!("table \"{}\"", self.table.name))
     }
 }
 
-#[async_trait]
-impl Sink for RedisSink {
-    async fn write(&mut self, batch: &Batch, rejected: &mut Vec<DeadLetter>) -> Result<()> {
-        let mut row = 0;
-        while row < batch.num_rows() {
-            {
-                let columns = batch.rows().columns().iter().map(Cells::new);
-                let columns = columns.collect::<Result<Vec<_>>>()?;
-                while row < batch.num_rows() && self.writes.len() < self.table.buffer_rows {
-                    let delete = batch.weights().is_some_and(|weights| weights.value(row) < 0);
-                    match self.change(&columns, row, delete) {
-                        Ok(write) => self.buffer(write),
-                        Err(error) => {
-                            let name = &self.table.table.name;
-                            rejected.push(crate::registry::rejected(name, batch, row, error));
-                        }
-                    }
-                    row += 1;
-                }
-            }
-            if self.writes.len() >= self.table.buffer_rows {
-                self.put().await?;
-            }
-        }
-        Ok(())
+fn place(options: &Options<'_>, environment: &Environment) -> Result<Place> {
+    let url = options.required("url")?;
+    let nodes = options.list("nodes");
+    let cluster = options.flag("cluster", nodes.is_some())?;
+    let (user, password) = (options.text("username"), options.text("password"));
+    let authorities = options.text("tls.ca-file");
+    let own = match (options.text("tls.certificate-file"), options.text("tls.key-file")) {
+        (None, None) => None,
+        (certificate, key) => Some((
+            options.given("tls.certificate-file", certificate)?,
+            options.given("tls.key-file", key)?,
+        )),
+    };
+    let named = |error: Error| error.context(format_args!("table \"{}\"", options.table()));
+    if matches!(url, "embedded" | "embedded://") {
+        return Ok(Place::Embedded(Arc::clone(&environment.store)));
     }
+    if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+        let expected = "redis://host:port/db, rediss://host:port/db or embedded://";
+        return Err(options.refuse("url", &without_credentials(url), expected));
+    }
+    let mut address = RedisAddress::parse(url).map_err(named)?.with_credentials(user, password);
+    if authorities.is_some() || own.is_some() {
+        if !address.is_encrypted() {
+            let expected = "rediss://… where there are certificates";
+            return Err(options.refuse("url", &without_credentials(url), expected));
+        }
+        address = address.with_certificates(authorities, own).map_err(named)?;
+    }
+    if cluster {
+        let nodes = nodes.unwrap_or_default();
+        address = address
+            .in_cluster(&nodes)
+            .map_err(|node| options.refuse("nodes", &node, "host:port;host:port"))?;
+    } else if let Some(nodes) = nodes {
+        return Err(options.refuse("nodes", &nodes.join(";"), "of a cluster alone"));
+    }
+    Ok(Place::Redis(address))
+}
 
-    async fn flush(&mut self) -> Result<()> {
-        match self.writes.is_empty() {
-            true => Ok(()),
-            false => self.put().await,
-        }
+/// A URL as it may be shown.
+fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
     }
+}
+
+fn column_ttls(
+    table: &TableDefinition,
+    options: &Options<'_>,
+    place: &Place,
+) -> Result<Vec<Option<Duration>>> {
+    let mut ttls = Vec::with_capacity(table.schema.fields().len());
+    for (at, field) in table.schema.fields().iter().enumerate() {
+        let key = format!("fields.{}.ttl", field.name());
+        let ttl = options.duration(&key)?;
+        let refuse = |why: &str| {
+            let name = &table.name;
+            Err(Error::user(format!("table \"{name}\": option \"{key}\": {why}")))
+        };
+        if ttl.is_some() && table.primary_key.contains(&at) {
+            return refuse("a column of the key lives as long as its row");
+        }
+        if ttl.is_some() && matches!(place, Place::Embedded(_)) {
+            return refuse("the embedded store has a time to live of rows alone, \"ttl\"");
+        }
+        ttls.push(ttl);
+    }
+    Ok(ttls)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use nowcast_engine::{
 };
 
 use crate::nearest::did_you_mean;
-use crate::redis::RedisTable;
+use crate::redis::{RedisSinkFactory, RedisTable};
 use crate::store::{EmbeddedStore, Store};
-use crate::{blackhole, datagen, filesystem, jdbc, kafka, nexmark, print};
+use crate::{blackhole, datagen, filesystem, jdbc, kafka, nexmark, print, redis};
 
 /// What connectors find around them in the process.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Environment {
     pub store: Arc<EmbeddedStore>,
     /// Those of the `kafka` connector, shared by the tables of a job.
     pub transactions: Arc<kafka::Transactions>,
+    /// Those of the `redis` connector, shared by the writers of a table.
+    pub fences: Arc<redis::Fences>,
     /// Where the `print` connector writes, and with `standard-error`.
     pub out: Output,
     pub err: Output,
@@ -39,6 +41,7 @@ impl Environment {
             embedded_bootstrap: None,
             store: Arc::new(EmbeddedStore::in_memory()),
             transactions: Arc::default(),
+            fences: Arc::default(),
             out: Arc::new(Mutex::new(io::stdout())),
             err: Arc::new(Mutex::new(io::stderr())),
         }
@@ -83,7 +86,7 @@ const CONNECTORS: &[Connector] = &[
     Connector {
         name: "redis",
         source: None,
-        sink: Some(|table, environment| Ok(Arc::new(RedisTable::read(table, environment)?))),
+        sink: Some(|table, environment| Ok(Arc::new(RedisSinkFactory::new(table, environment)?))),
     },
     Connector {
         name: "upsert-kafka",
@@ -137,6 +140,15 @@ pub struct StoredTable {
 impl Registry {
     pub fn new(environment: Environment) -> Self {
         Self(environment)
+    }
+
+    /// Where the rows of a `redis` table are, the same for tables in one store; `None` for other
+    /// connectors. No password is in it.
+    pub fn store_place(&self, table: &TableDefinition) -> Result<Option<String>> {
+        match find(table)?.name {
+            "redis" => Ok(Some(RedisTable::read(table, &self.0)?.place())),
+            _ => Ok(None),
+        }
     }
 
     /// Connects to the store behind a `redis` table, for reading; `None` for other connectors.

@@ -1,9 +1,13 @@
 //! The sink's rows, as read back through the store: the embedded one always, Redis where
 //! `NOWCAST_REDIS` names one.
 
+mod fencing;
+mod speed;
+mod tls;
+
 use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use nowcast_engine::{Connectors, ErrorKind};
+use nowcast_engine::{Batch, ChangelogMode, Connectors, ErrorKind, SinkContext};
 
 use super::*;
 use crate::registry::Registry;
@@ -45,8 +49,7 @@ fn context() -> SinkContext {
     SinkContext::alone("test")
 }
 
-async fn rows_become_hashes(url: &str, prefix: &str) {
-    let table = table(url, prefix);
+async fn rows_become_hashes(table: TableDefinition) {
     let registry = Registry::new(Environment::default());
     let factory = registry.sink(&table).unwrap();
     assert_eq!(factory.changelog_mode(), ChangelogMode::Upsert);
@@ -111,7 +114,7 @@ async fn rows_become_hashes(url: &str, prefix: &str) {
 
 #[tokio::test]
 async fn rows_become_hashes_in_the_embedded_store() {
-    rows_become_hashes("embedded://", "features").await;
+    rows_become_hashes(table("embedded://", "features")).await;
 }
 
 #[tokio::test]
@@ -120,7 +123,24 @@ async fn rows_become_hashes_in_redis() {
         println!("skipped: NOWCAST_REDIS names no server");
         return;
     };
-    rows_become_hashes(&url, &format!("nowcast-sink-{}", std::process::id())).await;
+    for fencing in ["true", "false"] {
+        let prefix = format!("nowcast-sink-{fencing}-{}", std::process::id());
+        let mut table = table(&url, &prefix);
+        table.options.insert("sink.fencing".into(), fencing.into());
+        rows_become_hashes(table).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_become_hashes_in_a_cluster() {
+    let Ok(url) = std::env::var("NOWCAST_REDIS_CLUSTER") else {
+        println!("skipped: NOWCAST_REDIS_CLUSTER names no server");
+        return;
+    };
+    let mut table = table(&url, &format!("nowcast-sink-{}", std::process::id()));
+    let node = url.trim_start_matches("redis://");
+    table.options.insert("nodes".into(), node.into());
+    rows_become_hashes(table).await;
 }
 
 #[tokio::test]
@@ -130,10 +150,56 @@ async fn what_cannot_work_is_said_before_it_starts() {
     let mut keyless = table("embedded://", "x");
     keyless.primary_key.clear();
     assert!(refused(&keyless).contains("needs a PRIMARY KEY"), "{}", refused(&keyless));
-    assert!(refused(&table("http://x", "x")).contains("option \"url\""));
-    let factory = registry.sink(&table("redis://127.0.0.1:1", "x")).unwrap();
+    let refusal = refused(&table("http://user:secret@x", "x"));
+    assert!(refusal.contains("option \"url\"") && refusal.contains("http://x"), "{refusal}");
+    let with = |key: &str, value: &str| {
+        let mut table = table("redis://127.0.0.1:1", "x");
+        table.options.insert(key.into(), value.into());
+        refused(&table)
+    };
+    assert!(with("nodes", "here").contains("host:port;host:port, not \"here\""));
+    assert!(with("tls.ca-file", "ca.pem").contains("\"url\" is rediss://"));
+    assert!(with("tls.key-file", "key.pem").contains("\"tls.certificate-file\" is missing"));
+    let refusal = with("fields.title.ttl", "1 h");
+    assert!(refusal.contains("a column of the key lives as long as its row"), "{refusal}");
+    let mut embedded = table("embedded://", "x");
+    embedded.options.insert("fields.share.ttl".into(), "1 h".into());
+    assert!(refused(&embedded).contains("the embedded store"), "{}", refused(&embedded));
+    let factory = registry.sink(&table("redis://me:secret@127.0.0.1:1", "x")).unwrap();
     let error = factory.open(context()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Outside);
     let message = error.to_string();
+    assert!(!message.contains("secret"), "{message}");
     assert!(message.starts_with("table \"features\": redis 127.0.0.1:1 unreachable"), "{message}");
+}
+
+#[tokio::test]
+async fn columns_live_as_long_as_redis_can_have_them() {
+    let Ok(url) = std::env::var("NOWCAST_REDIS") else {
+        println!("skipped: NOWCAST_REDIS names no server");
+        return;
+    };
+    let mut table = table(&url, &format!("nowcast-columns-{}", std::process::id()));
+    table.options.insert("fields.share.ttl".into(), "200 ms".into());
+    let factory = Registry::new(Environment::default()).sink(&table).unwrap();
+    let mut sink = match factory.open(context()).await {
+        Ok(sink) => sink,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::User);
+            let expected = "columns have a time to live of their own from Redis 7.4 on, and redis";
+            assert!(error.to_string().contains(expected), "{error}");
+            return;
+        }
+    };
+    let rows = batch(&table, &[(Some("DE"), 1, Some(0.5), None, 1)]);
+    sink.write(&rows, &mut vec![]).await.unwrap();
+    sink.flush().await.unwrap();
+    let store = crate::store::RedisStore::connect(&url).await.unwrap();
+    let key = format!("{}:DE:1", table.options["key-prefix"]);
+    let mut fields = 3;
+    while fields == 3 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        fields = store.get(&key).await.unwrap().unwrap().len();
+    }
+    assert_eq!(fields, 2);
 }

@@ -225,7 +225,7 @@ impl EmbeddedStore {
 fn entry(write: Write, now: Millis) -> Entry {
     match write {
         Write::Delete { key } => Entry { key, put: None },
-        Write::Put { key, set, remove, ttl } => {
+        Write::Put { key, set, remove, ttl, .. } => {
             let ttl = ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
             let expires = ttl.map(|ttl| now.saturating_add(ttl));
             Entry { key, put: Some(Put { set, remove, expires }) }

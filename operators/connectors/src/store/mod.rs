@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use nowcast_engine::Result;
 
 pub use self::embedded::EmbeddedStore;
-pub use self::redis::RedisStore;
+pub use self::redis::{Fence, Patience, RedisAddress, RedisStore, Stamp, VERSION_FIELD};
 
 /// Fields of a key and their values, ascending by name, whatever the store.
 pub type Fields = Vec<(String, String)>;
@@ -26,6 +26,8 @@ pub enum Write {
         remove: Vec<String>,
         /// From now; `None` leaves the time to live as it is.
         ttl: Option<Duration>,
+        /// Of fields among those that are set.
+        field_ttls: Vec<(String, Duration)>,
     },
     Delete {
         key: String,
@@ -48,6 +50,12 @@ pub trait Store: Send + Sync {
     /// Makes the changes, in order. Returns when the store has acknowledged all of them; after an
     /// error some may have been made. Repeating writes changes nothing.
     async fn put(&self, writes: Vec<Write>) -> Result<()>;
+
+    /// As [`Store::put`], each key once: what an older stamp writes later is passed over, and refused
+    /// once another run of the job has taken over. A store that has one writer at a time needs no stamps.
+    async fn put_as(&self, writes: Vec<Write>, _stamp: &Stamp<'_>) -> Result<()> {
+        self.put(writes).await
+    }
 
     async fn get(&self, key: &str) -> Result<Option<Fields>>;
 

@@ -1,5 +1,5 @@
 //! The contract of stores, checked on the embedded one always and on Redis where `NOWCAST_REDIS` names
-//! one (`redis://127.0.0.1:6379`).
+//! one (`redis://127.0.0.1:6379`), and on a cluster where `NOWCAST_REDIS_CLUSTER` does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,6 +15,7 @@ fn put(key: &str, set: &[(&str, &str)], remove: &[&str], ttl_ms: Option<u64>) ->
         set: set.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         remove: remove.iter().map(|name| (*name).into()).collect(),
         ttl: ttl_ms.map(Duration::from_millis),
+        field_ttls: vec![],
     }
 }
 
@@ -71,6 +72,17 @@ async fn redis_keeps_the_contract() {
     };
     let prefix = format!("nowcast-test[{}]:", std::process::id());
     contract(&RedisStore::connect(&url).await.unwrap(), &prefix).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_keeps_the_contract() {
+    let Ok(url) = std::env::var("NOWCAST_REDIS_CLUSTER") else {
+        println!("skipped: NOWCAST_REDIS_CLUSTER names no server");
+        return;
+    };
+    let prefix = format!("nowcast-test[{}]:", std::process::id());
+    let address = RedisAddress::parse(&url).unwrap().in_cluster(&[]).unwrap();
+    contract(&RedisStore::open(&address, Patience::default()).await.unwrap(), &prefix).await;
 }
 
 #[tokio::test]

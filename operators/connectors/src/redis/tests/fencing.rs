@@ -1,0 +1,275 @@
+//! Fenced writes: on Redis where `NOWCAST_REDIS` names one, on a cluster where `NOWCAST_REDIS_CLUSTER`
+//! does.
+
+use nowcast_engine::{Epoch, JobRun, Sink, SinkFactory};
+
+use super::*;
+use crate::store::{Fence, Fields, Patience, RedisAddress, RedisStore, Stamp, Store, Write};
+
+const PREFIX: &str = "fenced";
+const REMEMBERED: Duration = Duration::from_mins(1);
+
+/// Runs a test on each Redis there is.
+macro_rules! everywhere {
+    ($($test:ident),* $(,)?) => {
+        $(mod $test {
+            #[tokio::test]
+            async fn one() {
+                if let Some(url) = super::given("NOWCAST_REDIS") {
+                    super::$test(&super::Place::new(&url, false, stringify!($test))).await;
+                }
+            }
+
+            #[tokio::test]
+            async fn cluster() {
+                if let Some(url) = super::given("NOWCAST_REDIS_CLUSTER") {
+                    super::$test(&super::Place::new(&url, true, stringify!($test))).await;
+                }
+            }
+        })*
+    };
+}
+
+everywhere!(
+    a_run_that_was_taken_over_ends,
+    what_is_older_is_passed_over,
+    deletes_are_remembered,
+    a_lost_fence_is_put_up_again,
+    another_jobs_rows_are_overwritten,
+    several_writers_of_a_run_share_a_fence,
+);
+
+fn given(variable: &str) -> Option<String> {
+    let given = std::env::var(variable).ok();
+    if given.is_none() {
+        println!("skipped: {variable} names no server");
+    }
+    given
+}
+
+struct Place {
+    url: String,
+    cluster: bool,
+    /// Of keys that no other test has.
+    prefix: String,
+}
+
+impl Place {
+    fn new(url: &str, cluster: bool, test: &str) -> Self {
+        let prefix = format!("{PREFIX}-{}-{test}", std::process::id());
+        Self { url: url.to_owned(), cluster, prefix }
+    }
+
+    fn table(&self) -> TableDefinition {
+        let mut table = table(&self.url, &self.prefix);
+        table.options.insert("cluster".into(), self.cluster.to_string());
+        table
+    }
+
+    fn address(&self) -> RedisAddress {
+        let address = RedisAddress::parse(&self.url).unwrap();
+        if self.cluster { address.in_cluster(&[]).unwrap() } else { address }
+    }
+
+    async fn store(&self) -> RedisStore {
+        RedisStore::open(&self.address(), Patience::default()).await.unwrap()
+    }
+
+    async fn fence(&self, store: &RedisStore, job: &str) -> Fence {
+        Fence::raise(store, job, &self.prefix, REMEMBERED).await.unwrap()
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
+    async fn get(&self, store: &RedisStore, name: &str) -> Option<String> {
+        let fields = store.get(&self.key(name)).await.unwrap()?;
+        fields.into_iter().find(|(name, _)| name == "x").map(|(_, value)| value)
+    }
+
+    /// Puts `value` into many keys, of all slots of a cluster.
+    async fn put(
+        &self,
+        store: &RedisStore,
+        value: Option<&str>,
+        stamp: &Stamp<'_>,
+    ) -> Result<(), String> {
+        let write = |nth: usize| {
+            let key = self.key(&format!("{nth}"));
+            match value {
+                Some(value) => Write::Put {
+                    key,
+                    set: vec![("x".into(), value.into())],
+                    remove: vec!["y".into()],
+                    ttl: Some(REMEMBERED),
+                    field_ttls: vec![],
+                },
+                None => Write::Delete { key },
+            }
+        };
+        let put = store.put_as((0..500).map(write).collect(), stamp).await;
+        put.map_err(|error| error.to_string())
+    }
+
+    async fn all(&self, store: &RedisStore) -> Vec<Option<Fields>> {
+        let keys: Vec<String> = (0..500).map(|nth| self.key(&format!("{nth}"))).collect();
+        store.multi_get(&keys).await.unwrap()
+    }
+}
+
+fn same(all: Vec<Option<Fields>>) -> Option<String> {
+    let first = all[0].clone();
+    assert!(all.iter().all(|fields| *fields == first), "{all:?}");
+    first.map(|fields| {
+        assert_eq!(fields.len(), 1, "{fields:?}");
+        fields[0].1.clone()
+    })
+}
+
+fn line(title: i64, share: f64) -> Line<'static> {
+    (Some("DE"), title, Some(share), None, 1)
+}
+
+async fn open(factory: &dyn SinkFactory, run: &JobRun, epoch: Epoch) -> Box<dyn Sink> {
+    assert_eq!(factory.committed(run).await.unwrap(), None);
+    factory.open(SinkContext { restored: epoch, ..context() }).await.unwrap()
+}
+
+const TAKEN_OVER: &str = "table \"features\": another run of this job has taken over";
+
+async fn a_run_that_was_taken_over_ends(place: &Place) {
+    let table = place.table();
+    // Each process has its own.
+    let (here, there) =
+        (Registry::new(Environment::default()), Registry::new(Environment::default()));
+    let zombie = here.sink(&table).unwrap();
+    let mut zombie = open(zombie.as_ref(), &JobRun::new("test"), 7).await;
+    let mut rejected = vec![];
+    zombie.write(&batch(&table, &[line(1, 0.5)]), &mut rejected).await.unwrap();
+    zombie.flush().await.unwrap();
+
+    let next = there.sink(&table).unwrap();
+    let mut next = open(next.as_ref(), &JobRun::new("test"), 3).await;
+    // A key of its own, that nobody has written yet.
+    zombie.write(&batch(&table, &[line(2, 0.5)]), &mut rejected).await.unwrap();
+    let error = zombie.flush().await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Outside, TAKEN_OVER));
+    next.write(&batch(&table, &[line(1, 0.25)]), &mut rejected).await.unwrap();
+    next.flush().await.unwrap();
+    zombie.write(&batch(&table, &[line(1, 0.5)]), &mut rejected).await.unwrap();
+    assert_eq!(zombie.prepare(9).await.unwrap_err().to_string(), TAKEN_OVER);
+    assert_eq!(rejected.len(), 0);
+
+    let store = place.store().await;
+    let fields = store.get(&place.key("DE:1")).await.unwrap().unwrap();
+    let expected = [("country", "DE"), ("share", "0.25"), ("title", "1")];
+    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(store.get(&place.key("DE:2")).await.unwrap(), None);
+    // Other jobs write as they like.
+    let other = there.sink(&table).unwrap();
+    let mut other = open(other.as_ref(), &JobRun::new("other"), 0).await;
+    other.write(&batch(&table, &[line(1, 0.75)]), &mut rejected).await.unwrap();
+    other.flush().await.unwrap();
+    next.write(&batch(&table, &[line(2, 0.25)]), &mut rejected).await.unwrap();
+    next.flush().await.unwrap();
+}
+
+async fn what_is_older_is_passed_over(place: &Place) {
+    let store = place.store().await;
+    let fence = place.fence(&store, "test").await;
+    let (first, second) = (fence.stamp(1), fence.stamp(1));
+    place.put(&store, Some("second"), &second).await.unwrap();
+    place.put(&store, Some("first"), &first).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("second".into()));
+    // The same once more, as after an answer that was lost.
+    place.put(&store, Some("second"), &second).await.unwrap();
+    let of_next_epoch = fence.stamp(2);
+    place.put(&store, Some("third"), &of_next_epoch).await.unwrap();
+    place.put(&store, Some("late"), &fence.stamp(1)).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("third".into()));
+    // A run begins again at an earlier epoch, and at the first row.
+    let next = place.fence(&store, "test").await;
+    place.put(&store, Some("fourth"), &next.stamp(1)).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("fourth".into()));
+    let refused = place.put(&store, Some("fifth"), &fence.stamp(9)).await.unwrap_err();
+    assert_eq!(refused, "another run of this job has taken over");
+    assert_eq!(same(place.all(&store).await), Some("fourth".into()));
+}
+
+async fn deletes_are_remembered(place: &Place) {
+    let store = place.store().await;
+    let fence = place.fence(&store, "test").await;
+    let (first, second) = (fence.stamp(1), fence.stamp(1));
+    place.put(&store, Some("old"), &fence.stamp(1)).await.unwrap();
+    let third = fence.stamp(1);
+    place.put(&store, None, &third).await.unwrap();
+    for old in [&first, &second] {
+        place.put(&store, Some("back"), old).await.unwrap();
+        assert_eq!(same(place.all(&store).await), None);
+    }
+    assert_eq!(store.scan(&place.key(""), 10).await.unwrap(), [] as [String; 0]);
+    place.put(&store, Some("new"), &fence.stamp(1)).await.unwrap();
+    // A delete that comes late does no harm either.
+    place.put(&store, None, &third).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("new".into()));
+}
+
+async fn a_lost_fence_is_put_up_again(place: &Place) {
+    let store = place.store().await;
+    let fence = place.fence(&store, "test").await;
+    place.put(&store, Some("first"), &fence.stamp(1)).await.unwrap();
+    // What a flush does to it, and to the scripts.
+    for key in store.scan("nowcast:fence:", usize::MAX).await.unwrap() {
+        if key.ends_with(&format!(":test:{}", place.prefix)) {
+            store.put(vec![Write::Delete { key }]).await.unwrap();
+        }
+    }
+    place.put(&store, Some("second"), &fence.stamp(1)).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("second".into()));
+    let next = place.fence(&store, "test").await;
+    assert!(place.put(&store, Some("third"), &fence.stamp(1)).await.is_err());
+    place.put(&store, Some("fourth"), &next.stamp(1)).await.unwrap();
+}
+
+async fn another_jobs_rows_are_overwritten(place: &Place) {
+    let store = place.store().await;
+    let first = place.fence(&store, "first").await;
+    let second = place.fence(&store, "second").await;
+    place.put(&store, Some("second"), &second.stamp(9)).await.unwrap();
+    place.put(&store, Some("first"), &first.stamp(1)).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("first".into()));
+    // Rows without a version are overwritten too.
+    store.put(vec![Write::Delete { key: place.key("7") }]).await.unwrap();
+    let plain = Write::Put {
+        key: place.key("7"),
+        set: vec![("x".into(), "plain".into()), ("y".into(), "goes".into())],
+        remove: vec![],
+        ttl: None,
+        field_ttls: vec![],
+    };
+    store.put(vec![plain]).await.unwrap();
+    place.put(&store, Some("second"), &second.stamp(9)).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("second".into()));
+    assert_eq!(place.get(&store, "7").await, Some("second".into()));
+}
+
+async fn several_writers_of_a_run_share_a_fence(place: &Place) {
+    let table = place.table();
+    let registry = Registry::new(Environment::default());
+    let run = JobRun::new("test");
+    let (first, second) = (registry.sink(&table).unwrap(), registry.sink(&table).unwrap());
+    let mut writers = vec![];
+    for factory in [&first, &second] {
+        writers.push(open(factory.as_ref(), &run, 0).await);
+        writers.push(factory.open(SinkContext { worker: 1, ..context() }).await.unwrap());
+    }
+    let store = place.store().await;
+    for (nth, writer) in writers.iter_mut().enumerate() {
+        let share = nth as f64;
+        writer.write(&batch(&table, &[line(1, share)]), &mut vec![]).await.unwrap();
+        writer.flush().await.unwrap();
+        let fields = store.get(&place.key("DE:1")).await.unwrap().unwrap();
+        assert!(fields.contains(&("share".into(), format!("{share:?}"))), "{fields:?}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Writes of one run of a job, refused once another run has taken over.
+//!
+//! Each write carries a generation, raised by each run at its start, and a version: generation,
+//! epoch, sequence. A script compares them where the rows are: an older generation is refused, an older
+//! version passed over. It is kept in a field of the row, and that of a deleted row in a key of its
+//! own for a while. All keys of a call are in one slot, so the fence has a key in each slot of a
+//! cluster.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nowcast_engine::{Epoch, Error, Result};
+use redis::{Cmd, Script, ServerErrorKind, Value, cmd};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::link::Requests;
+use super::{OWN, RedisStore, millis, slots};
+use crate::store::Write;
+
+/// Rows in one call: enough to hide what a call costs, few enough that others are served between.
+const ROWS_PER_CALL: usize = 100;
+
+struct Code {
+    text: &'static str,
+    script: Script,
+}
+
+macro_rules! code {
+    ($name:literal) => {
+        LazyLock::new(|| {
+            let text = include_str!($name);
+            Code { text, script: Script::new(text) }
+        })
+    };
+}
+
+static PUT: LazyLock<Code> = code!("put.lua");
+static RAISE: LazyLock<Code> = code!("raise.lua");
+static LIFT: LazyLock<Code> = code!("lift.lua");
+
+/// What a run of a job writes its rows of one table behind.
+pub struct Fence {
+    /// Of the job and the table.
+    name: String,
+    owner: u32,
+    generation: u64,
+    sequence: AtomicU64,
+    /// How long deletes are remembered.
+    remembered: Duration,
+}
+
+impl Fence {
+    /// Fences all earlier runs of the job off the keys that begin with `prefix`.
+    pub async fn raise(
+        store: &RedisStore,
+        job: &str,
+        prefix: &str,
+        remembered: Duration,
+    ) -> Result<Self> {
+        let name = format!("{job}:{prefix}");
+        let first = store.slot(&name);
+        let mut raise = Requests::new(1);
+        raise.add(first, call("EVAL", RAISE.text, &[key(store, "fence", first, &name)]));
+        let raised: Vec<String> = store.answers(&raise).await?;
+        let raised = raised.first().map(String::as_str).unwrap_or_default();
+        let generation = u64::from_str_radix(raised, 16)
+            .map_err(|_| Error::outside(format!("redis {}: no generation", store.name)))?;
+        if store.link.is_cluster() {
+            lift(store, &name, raised).await?;
+        }
+        let owner = xxh3_64(name.as_bytes()) as u32;
+        Ok(Self { name, owner, generation, sequence: AtomicU64::new(0), remembered })
+    }
+
+    /// Of the next writes: newer than all before.
+    pub fn stamp(&self, epoch: Epoch) -> Stamp<'_> {
+        Stamp { fence: self, epoch, sequence: self.sequence.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn generation(&self) -> String {
+        format!("{:012x}", self.generation)
+    }
+}
+
+/// Whose writes they are, and how new.
+pub struct Stamp<'a> {
+    fence: &'a Fence,
+    epoch: Epoch,
+    sequence: u64,
+}
+
+impl Stamp<'_> {
+    /// As text, such that a later one is greater; behind it whose it is.
+    fn version(&self) -> String {
+        let Self { fence, epoch, sequence } = self;
+        format!("{:012x}{epoch:010x}{sequence:012x}{:08x}", fence.generation, fence.owner)
+    }
+}
+
+/// Lifts the fence in all slots: a run that is fenced off writes nowhere.
+async fn lift(store: &RedisStore, name: &str, generation: &str) -> Result<()> {
+    let of = |command: &str, code: &str, slot: u16| {
+        let mut call = call(command, code, &[key(store, "fence", slot, name)]);
+        call.arg(generation);
+        (slot, call)
+    };
+    let calls = |command: &'static str, code: &'static str| {
+        (0..slots::SLOTS as u16).map(move |slot| of(command, code, slot))
+    };
+    run(store, calls("EVALSHA", LIFT.script.get_hash()).collect(), &LIFT).await?;
+    Ok(())
+}
+
+/// Writes, each of another key.
+pub async fn put(store: &RedisStore, writes: &[Write], stamp: &Stamp<'_>) -> Result<()> {
+    let mut of_slots: BTreeMap<u16, Vec<&Write>> = BTreeMap::new();
+    for write in writes {
+        of_slots.entry(store.slot(write.key())).or_default().push(write);
+    }
+    let (generation, version) = (stamp.fence.generation(), stamp.version());
+    let mut calls = vec![];
+    for (slot, writes) in of_slots {
+        let fence = key(store, "fence", slot, &stamp.fence.name);
+        for writes in writes.chunks(ROWS_PER_CALL) {
+            let mut keys = vec![fence.clone()];
+            for write in writes {
+                keys.push(write.key().to_owned());
+                keys.push(key(store, "gone", slot, write.key()));
+            }
+            let mut call = call("EVALSHA", PUT.script.get_hash(), &keys);
+            call.arg(&generation).arg(&version).arg(millis(stamp.fence.remembered));
+            for write in writes {
+                add(&mut call, write);
+            }
+            calls.push((slot, call));
+        }
+    }
+    run(store, calls, &PUT).await
+}
+
+fn add(call: &mut Cmd, write: &Write) {
+    let Write::Put { set, remove, ttl, field_ttls, .. } = write else {
+        call.arg("d");
+        return;
+    };
+    call.arg("p").arg(set.len()).arg(remove.len()).arg(field_ttls.len());
+    call.arg(ttl.map_or(0, millis)).arg(set).arg(remove);
+    for (field, ttl) in field_ttls {
+        call.arg(field).arg(millis(*ttl));
+    }
+}
+
+/// Calls a script; a server that does not know it yet is told it.
+async fn run(store: &RedisStore, calls: Vec<(u16, Cmd)>, code: &Code) -> Result<()> {
+    let mut requests = Requests::new(calls.len());
+    for (slot, call) in calls {
+        requests.add(slot, call);
+    }
+    let answers = store.ask(&requests).await?;
+    let unknown: Vec<usize> = answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| is_unknown(answer))
+        .map(|(at, _)| at)
+        .collect();
+    check(store, &answers)?;
+    if !unknown.is_empty() {
+        let again = requests.told(&unknown, code.text);
+        check(store, &store.ask(&again).await?)?;
+    }
+    Ok(())
+}
+
+fn is_unknown(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// # Errors
+/// Those of answers, but that a script is not known.
+fn check(store: &RedisStore, answers: &[Value]) -> Result<()> {
+    for answer in answers {
+        match answer {
+            Value::ServerError(error) if error.code() == "FENCED" => {
+                return Err(Error::outside("another run of this job has taken over"));
+            }
+            Value::ServerError(error) if !is_unknown(answer) => {
+                return Err(store.failed(&error.clone().into()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn call(command: &str, code: &str, keys: &[String]) -> Cmd {
+    let mut call = cmd(command);
+    call.arg(code).arg(keys.len()).arg(keys);
+    call
+}
+
+/// A key of ours in a slot; without a cluster there are no slots to be in.
+fn key(store: &RedisStore, what: &str, slot: u16, of: &str) -> String {
+    match store.link.is_cluster() {
+        true => format!("{OWN}{what}:{{{}}}:{of}", slots::tag(slot)),
+        false => format!("{OWN}{what}:{of}"),
+    }
+}
