@@ -46,7 +46,7 @@ pub use lookup::{Lookup, LookupCache, LookupOptions};
 pub use model::{Model, ModelProvider, Scores, Tensor};
 pub use operator::{Epoch, Operator, Output, Reply, Request, StateTable};
 pub use rejects::{ErrorPolicy, ErrorRate, OnError};
-pub use sink::{ChangelogMode, JobRun, Sink, SinkContext, SinkFactory};
+pub use sink::{ChangelogMode, JobRun, KeptRows, Sink, SinkContext, SinkFactory};
 pub use source::{Position, Source, SourceContext, SourceEvent, SourceFactory};
 pub use table::{Connectors, MetadataColumn, TableDefinition};
 pub use time::{Millis, Time};

@@ -110,10 +110,28 @@ impl SinkContext {
     }
 }
 
+/// The last row of each key, as checkpoints keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptRows {
+    /// How long a key is kept after its last change, by the wall clock; `None`: forever.
+    pub ttl: Option<Duration>,
+}
+
+impl KeptRows {
+    /// What the stage is called that keeps them, behind the name of the sink's stage.
+    pub const STAGE: &str = "LastRows";
+}
+
 /// A table that can be written: made by the planner from `CREATE TABLE`, opened by each worker.
 #[async_trait]
 pub trait SinkFactory: Send + Sync {
     fn changelog_mode(&self) -> ChangelogMode;
+
+    /// Whether the last row of each key is kept in the job's checkpoints, so that the table can be
+    /// written anew from them. Of a table with a primary key.
+    fn keeps_rows(&self) -> Option<KeptRows> {
+        None
+    }
 
     /// The last epoch of the job that this table's transactions have committed, 0 if none; `None` for
     /// a table without transactions. What an earlier run of the job left open is aborted, and the

@@ -99,7 +99,7 @@ pub fn explain(command: &Explain) -> Result<()> {
     Ok(())
 }
 
-fn planned(file: &Path, sql: &str) -> Result<Job> {
+pub fn planned(file: &Path, sql: &str) -> Result<Job> {
     let environment = Environment {
         embedded_bootstrap: Some("127.0.0.1:0".into()),
         store: Arc::new(EmbeddedStore::in_memory()),

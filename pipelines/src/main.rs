@@ -30,6 +30,7 @@ mod options;
 mod parquet_rows;
 mod pipeline;
 mod producer;
+mod reconcile;
 mod replay;
 mod replayed;
 mod run;
@@ -89,6 +90,9 @@ enum Command {
     /// Lists, verifies, exports and restores checkpoints.
     #[command(subcommand)]
     Checkpoints(checkpoints::Command),
+    /// Writes what a store has lost anew.
+    #[command(subcommand)]
+    Reconcile(reconcile::Reconcile),
     /// Lists, shows and replays dead letters.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetters),
@@ -133,6 +137,7 @@ fn start(command: Command) -> Result<()> {
             Command::Models(command) => models::models(command),
             Command::Sim(command) => simulation::simulate(&command),
             Command::Checkpoints(command) => checkpoints::checkpoints(command).await,
+            Command::Reconcile(command) => reconcile::reconcile(command).await,
             Command::Dlq(command) => dead_letters::dead_letters(command).await,
         }
     });

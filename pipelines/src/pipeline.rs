@@ -89,9 +89,13 @@ pub fn plan(home: &Home, path: &Path, sql: &str) -> Result<Pipeline> {
     for warning in &plan.warnings {
         tracing::warn!(file = %path.display(), "{warning}");
     }
+    Ok(Pipeline { name: job_name(path, &plan.settings), plan })
+}
+
+/// What the job of a file is called.
+pub fn job_name(path: &Path, settings: &Settings) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let name = plan.settings.get("pipeline.name").cloned().or(stem).unwrap_or_else(|| "job".into());
-    Ok(Pipeline { name, plan })
+    settings.get("pipeline.name").cloned().or(stem).unwrap_or_else(|| "job".into())
 }
 
 /// Starts a planned file.

@@ -28,5 +28,6 @@ mod tls;
 mod tls_tests;
 
 pub use options::parse_duration;
+pub use redis::Reconciled;
 pub use registry::{Environment, Output, Registry, StoredTable};
 pub use store::{EmbeddedStore, Fields, Patience, RedisAddress, RedisStore, Store, Write};

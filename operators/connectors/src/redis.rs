@@ -3,6 +3,7 @@
 
 mod fences;
 mod lookup;
+mod reconcile;
 mod sink;
 
 use std::sync::Arc;
@@ -12,12 +13,15 @@ use nowcast_engine::{Error, LookupOptions, Result, TableDefinition};
 
 pub use fences::Fences;
 pub use lookup::lookup;
+pub use reconcile::{Reconciled, reconcile};
 pub use sink::RedisSinkFactory;
 
 use crate::format::{Cells, JsonOptions};
 use crate::options::Options;
 use crate::registry::Environment;
-use crate::store::{EmbeddedStore, Patience, RedisAddress, RedisStore, Store, VERSION_FIELD};
+use crate::store::{
+    EmbeddedStore, Patience, RedisAddress, RedisStore, Store, VERSION_FIELD, Write,
+};
 
 /// Keys that wait for one pipeline, unless `sink.buffer-flush.max-rows` says otherwise.
 const BUFFER_ROWS: usize = 1_000;
@@ -43,6 +47,8 @@ pub struct RedisTable {
     /// How long deletes are remembered; `None`: writes are not fenced.
     fenced: Option<Duration>,
     patience: Patience,
+    /// Whether checkpoints keep the rows.
+    reconciled: bool,
     lookup: LookupOptions,
 }
 
@@ -59,6 +65,7 @@ impl RedisTable {
         let buffer_rows = options.parsed("sink.buffer-flush.max-rows", "a number of rows")?;
         let fencing = options.flag("sink.fencing", true)?;
         let remembered = options.duration("sink.fencing.tombstone-ttl")?.unwrap_or(TOMBSTONE_TTL);
+        let reconciled = options.flag("sink.reconcile", false)?;
         let patience = Patience {
             timeout: options.duration("sink.retry-timeout")?.unwrap_or(RETRY_TIMEOUT),
             retries: options.parsed("sink.max-retries", "a number")?,
@@ -72,12 +79,16 @@ impl RedisTable {
             ttl: options.duration("ttl")?,
             buffer_rows: buffer_rows.unwrap_or(BUFFER_ROWS).max(1),
             patience,
+            reconciled,
             lookup: crate::lookup::read(&options)?,
         };
         options.finish()?;
         let refuse = |why: String| Err(Error::user(format!("table \"{}\": {why}", table.name)));
         if table.primary_key.is_empty() {
             return refuse("the redis connector needs a PRIMARY KEY (…) NOT ENFORCED".into());
+        }
+        if read.reconciled && read.fenced.is_none() {
+            return refuse("option \"sink.reconcile\" needs a Redis and \"sink.fencing\"".into());
         }
         if remembered.is_zero() {
             return refuse("option \"sink.fencing.tombstone-ttl\" is longer than nothing".into());
@@ -107,6 +118,32 @@ impl RedisTable {
             cells.write_text(row, &JsonOptions::default(), &mut key);
         }
         String::from_utf8(key).map_err(|error| error.to_string())
+    }
+
+    /// What becomes of a row, or of its key.
+    pub fn change(&self, columns: &[Cells<'_>], row: usize, delete: bool) -> Result<Write, String> {
+        let of_key = self.table.primary_key.iter().map(|at| &columns[*at]);
+        let key = self.key(of_key, row)?;
+        if delete {
+            return Ok(Write::Delete { key });
+        }
+        let (mut set, mut remove) = (Vec::with_capacity(columns.len()), vec![]);
+        let mut field_ttls = vec![];
+        let fields = self.table.schema.fields().iter().zip(&self.column_ttls);
+        for (cells, (field, ttl)) in columns.iter().zip(fields) {
+            let name = field.name().clone();
+            if cells.is_null(row) {
+                remove.push(name);
+                continue;
+            }
+            if let Some(ttl) = ttl {
+                field_ttls.push((name.clone(), *ttl));
+            }
+            let mut value = vec![];
+            cells.write_text(row, &JsonOptions::default(), &mut value);
+            set.push((name, String::from_utf8(value).map_err(|error| error.to_string())?));
+        }
+        Ok(Write::Put { key, set, remove, ttl: self.ttl, field_ttls })
     }
 
     /// The same for tables whose rows lie in one store.

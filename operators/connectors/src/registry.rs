@@ -3,14 +3,15 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use arrow::array::RecordBatch;
 use nowcast_engine::aside::rows_as_json;
 use nowcast_engine::{
-    Batch, Connectors, DeadLetter, Error, Lookup, MetadataColumn, Result, SinkFactory,
+    Batch, Connectors, DeadLetter, Epoch, Error, Lookup, MetadataColumn, Result, SinkFactory,
     SourceFactory, TableDefinition,
 };
 
 use crate::nearest::did_you_mean;
-use crate::redis::{RedisSinkFactory, RedisTable};
+use crate::redis::{Reconciled, RedisSinkFactory, RedisTable};
 use crate::store::{EmbeddedStore, Store};
 use crate::{blackhole, datagen, filesystem, jdbc, kafka, nexmark, print, redis};
 
@@ -149,6 +150,22 @@ impl Registry {
             "redis" => Ok(Some(RedisTable::read(table, &self.0)?.place())),
             _ => Ok(None),
         }
+    }
+
+    /// Whether checkpoints keep the rows of a table, so that [`Registry::reconcile`] can write them.
+    pub fn keeps_rows(&self, table: &TableDefinition) -> Result<bool> {
+        Ok(find(table)?.name == "redis" && self.sink(table)?.keeps_rows().is_some())
+    }
+
+    /// Writes the rows that a checkpoint of a job keeps of a `redis` table anew.
+    pub async fn reconcile(
+        &self,
+        table: &TableDefinition,
+        job: &str,
+        epoch: Epoch,
+        rows: &RecordBatch,
+    ) -> Result<Reconciled> {
+        redis::reconcile(table, &self.0, job, epoch, rows).await
     }
 
     /// Connects to the store behind a `redis` table, for reading; `None` for other connectors.

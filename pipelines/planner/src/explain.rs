@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use nowcast_engine::{ChangelogMode, Graph, NodeKind, Route};
+use nowcast_engine::{ChangelogMode, Graph, KeptRows, NodeKind, Route};
 use serde_json::{Value, json};
 
 use crate::build::NodeNote;
@@ -49,6 +49,8 @@ enum Lasts {
     Window,
     Rows,
     Ttl,
+    /// As long as the table's rows.
+    Table,
     Forever,
 }
 
@@ -74,6 +76,7 @@ const STATES: &[(&str, &str, Lasts)] = &[
     ("TopN", "first rows of each partition", Lasts::Ttl),
     ("Deduplicate", "one row a key", Lasts::Ttl),
     ("ChangelogNormalize", "the latest row of each key", Lasts::Ttl),
+    (KeptRows::STAGE, "the last row of each key, for `nowcast reconcile`", Lasts::Table),
     ("TemporalSort", "rows that the watermark has not passed", Lasts::Rows),
     ("SortLimit", "the first rows", Lasts::Ttl),
     ("Limit", "the first rows", Lasts::Ttl),
@@ -235,6 +238,7 @@ impl Plan<'_> {
         let until = match lasts {
             Lasts::Window => "until the watermark has passed the end of the window".to_owned(),
             Lasts::Rows => "until the watermark has passed what may still match".to_owned(),
+            Lasts::Table => "as long as the table keeps it".to_owned(),
             Lasts::Forever => "forever".to_owned(),
             Lasts::Ttl => match &self.ttl {
                 Some(ttl) if !ttl.trim_start().starts_with('0') => {

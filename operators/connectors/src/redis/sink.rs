@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nowcast_engine::{
-    Batch, ChangelogMode, DeadLetter, Epoch, Error, JobRun, Result, Sink, SinkContext, SinkFactory,
-    TableDefinition,
+    Batch, ChangelogMode, DeadLetter, Epoch, Error, JobRun, KeptRows, Result, Sink, SinkContext,
+    SinkFactory, TableDefinition,
 };
 use tokio::sync::Mutex;
 
 use super::fences::{Fences, Writers};
 use super::{Place, RedisTable};
-use crate::format::{Cells, JsonOptions};
+use crate::format::Cells;
 use crate::registry::Environment;
 use crate::store::{Fence, Store, Write};
 
@@ -52,6 +52,10 @@ impl RedisSinkFactory {
 impl SinkFactory for RedisSinkFactory {
     fn changelog_mode(&self) -> ChangelogMode {
         ChangelogMode::Upsert
+    }
+
+    fn keeps_rows(&self) -> Option<KeptRows> {
+        self.table.reconciled.then_some(KeptRows { ttl: self.table.ttl })
     }
 
     async fn committed(&self, run: &JobRun) -> Result<Option<Epoch>> {
@@ -103,31 +107,6 @@ struct RedisSink {
 }
 
 impl RedisSink {
-    fn change(&self, columns: &[Cells<'_>], row: usize, delete: bool) -> Result<Write, String> {
-        let of_key = self.table.table.primary_key.iter().map(|at| &columns[*at]);
-        let key = self.table.key(of_key, row)?;
-        if delete {
-            return Ok(Write::Delete { key });
-        }
-        let (mut set, mut remove) = (Vec::with_capacity(columns.len()), vec![]);
-        let mut field_ttls = vec![];
-        let fields = self.table.table.schema.fields().iter().zip(&self.table.column_ttls);
-        for (cells, (field, ttl)) in columns.iter().zip(fields) {
-            let name = field.name().clone();
-            if cells.is_null(row) {
-                remove.push(name);
-                continue;
-            }
-            if let Some(ttl) = ttl {
-                field_ttls.push((name.clone(), *ttl));
-            }
-            let mut value = vec![];
-            cells.write_text(row, &JsonOptions::default(), &mut value);
-            set.push((name, String::from_utf8(value).map_err(|error| error.to_string())?));
-        }
-        Ok(Write::Put { key, set, remove, ttl: self.table.ttl, field_ttls })
-    }
-
     fn buffer(&mut self, write: Write) {
         match self.by_key.get(write.key()) {
             Some(at) => self.writes[*at] = write,
@@ -159,7 +138,7 @@ impl Sink for RedisSink {
                 let columns = columns.collect::<Result<Vec<_>>>()?;
                 while row < batch.num_rows() && self.writes.len() < self.table.buffer_rows {
                     let delete = batch.weights().is_some_and(|weights| weights.value(row) < 0);
-                    match self.change(&columns, row, delete) {
+                    match self.table.change(&columns, row, delete) {
                         Ok(write) => self.buffer(write),
                         Err(error) => {
                             let name = &self.table.table.name;

@@ -160,6 +160,10 @@ async fn what_cannot_work_is_said_before_it_starts() {
     assert!(with("nodes", "here").contains("host:port;host:port, not \"here\""));
     assert!(with("tls.ca-file", "ca.pem").contains("\"url\" is rediss://"));
     assert!(with("tls.key-file", "key.pem").contains("\"tls.certificate-file\" is missing"));
+    let mut unfenced = table("redis://127.0.0.1:1", "x");
+    unfenced.options.insert("sink.fencing".into(), "false".into());
+    unfenced.options.insert("sink.reconcile".into(), "true".into());
+    assert!(refused(&unfenced).contains("\"sink.reconcile\" needs a Redis and"));
     let refusal = with("fields.title.ttl", "1 h");
     assert!(refusal.contains("a column of the key lives as long as its row"), "{refusal}");
     let mut embedded = table("embedded://", "x");

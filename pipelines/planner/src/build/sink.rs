@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nowcast_engine::{ChangelogMode, Input, Node, NodeKind, Route, SinkFactory, TableDefinition};
-use nowcast_transforms::{UpsertMaterialize, UpsertMaterializeSpec, Written};
+use nowcast_engine::{
+    ChangelogMode, Input, KeptRows, Node, NodeKind, Route, SinkFactory, TableDefinition,
+};
+use nowcast_transforms::{
+    ChangelogNormalize, ChangelogNormalizeSpec, UpsertMaterialize, UpsertMaterializeSpec, Written,
+};
 
 use super::sink_rules::Materialize;
 use super::{Lowered, Lowering, NodeNote, boxed, columns};
@@ -64,6 +68,10 @@ impl Lowering<'_> {
                 rows
             }
         };
+        let rows = match sink.keeps_rows().filter(|_| !table.primary_key.is_empty()) {
+            Some(kept) => self.keep_rows(rows, table, kept)?,
+            None => rows,
+        };
         // Rows of one key are written by one worker, in the order in which they reach it.
         let route = match table.primary_key.is_empty() {
             true => Route::Forward,
@@ -92,6 +100,26 @@ impl Lowering<'_> {
         );
         let warning = self.extent.error_at(&[&table.name], message);
         self.graph.warn(warning.hint("make the PRIMARY KEY that of the query").to_string());
+    }
+
+    /// Keeps the last row of each key of `table`.
+    fn keep_rows(
+        &mut self,
+        rows: Lowered,
+        table: &TableDefinition,
+        kept: KeptRows,
+    ) -> SqlResult<Lowered> {
+        let Lowered { node, schema, roles, keys, .. } = rows;
+        let ttl_ms = kept.ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        let by = table.primary_key.clone();
+        let spec = ChangelogNormalizeSpec { keys: by.clone(), ttl_ms, schema: Arc::clone(&schema) };
+        let make = move |_| Ok(boxed(ChangelogNormalize::new(spec.clone())?));
+        let inputs = vec![(node, Route::Hash(by))];
+        let make = Arc::new(make);
+        let mut last = self.operator(KeptRows::STAGE, &table.name, inputs, schema, roles, make)?;
+        self.graph.set_retracts(last.node, true);
+        last.retracts = true;
+        Ok(last.with_keys(keys))
     }
 
     /// Of the rows of a key of `table` that stand, one alone.

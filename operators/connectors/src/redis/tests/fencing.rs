@@ -4,6 +4,7 @@
 use nowcast_engine::{Epoch, JobRun, Sink, SinkFactory};
 
 use super::*;
+use crate::redis::{Reconciled, reconcile};
 use crate::store::{Fence, Fields, Patience, RedisAddress, RedisStore, Stamp, Store, Write};
 
 const PREFIX: &str = "fenced";
@@ -37,6 +38,7 @@ everywhere!(
     a_lost_fence_is_put_up_again,
     another_jobs_rows_are_overwritten,
     several_writers_of_a_run_share_a_fence,
+    a_checkpoint_is_written_anew,
 );
 
 fn given(variable: &str) -> Option<String> {
@@ -272,4 +274,47 @@ async fn several_writers_of_a_run_share_a_fence(place: &Place) {
         let fields = store.get(&place.key("DE:1")).await.unwrap().unwrap();
         assert!(fields.contains(&("share".into(), format!("{share:?}"))), "{fields:?}");
     }
+}
+
+async fn a_checkpoint_is_written_anew(place: &Place) {
+    let mut table = place.table();
+    table.options.insert("sink.reconcile".into(), "true".into());
+    let registry = Registry::new(Environment::default());
+    let factory = registry.sink(&table).unwrap();
+    assert!(factory.keeps_rows().is_some());
+    let mut sink = open(factory.as_ref(), &JobRun::new("test"), 0).await;
+    let mut rejected = vec![];
+    let of_first = [line(1, 0.5), line(2, 0.5), line(3, 0.5), line(4, 0.5)];
+    sink.write(&batch(&table, &of_first), &mut rejected).await.unwrap();
+    sink.prepare(1).await.unwrap();
+    let checkpoint = batch(&table, &of_first[..3]);
+    let store = place.store().await;
+    // A row that was lost, one that is newer since, one that should be gone, and one of nobody.
+    store.put(vec![Write::Delete { key: place.key("DE:1") }]).await.unwrap();
+    sink.write(&batch(&table, &[line(2, 0.75), line(5, 0.75)]), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    let stranger = Write::Put {
+        key: place.key("stranger"),
+        set: vec![("x".into(), "1".into())],
+        remove: vec![],
+        ttl: None,
+        field_ttls: vec![],
+    };
+    store.put(vec![stranger]).await.unwrap();
+    let environment = Environment::default();
+    let anew = reconcile(&table, &environment, "test", 1, checkpoint.rows()).await.unwrap();
+    assert_eq!(anew, Reconciled { written: 2, newer: 1, removed: 1, rejected: 0 });
+    let keys = ["DE:1", "DE:2", "DE:3", "DE:5", "stranger"].map(|name| place.key(name));
+    assert_eq!(store.scan(&place.key(""), 10).await.unwrap(), keys);
+    for (key, share) in [("DE:1", "0.5"), ("DE:2", "0.75"), ("DE:3", "0.5"), ("DE:5", "0.75")] {
+        let fields = store.get(&place.key(key)).await.unwrap().unwrap();
+        assert!(fields.contains(&("share".into(), share.into())), "{key}: {fields:?}");
+    }
+    // The job goes on, and a deleted row stays so.
+    sink.write(&batch(&table, &[(Some("DE"), 1, None, None, -1)]), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    let anew = reconcile(&table, &environment, "test", 1, checkpoint.rows()).await.unwrap();
+    assert_eq!(anew, Reconciled { written: 1, newer: 2, removed: 0, rejected: 0 });
+    assert_eq!(store.get(&place.key("DE:1")).await.unwrap(), None);
+    assert_eq!(rejected.len(), 0);
 }

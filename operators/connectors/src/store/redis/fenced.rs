@@ -22,6 +22,9 @@ use crate::store::Write;
 /// Rows in one call: enough to hide what a call costs, few enough that others are served between.
 const ROWS_PER_CALL: usize = 100;
 
+/// The greatest that a version has room for.
+const LAST_SEQUENCE: u64 = (1 << 48) - 1;
+
 struct Code {
     text: &'static str,
     script: Script,
@@ -70,8 +73,45 @@ impl Fence {
         if store.link.is_cluster() {
             lift(store, &name, raised).await?;
         }
+        Ok(Self::new(name, generation, remembered))
+    }
+
+    /// That of the job's last run, which goes on writing.
+    pub async fn standing(
+        store: &RedisStore,
+        job: &str,
+        prefix: &str,
+        remembered: Duration,
+    ) -> Result<Self> {
+        let name = format!("{job}:{prefix}");
+        // Some of them may be lost.
+        let slots = if store.link.is_cluster() { slots::SLOTS } else { 1 };
+        let mut gets = Requests::new(slots);
+        for slot in 0..slots as u16 {
+            let mut get = cmd("GET");
+            get.arg(key(store, "fence", slot, &name));
+            gets.add(slot, get);
+        }
+        let held: Vec<Option<String>> = store.answers(&gets).await?;
+        let held = held.into_iter().flatten();
+        let generation = held.filter_map(|held| u64::from_str_radix(&held, 16).ok()).max();
+        Ok(Self::new(name, generation.unwrap_or(0), remembered))
+    }
+
+    fn new(name: String, generation: u64, remembered: Duration) -> Self {
         let owner = xxh3_64(name.as_bytes()) as u32;
-        Ok(Self { name, owner, generation, sequence: AtomicU64::new(0), remembered })
+        Self { name, owner, generation, sequence: AtomicU64::new(0), remembered }
+    }
+
+    /// Of what an epoch came to: newer than all writes of it, older than those of the next.
+    pub fn last_stamp(&self, epoch: Epoch) -> Stamp<'_> {
+        Stamp { fence: self, epoch, sequence: LAST_SEQUENCE }
+    }
+
+    /// Whether a row of this version was written by a run of this job.
+    pub(super) fn owns(&self, version: &Option<String>) -> bool {
+        let owner = format!("{:08x}", self.owner);
+        version.as_ref().is_some_and(|version| version.ends_with(&owner))
     }
 
     /// Of the next writes: newer than all before.
@@ -113,8 +153,8 @@ async fn lift(store: &RedisStore, name: &str, generation: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes, each of another key.
-pub async fn put(store: &RedisStore, writes: &[Write], stamp: &Stamp<'_>) -> Result<()> {
+/// Writes, each of another key; how many were passed over.
+pub async fn put(store: &RedisStore, writes: &[Write], stamp: &Stamp<'_>) -> Result<usize> {
     let mut of_slots: BTreeMap<u16, Vec<&Write>> = BTreeMap::new();
     for write in writes {
         of_slots.entry(store.slot(write.key())).or_default().push(write);
@@ -153,7 +193,8 @@ fn add(call: &mut Cmd, write: &Write) {
 }
 
 /// Calls a script; a server that does not know it yet is told it.
-async fn run(store: &RedisStore, calls: Vec<(u16, Cmd)>, code: &Code) -> Result<()> {
+/// The sum of what it says.
+async fn run(store: &RedisStore, calls: Vec<(u16, Cmd)>, code: &Code) -> Result<usize> {
     let mut requests = Requests::new(calls.len());
     for (slot, call) in calls {
         requests.add(slot, call);
@@ -165,21 +206,24 @@ async fn run(store: &RedisStore, calls: Vec<(u16, Cmd)>, code: &Code) -> Result<
         .filter(|(_, answer)| is_unknown(answer))
         .map(|(at, _)| at)
         .collect();
-    check(store, &answers)?;
+    let mut sum = check(store, &answers)?;
     if !unknown.is_empty() {
         let again = requests.told(&unknown, code.text);
-        check(store, &store.ask(&again).await?)?;
+        sum += check(store, &store.ask(&again).await?)?;
     }
-    Ok(())
+    Ok(sum)
 }
 
 fn is_unknown(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }
 
+/// The sum of the answers.
+///
 /// # Errors
-/// Those of answers, but that a script is not known.
-fn check(store: &RedisStore, answers: &[Value]) -> Result<()> {
+/// Those among them, but that a script is not known.
+fn check(store: &RedisStore, answers: &[Value]) -> Result<usize> {
+    let mut sum = 0;
     for answer in answers {
         match answer {
             Value::ServerError(error) if error.code() == "FENCED" => {
@@ -188,10 +232,11 @@ fn check(store: &RedisStore, answers: &[Value]) -> Result<()> {
             Value::ServerError(error) if !is_unknown(answer) => {
                 return Err(store.failed(&error.clone().into()));
             }
+            Value::Int(number) => sum += usize::try_from(*number).unwrap_or(0),
             _ => {}
         }
     }
-    Ok(())
+    Ok(sum)
 }
 
 fn call(command: &str, code: &str, keys: &[String]) -> Cmd {

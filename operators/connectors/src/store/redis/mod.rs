@@ -226,9 +226,7 @@ impl Store for RedisStore {
     }
 
     async fn put_as(&self, writes: Vec<Write>, stamp: &Stamp<'_>) -> Result<()> {
-        for writes in writes.chunks(PIPELINE_KEYS) {
-            fenced::put(self, writes, stamp).await?;
-        }
+        self.put_older(&writes, stamp).await?;
         Ok(())
     }
 
@@ -281,6 +279,34 @@ impl Store for RedisStore {
 }
 
 impl RedisStore {
+    /// As [`Store::put_as`]; how many writes were passed over.
+    pub async fn put_older(&self, writes: &[Write], stamp: &Stamp<'_>) -> Result<usize> {
+        let mut passed = 0;
+        for writes in writes.chunks(PIPELINE_KEYS) {
+            passed += fenced::put(self, writes, stamp).await?;
+        }
+        Ok(passed)
+    }
+
+    /// Those of the keys that were last written behind this fence, or one of an earlier run.
+    pub async fn owned(&self, keys: &[String], fence: &Fence) -> Result<Vec<String>> {
+        let mut owned = vec![];
+        for keys in keys.chunks(PIPELINE_KEYS) {
+            let mut requests = Requests::new(keys.len());
+            for key in keys {
+                let mut version = cmd("HGET");
+                version.arg(key).arg(VERSION_FIELD);
+                self.add(&mut requests, key, version);
+            }
+            // What is no hash is no row.
+            let versions = self.ask(&requests).await?.into_iter();
+            let versions = versions.map(|answer| read::<Option<String>>(answer).ok().flatten());
+            let of_keys = keys.iter().zip(versions);
+            owned.extend(of_keys.filter(|(_, version)| fence.owns(version)).map(|(key, _)| key));
+        }
+        Ok(owned.into_iter().cloned().collect())
+    }
+
     fn add_write(&self, requests: &mut Requests, write: &Write) {
         let mut add = |name: &str, fill: &dyn Fn(&mut Cmd)| {
             let mut command = cmd(name);

@@ -1,0 +1,95 @@
+//! `nowcast reconcile`: what a store has lost is written anew from a checkpoint.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail};
+use arrow::array::RecordBatch;
+use clap::Subcommand;
+use nowcast_connectors::{Environment, Registry};
+use nowcast_engine::checkpoint::{Checkpoints, Restored};
+use nowcast_engine::{KeptRows, TableDefinition};
+
+use crate::check::planned;
+use crate::checkpoint_store;
+use crate::options::Common;
+use crate::pipeline::{job_name, read_sql, table_of};
+
+#[derive(Subcommand)]
+pub enum Reconcile {
+    /// Writes the rows of a job's `redis` tables with 'sink.reconcile' = 'true', as its newest
+    /// checkpoint has them, but for those that the job has written since.
+    Redis {
+        /// The job's SQL file.
+        file: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+pub async fn reconcile(command: Reconcile) -> Result<()> {
+    let Reconcile::Redis { file, common } = command;
+    let plan = planned(&file, &read_sql(&file, &common.sets()?)?)?;
+    let name = job_name(&file, &plan.settings);
+    let registry = Registry::new(Environment::default());
+    let mut tables = vec![];
+    for table in &plan.tables {
+        if registry.keeps_rows(table)? {
+            tables.push(table);
+        }
+    }
+    if tables.is_empty() {
+        bail!("{}: no redis table has 'sink.reconcile' = 'true'", file.display());
+    }
+    let place = common.checkpoints.as_deref();
+    let store = checkpoint_store::open(place, &plan.settings, &common.data_dir)?;
+    let newest = Checkpoints::new(store, &name).latest(None).await?;
+    let checkpoint = newest.ok_or_else(|| anyhow!("job {name}: no checkpoint to read"))?;
+    let epoch = checkpoint.manifest.epoch;
+    for table in tables {
+        let rows = rows(&checkpoint, table, &file)?;
+        let done = registry.reconcile(table, &name, epoch, &rows).await?;
+        let (written, newer, removed) = (done.written, done.newer, done.removed);
+        say!(
+            "{}: {written} rows written as of checkpoint {epoch}, {newer} newer ones left, \
+             {removed} removed",
+            table.name
+        );
+        if done.rejected > 0 {
+            say!("{}: {} rows cannot be written", table.name, done.rejected);
+        }
+    }
+    Ok(())
+}
+
+/// The last rows of a table.
+fn rows(checkpoint: &Restored, table: &TableDefinition, file: &Path) -> Result<RecordBatch> {
+    let stages = checkpoint.manifest.stages.iter().map(|stage| stage.name.as_str());
+    let of_table = stages.filter(|stage| {
+        let kept = stage.rsplit_once('/').filter(|(_, kind)| table_of(kind) == KeptRows::STAGE);
+        kept.is_some_and(|(sink, _)| table_of(sink) == table.name)
+    });
+    let stages: BTreeSet<&str> = of_table.collect();
+    let epoch = checkpoint.manifest.epoch;
+    let name = &table.name;
+    let stage = match Vec::from_iter(stages)[..] {
+        [stage] => stage,
+        [] => bail!(
+            "{}: checkpoint {epoch} keeps no rows of `{name}`: 'sink.reconcile' was not set yet, or \
+             nothing is inserted",
+            file.display()
+        ),
+        _ => bail!(
+            "{}: several INSERTs write `{name}`, and which row of a key is the last one is not kept",
+            file.display()
+        ),
+    };
+    let mut parts = vec![];
+    for state in checkpoint.tables(stage, 0, 1)? {
+        // Before the row's own columns: its key group, and when it was written.
+        let columns = state.rows.columns().iter().skip(2).cloned().collect();
+        parts.push(RecordBatch::try_new(Arc::clone(&table.schema), columns)?);
+    }
+    Ok(arrow::compute::concat_batches(&table.schema, &parts)?)
+}
