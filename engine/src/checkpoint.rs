@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::evolve::{self, Change, Fate, Held, LOSS, StagePlan};
 use crate::keys::owner;
 use crate::operator::{Epoch, KEY_GROUP, StateTable};
 use crate::source::Position;
@@ -56,6 +57,9 @@ pub struct Manifest {
     pub follows: Epoch,
     pub sources: Vec<SourceState>,
     pub stages: Vec<StageState>,
+    /// What the operators do whose state it holds; none in checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<StagePlan>,
 }
 
 /// What all checkpoints of one run of a job have in common.
@@ -161,11 +165,17 @@ pub struct Checkpoints {
     job: String,
     /// The starts among the numbers, as far as they were read; `None` is a checkpoint.
     starts: Arc<Mutex<BTreeMap<Epoch, Option<Epoch>>>>,
+    plan: Vec<StagePlan>,
 }
 
 impl Checkpoints {
     pub fn new(store: Arc<dyn ObjectStore>, job: &str) -> Self {
-        Self { store, job: job.to_owned(), starts: Arc::default() }
+        Self { store, job: job.to_owned(), starts: Arc::default(), plan: vec![] }
+    }
+
+    /// Says in each checkpoint that is written what the operators do.
+    pub fn with_plan(self, plan: Vec<StagePlan>) -> Self {
+        Self { plan, ..self }
     }
 
     fn folder(&self, epoch: Epoch) -> Path {
@@ -315,6 +325,7 @@ impl Checkpoints {
             follows,
             sources,
             stages,
+            plan: self.plan.clone(),
         };
         written += self.publish(&manifest).await?;
         if let Err(error) = self.retire(follows).await {
@@ -570,6 +581,75 @@ fn behind(error: Error) -> Error {
 }
 
 impl Restored {
+    /// The state that is there, by operator.
+    pub fn held(&self) -> Vec<Held> {
+        let mut held: Vec<Held> = vec![];
+        for stage in &self.manifest.stages {
+            let known = held.iter().position(|known| known.name == stage.name);
+            let at = known.unwrap_or_else(|| {
+                let plan = self.manifest.plan.iter().find(|plan| plan.name == stage.name);
+                let (name, plan) = (stage.name.clone(), plan.cloned());
+                held.push(Held { name, plan, rows: 0, tables: vec![] });
+                held.len() - 1
+            });
+            for file in &stage.tables {
+                held[at].rows += file.rows;
+                let schema = self.tables[&file.file].schema();
+                if !held[at].tables.iter().any(|(table, _)| *table == file.table) {
+                    held[at].tables.push((file.table.clone(), schema));
+                }
+            }
+        }
+        held
+    }
+
+    /// Gives the state to the operators of `plan`, converted where they have changed.
+    ///
+    /// # Errors
+    /// Of the user, where some would be lost and that is not allowed.
+    pub fn evolve(
+        mut self,
+        plan: &[StagePlan],
+        blanks: &dyn Fn(&str) -> Result<Vec<StateTable>>,
+        allow_loss: bool,
+    ) -> Result<Self> {
+        let changes = evolve::compare(&self.held(), plan, blanks)?;
+        let losing: Vec<&Change> = changes.iter().filter(|change| change.loses).collect();
+        if !losing.is_empty() {
+            let words = |change: &&Change| {
+                let (name, rows) = (&change.name, change.rows);
+                format!("`{name}` ({rows} rows): {}", change.notes.join("; "))
+            };
+            let words = losing.iter().map(words).collect::<Vec<_>>().join("\n  ");
+            match allow_loss {
+                true => tracing::warn!("{LOSS}, as allowed: {words}"),
+                false => {
+                    let epoch = self.manifest.epoch;
+                    return Err(Error::user(format!("{LOSS}, of checkpoint {epoch}:\n  {words}")));
+                }
+            }
+        }
+        let mut stages = vec![];
+        for mut stage in std::mem::take(&mut self.manifest.stages) {
+            let goes_on = |change: &&Change| {
+                change.was.as_ref() == Some(&stage.name) && change.fate != Fate::Lost
+            };
+            let Some(change) = changes.iter().find(goes_on) else { continue };
+            let blanks = blanks(&change.name)?;
+            for file in &stage.tables {
+                let rows = &self.tables[&file.file];
+                let rows = evolve::converted(change, &file.table, rows, &blanks);
+                let rows =
+                    rows.map_err(|why| Error::user(format!("{LOSS}: `{}`: {why}", change.name)))?;
+                self.tables.insert(file.file.clone(), rows);
+            }
+            stage.name.clone_from(&change.name);
+            stages.push(stage);
+        }
+        self.manifest.stages = stages;
+        Ok(self)
+    }
+
     /// Positions of a source; empty for a source that is new.
     pub fn source(&self, name: &str) -> Option<&SourceState> {
         self.manifest.sources.iter().find(|source| source.name == name)

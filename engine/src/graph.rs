@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use crate::alignment::Alignment;
 use crate::error::Result;
 use crate::evaluate::{Evaluate, Projection};
-use crate::operator::Operator;
+use crate::operator::{Operator, StateTable};
 use crate::sink::SinkFactory;
 use crate::source::SourceFactory;
 
@@ -20,6 +20,19 @@ pub type NodeId = usize;
 #[derive(Default)]
 pub struct Graph {
     pub nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// The state of an operator that has seen no rows; see [`Operator::blank`].
+    pub fn blank(&self, name: &str) -> Result<Vec<StateTable>> {
+        let node = self.nodes.iter().find(|node| node.name == name);
+        match node.map(|node| &node.kind) {
+            Some(NodeKind::Operator(make)) => {
+                make(OperatorContext { worker: 0, workers: 1 })?.blank()
+            }
+            _ => Ok(vec![]),
+        }
+    }
 }
 
 pub struct Node {

@@ -14,6 +14,7 @@ use crate::checkpoint::{Checkpoints, Restored, Run, Writer};
 use crate::complete::{Completed, complete};
 use crate::coordinator::{Begin, Coordinator, Outcome, pause};
 use crate::error::{Error, ErrorKind, Result};
+use crate::evolve::StagePlan;
 use crate::exchange::{Message, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeKind};
 use crate::operator::Epoch;
@@ -45,6 +46,11 @@ pub struct JobOptions {
     pub run: String,
     /// What becomes of rows that cannot be processed.
     pub errors: ErrorPolicy,
+    /// What the operators do, by which they find their state; by the names of nodes alone where it is
+    /// empty.
+    pub plan: Vec<StagePlan>,
+    /// Whether to go on where state of the checkpoint would be lost.
+    pub allow_state_loss: bool,
 }
 
 /// As Flink's.
@@ -63,6 +69,8 @@ impl Default for JobOptions {
             resume: true,
             run: String::new(),
             errors: ErrorPolicy::default(),
+            plan: vec![],
+            allow_state_loss: false,
         }
     }
 }
@@ -127,6 +135,7 @@ pub(crate) fn wire(
             idle_timeout: options.idle_timeout,
             alignments: Arc::clone(&alignments),
             checkpoint_interval: options.checkpoint_interval,
+            allow_state_loss: options.allow_state_loss,
             complete: completed.clone(),
             last: begin.last,
             generation: begin.writer.generation,
@@ -148,7 +157,10 @@ impl Job {
     pub async fn start(graph: Graph, options: JobOptions, world: World) -> Result<Self> {
         let graph = Arc::new(graph);
         let stats = JobStats::new(&graph, options.workers);
-        let checkpoints = world.store.clone().map(|store| Checkpoints::new(store, &options.name));
+        let checkpoints = world
+            .store
+            .clone()
+            .map(|store| Checkpoints::new(store, &options.name).with_plan(options.plan.clone()));
         let (restored, begin) = restore(&graph, checkpoints.as_ref(), &options).await?;
         let (restored, from) = (restored.map(Arc::new), begin.restored);
         let Parts { wirings, controls, reports, open_sinks, complete } =
@@ -241,6 +253,14 @@ pub(crate) async fn restore(
         let last = checkpoints.numbers().await?.last().copied().unwrap_or(0);
         let last = last.max(committed.unwrap_or(0)) + 1;
         let restored = if options.resume { checkpoints.latest(committed).await? } else { None };
+        // What is refused starts no run.
+        let restored = match restored {
+            Some(restored) if !options.plan.is_empty() => {
+                let blanks = |name: &str| graph.blank(name);
+                Some(restored.evolve(&options.plan, &blanks, options.allow_state_loss)?)
+            }
+            restored => restored,
+        };
         let manifest = restored.as_ref().map(|restored| &restored.manifest);
         let run = Run {
             since: manifest.map_or(last + 1, |manifest| manifest.run.since),

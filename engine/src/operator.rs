@@ -45,6 +45,13 @@ pub trait Operator: Send {
         Ok(vec![])
     }
 
+    /// The tables of [`Operator::save`] as of one key that has seen no rows, or without rows where
+    /// there is no such thing: what the state of an earlier version of the query is converted to. None
+    /// where only [`Operator::load`] knows what it takes.
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        Ok(vec![])
+    }
+
     /// Takes back what [`Operator::save`] returned, perhaps on another number of workers: of keyed
     /// tables only the key groups of this worker. Called once, before any input.
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {

@@ -160,6 +160,8 @@ pub(crate) struct Wiring {
     pub idle_timeout: Option<Duration>,
     pub alignments: Arc<Alignments>,
     pub checkpoint_interval: Option<Duration>,
+    /// Whether an operator that cannot take its state begins without it.
+    pub allow_state_loss: bool,
     /// The last complete checkpoint; none where the job keeps no checkpoints.
     pub complete: Option<Complete>,
     /// The greatest epoch that an earlier run has begun.

@@ -99,6 +99,7 @@ pub fn explain(command: &Explain) -> Result<()> {
     Ok(())
 }
 
+/// Plans a file without opening a connection.
 pub fn planned(file: &Path, sql: &str) -> Result<Job> {
     let environment = Environment {
         embedded_bootstrap: Some("127.0.0.1:0".into()),

@@ -90,6 +90,7 @@ pub async fn demo(command: Demo) -> Result<()> {
     let options = RunOptions {
         workers: command.workers.max(1),
         sets,
+        allow_state_loss: false,
         resume: true,
         rows_max: 4_096,
         checkpoint_interval: None,

@@ -29,6 +29,7 @@ mod models;
 mod options;
 mod parquet_rows;
 mod pipeline;
+mod plan;
 mod producer;
 mod reconcile;
 mod replay;
@@ -93,6 +94,9 @@ enum Command {
     /// Writes what a store has lost anew.
     #[command(subcommand)]
     Reconcile(reconcile::Reconcile),
+    /// Compares versions of a file: what becomes of the state of each operator.
+    #[command(subcommand)]
+    Plan(plan::Plan),
     /// Lists, shows and replays dead letters.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetters),
@@ -138,6 +142,7 @@ fn start(command: Command) -> Result<()> {
             Command::Sim(command) => simulation::simulate(&command),
             Command::Checkpoints(command) => checkpoints::checkpoints(command).await,
             Command::Reconcile(command) => reconcile::reconcile(command).await,
+            Command::Plan(command) => plan::plan(command).await,
             Command::Dlq(command) => dead_letters::dead_letters(command).await,
         }
     });

@@ -58,6 +58,7 @@ impl Common {
             workers,
             sets,
             resume,
+            allow_state_loss: false,
             rows_max,
             checkpoint_interval,
             checkpoints,
@@ -66,11 +67,15 @@ impl Common {
     }
 
     pub fn sets(&self) -> Result<BTreeMap<String, String>> {
-        let pair = |text: &String| match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => bail!("--set {text}: expected KEY=VALUE"),
-        };
-        self.sets.iter().map(pair).collect()
+        self.sets.iter().map(|text| pair(text)).collect()
+    }
+}
+
+/// A `KEY=VALUE` of `--set`.
+pub fn pair(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => bail!("--set {text}: expected KEY=VALUE"),
     }
 }
 

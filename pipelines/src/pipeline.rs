@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use arrow::array::RecordBatch;
+use nowcast_engine::evolve::LOSS;
 use nowcast_engine::world::{SystemClock, Tap};
 use nowcast_engine::{Batch, Job, JobOptions, TableDefinition, World};
 use nowcast_planner::{Settings, SqlError};
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub workers: usize,
     pub sets: BTreeMap<String, String>,
     pub resume: bool,
+    /// Whether operators begin without state that has changed, or is no one's any more.
+    pub allow_state_loss: bool,
     pub rows_max: usize,
     /// Over what the SQL says.
     pub checkpoint_interval: Option<Duration>,
@@ -140,12 +143,22 @@ pub async fn start(
         resume: options.resume,
         run: uuid::Uuid::new_v4().to_string(),
         errors: plan.errors,
+        plan: plan.stages,
+        allow_state_loss: options.allow_state_loss,
     };
     let facts = PlanFacts {
         notes: plan.notes,
         idle_timeout_ms: job.idle_timeout.map(|idle| idle.as_millis() as u64),
     };
-    let job = Job::start(plan.graph, job, world).await.with_context(|| format!("job {name}"))?;
+    let job = match Job::start(plan.graph, job, world).await {
+        Ok(job) => job,
+        Err(error) if error.to_string().contains(LOSS) && !options.allow_state_loss => {
+            let hint = "(hint: `nowcast plan diff` shows all that becomes of state; --allow-state-loss \
+                        goes on without it, --fresh reads everything again)";
+            return Err(anyhow!("job {name}: {error}\n{hint}"));
+        }
+        Err(error) => return Err(error).with_context(|| format!("job {name}")),
+    };
     if job.restored() > 0 {
         tracing::info!(job = name, epoch = job.restored(), "goes on from its checkpoint");
     }

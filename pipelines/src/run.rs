@@ -25,6 +25,10 @@ pub struct Run {
     /// Starts from the tables' startup modes instead of the newest checkpoint.
     #[arg(long)]
     fresh: bool,
+    /// Goes on from a checkpoint although some of its state has no operator any more, or is that of
+    /// an operator that has changed: those begin without it. `nowcast plan diff` shows which.
+    #[arg(long)]
+    allow_state_loss: bool,
     /// Prints rows read, CPU-seconds and peak memory as one JSON line at the end.
     #[arg(long)]
     usage: bool,
@@ -45,7 +49,8 @@ pub struct Usage {
 
 pub async fn run(command: Run) -> Result<()> {
     let started = Instant::now();
-    let options = command.common.run_options(!command.fresh)?;
+    let mut options = command.common.run_options(!command.fresh)?;
+    options.allow_state_loss = command.allow_state_loss;
     let sqls = command
         .files
         .iter()

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{Edge, Exchange, Runner, SourceSlot, Wiring, Worker};
 use crate::checkpoint::Restored;
 use crate::error::Result;
+use crate::evolve::LOSS;
 use crate::exchange::{Outbox, Partitioner, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
 use crate::sink::SinkContext;
@@ -122,7 +123,7 @@ impl Worker {
             worker.runners.push(runner);
         }
         if let Some(restored) = restored {
-            worker.load(restored)?;
+            worker.load(graph, restored)?;
         }
         worker.announce()?;
         Ok(worker)
@@ -157,15 +158,23 @@ impl Worker {
         Ok(ports)
     }
 
-    fn load(&mut self, restored: &Restored) -> Result<()> {
+    fn load(&mut self, graph: &Graph, restored: &Restored) -> Result<()> {
         let (index, workers) = (self.wiring.index, self.wiring.workers);
         for id in 0..self.runners.len() {
             let name = self.names[id].clone();
             let tables = restored.tables(&name, index, workers)?;
             let Runner::Operator(operator) = &mut self.runners[id] else { continue };
             if !tables.is_empty() {
-                let loaded = operator.load(tables);
-                loaded.map_err(|error| error.context(format_args!("state of `{name}`")))?;
+                match (operator.load(tables), &graph.nodes[id].kind) {
+                    (Ok(()), _) => {}
+                    (Err(error), NodeKind::Operator(make)) if self.wiring.allow_state_loss => {
+                        tracing::warn!("{LOSS}, as allowed: `{name}`: {error}");
+                        *operator = make(OperatorContext { worker: index, workers })?;
+                    }
+                    (Err(error), _) => {
+                        return Err(error.context(format_args!("{LOSS}: `{name}`")));
+                    }
+                }
             }
             if let Some(watermark) = restored.watermark(&name).filter(|mark| *mark != TIME_MIN) {
                 self.inputs[id].restore(watermark);

@@ -104,6 +104,10 @@ impl Operator for AttachedWindowAggregate {
         Ok(saved::table(STATE, &parts)?.into_iter().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        Groups::new(&self.plan)?.blank(STATE, &["window_end", "window_start"])
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         let expected = Groups::new(&self.plan)?.save(&self.plan, &[("", 0), ("", 0)])?.schema();
         for table in tables {

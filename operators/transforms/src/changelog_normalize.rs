@@ -85,6 +85,10 @@ impl Operator for ChangelogNormalize {
         self.rows.save()
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        self.rows.blank()
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.rows.load(tables)
     }

@@ -223,6 +223,12 @@ impl Operator for FirstRow {
         Ok(waiting.into_iter().chain(left).collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        let table = |name: &str, rows| StateTable { name: name.to_owned(), rows };
+        let left = saved::rows(self.saved_keys(&[])?)?;
+        Ok(vec![table(WAITING, self.saved_waiting(&[])?), table(LEFT, left)])
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             let expected = match table.name.as_str() {

@@ -209,6 +209,11 @@ impl Operator for GroupAggregate {
         Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        let mut fresh = Self::new(self.spec.clone())?;
+        saved::blank(STATE, &["rows", "written"], &self.keys, &mut fresh.accumulators)
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             let keys = self.spec.keys.len();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use nowcast_engine::keys::Keys;
-use nowcast_engine::{Batch, Error, Millis, Output, Result};
+use nowcast_engine::{Batch, Error, Millis, Output, Result, StateTable};
 
 use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
 use crate::saved::{self, Columns};
@@ -145,6 +145,11 @@ impl Groups {
             columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&slots)?));
         }
         saved::rows(columns)
+    }
+
+    /// What [`Groups::save`] makes of one key that has seen no rows; `extra` as there.
+    pub fn blank(mut self, name: &str, extra: &[&str]) -> Result<Vec<StateTable>> {
+        saved::blank(name, extra, &self.keys, &mut self.accumulators)
     }
 
     /// Takes back rows that [`Groups::save`] made, without key groups and `extra`.

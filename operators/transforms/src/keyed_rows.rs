@@ -125,6 +125,11 @@ impl<S: Standing> KeyedRows<S> {
         Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
     }
 
+    /// The columns of the state, without rows.
+    pub fn blank(&self) -> Result<Vec<StateTable>> {
+        Ok(vec![StateTable { name: STATE.to_owned(), rows: self.saved(&[])? }])
+    }
+
     /// The rows of a key were saved in their order.
     pub fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {

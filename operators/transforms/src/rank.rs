@@ -243,6 +243,10 @@ impl Operator for Rank {
         Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        Ok(vec![StateTable { name: STATE.to_owned(), rows: self.saved(&[])? }])
+    }
+
     /// Saved rows are in order, which is kept: of rows that sort equal, those that come later are
     /// after all of them or before all of them.
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt16Array};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt16Array, new_null_array};
 use arrow::datatypes::Schema;
 use nowcast_engine::keys::{KeyCodec, Keys, key_group, key_hash};
 use nowcast_engine::operator::KEY_GROUP;
 use nowcast_engine::{Error, Result, StateTable};
+
+use crate::aggregate::Accumulator;
 
 /// State over all rows lies here: with any number of workers it belongs to worker 0, where the
 /// rows go that have no key.
@@ -55,6 +57,28 @@ pub(crate) fn table(name: &str, parts: &[RecordBatch]) -> Result<Option<StateTab
     let Some(first) = parts.first() else { return Ok(None) };
     let rows = arrow::compute::concat_batches(&first.schema(), parts)?;
     Ok((rows.num_rows() > 0).then(|| StateTable { name: name.to_owned(), rows }))
+}
+
+/// The table of one key that has seen no rows; `numbers` are the columns between key group and keys.
+pub(crate) fn blank(
+    name: &str,
+    numbers: &[&str],
+    keys: &Keys,
+    accumulators: &mut [Box<dyn Accumulator>],
+) -> Result<Vec<StateTable>> {
+    let mut columns: Columns =
+        vec![(KEY_GROUP.to_owned(), Arc::new(UInt16Array::from(vec![GROUP_WITHOUT_KEY])))];
+    for number in numbers {
+        columns.push(((*number).to_owned(), Arc::new(Int64Array::from(vec![0]))));
+    }
+    let types = keys.columns(&[])?;
+    let types = types.iter().map(|key| new_null_array(key.data_type(), 1)).collect();
+    columns.extend(named("key_", types));
+    for (nth, accumulator) in accumulators.iter_mut().enumerate() {
+        accumulator.resize(1);
+        columns.extend(named(&format!("state_{nth}_"), accumulator.save(&[0])?));
+    }
+    Ok(vec![StateTable { name: name.to_owned(), rows: rows(columns)? }])
 }
 
 /// # Errors

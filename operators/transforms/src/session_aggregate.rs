@@ -315,6 +315,11 @@ impl Operator for SessionAggregate {
         Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        let mut fresh = Self::new(self.spec.clone())?;
+        saved::blank(STATE, &["window_start", "window_end"], &self.keys, &mut fresh.accumulators)
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         let expected = Self::new(self.spec.clone())?.empty_state()?;
         for table in tables {

@@ -134,6 +134,10 @@ impl Operator for UpsertMaterialize {
         self.rows.save()
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        self.rows.blank()
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.rows.load(tables)
     }

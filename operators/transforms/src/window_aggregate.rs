@@ -172,6 +172,10 @@ impl Operator for WindowAggregate {
         Ok(saved::table(STATE, &parts)?.into_iter().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        Groups::new(&self.plan)?.blank(STATE, &["first_end", "last_end"])
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         let expected = Groups::new(&self.plan)?.save(&self.plan, &[("", 0), ("", 0)])?.schema();
         for table in tables {

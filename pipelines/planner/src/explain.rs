@@ -84,6 +84,12 @@ const STATES: &[(&str, &str, Lasts)] = &[
     ("EXCEPT", "how often each row stands on both sides", Lasts::Ttl),
 ];
 
+/// Whether operators of this kind keep state.
+pub fn keeps_state(kind: &str) -> bool {
+    ["FirstRow", "UpsertMaterialize"].contains(&kind)
+        || STATES.iter().any(|(known, ..)| *known == kind)
+}
+
 /// Whether operators of this kind wait for the watermark.
 pub fn waits_for_watermark(kind: &str) -> bool {
     let lasting = STATES.iter().find(|(known, ..)| *known == kind);

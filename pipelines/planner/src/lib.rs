@@ -21,6 +21,7 @@ mod parse;
 mod planner;
 mod portability;
 mod relation;
+mod stages;
 mod tables;
 mod text_table;
 mod translate;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use datafusion_expr::LogicalPlan;
 use nowcast_engine::{
-    Connectors, ErrorPolicy, FunctionProvider, Graph, ModelProvider, SinkFactory, TableDefinition,
+    Connectors, ErrorPolicy, FunctionProvider, Graph, ModelProvider, SinkFactory, StagePlan,
+    TableDefinition,
 };
 use sqlparser::ast::Query;
 
@@ -43,6 +44,8 @@ pub struct Job {
     pub graph: Graph,
     /// One note a node of the graph, for people.
     pub notes: Vec<NodeNote>,
+    /// What the operators do and are found by in another version of the file.
+    pub stages: Vec<StagePlan>,
     pub settings: Settings,
     /// What becomes of rows that cannot be processed.
     pub errors: ErrorPolicy,
@@ -132,12 +135,14 @@ impl Planner {
         });
         let unportable = run.graph.take_unportable();
         let errors = on_error::policy(&self.settings, run.graph.take_on_error())?;
+        let stages = run.graph.stages();
         let (graph, notes, warnings) = run.graph.finish();
         run.warnings.extend(warnings);
         run.warnings.extend(of_watermarks(&graph, &notes, &self.catalog, &self.settings));
         Ok(Job {
             graph,
             notes,
+            stages,
             settings: self.settings.clone(),
             errors,
             tables: tables.collect(),

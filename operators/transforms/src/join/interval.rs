@@ -283,6 +283,10 @@ impl Operator for IntervalJoin {
         Ok(tables.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        self.sides.iter().zip(STATES).map(|(side, name)| side.blank(name, &self.keys)).collect()
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             let port = STATES.iter().position(|name| *name == table.name);

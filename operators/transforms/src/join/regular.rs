@@ -277,6 +277,10 @@ impl Operator for Join {
         Ok(tables.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
+    fn blank(&self) -> Result<Vec<StateTable>> {
+        self.sides.iter().zip(STATES).map(|(side, name)| side.blank(name, &self.keys)).collect()
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             let side = STATES.iter().position(|name| *name == table.name);

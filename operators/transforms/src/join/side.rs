@@ -250,6 +250,15 @@ impl Side {
         saved::table(name, &[saved::rows(columns)?])
     }
 
+    /// The columns of [`Side::save`], without rows.
+    pub fn blank(&self, name: &str, join_keys: &Keys) -> Result<StateTable> {
+        let none = || Arc::new(Int64Array::from(Vec::<i64>::new())) as ArrayRef;
+        let mut columns: Columns = vec![saved::key_groups(join_keys, self.keys.len(), &[])];
+        columns.extend(["count", "matches", "written"].map(|name| (name.to_owned(), none())));
+        columns.extend(saved::named("column_", self.columns(&[])?));
+        Ok(StateTable { name: name.to_owned(), rows: saved::rows(columns)? })
+    }
+
     pub fn load(&mut self, table: &StateTable, join_keys: &mut Keys) -> Result<()> {
         let types = |schema: &SchemaRef| -> Vec<DataType> {
             schema.fields().iter().map(|field| field.data_type().clone()).collect()

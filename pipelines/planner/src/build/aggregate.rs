@@ -9,6 +9,7 @@ use datafusion_common::{Column, DFSchema, ScalarValue};
 use datafusion_expr::expr::AggregateFunctionParams;
 use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
 use nowcast_engine::evaluate::{ColumnAt, Projection};
+use nowcast_engine::evolve::Part;
 use nowcast_engine::graph::OperatorFactory;
 use nowcast_engine::{Evaluate, Route};
 use nowcast_transforms::{
@@ -60,6 +61,19 @@ impl Inlined<'_> {
         own.iter().all(|column| grouped.contains(&index(column)))
             && grouped.iter().all(|key| own.iter().any(|column| index(column) == *key))
     }
+}
+
+/// The aggregates as text, with the types of their arguments among the columns of `input`.
+pub(super) fn parts(
+    aggregate: &Aggregate,
+    calls: &[AggregateCall],
+    input: &SchemaRef,
+) -> Vec<Part> {
+    let part = |(expr, call): (&Expr, &AggregateCall)| Part {
+        text: expr.clone().unalias().to_string(),
+        types: call.args.iter().map(|arg| input.field(*arg).data_type().to_string()).collect(),
+    };
+    aggregate.aggr_expr.iter().zip(calls).map(part).collect()
 }
 
 impl Lowering<'_> {
@@ -179,7 +193,9 @@ impl Lowering<'_> {
             }
         };
         let roles = vec![Role::Plain; schema.fields().len()];
+        let parts = parts(aggregate, &calls, &input.schema);
         let grouped = self.operator(kind, &text, vec![(input.node, route)], schema, roles, make)?;
+        self.graph.set_parts(grouped.node, parts);
         let mut next = 0;
         let group = group.iter().map(|slot| match slot {
             Slot::Below(_) => {
@@ -239,6 +255,7 @@ impl Lowering<'_> {
             schema: Arc::clone(&schema),
         };
         let route = by(&keys);
+        let parts = parts(aggregate, &calls, &prepared.schema);
         let make = move |_| Ok(boxed(AttachedWindowAggregate::new(spec.clone())?));
         let key_roles = keys.iter().map(|key| prepared.roles[*key]).collect::<Vec<_>>();
         let roles = vec![Role::Plain; schema.fields().len()];
@@ -250,6 +267,7 @@ impl Lowering<'_> {
             roles,
             Arc::new(make),
         )?;
+        self.graph.set_parts(grouped.node, parts);
         let mut order = vec![];
         let mut next = 0;
         for place in &places {

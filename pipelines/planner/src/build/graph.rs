@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nowcast_engine::{Graph, Node, OnError};
+use nowcast_engine::evolve::Part;
+use nowcast_engine::{Graph, Node, OnError, StagePlan};
 
 use super::Lowered;
 use crate::error::SqlError;
@@ -26,6 +27,9 @@ impl NodeNote {
 pub struct GraphBuilder {
     graph: Graph,
     notes: Vec<NodeNote>,
+    /// By node: the views and named subqueries that it stands in, and its aggregates.
+    views: BTreeMap<usize, String>,
+    parts: BTreeMap<usize, Vec<Part>>,
     names: BTreeSet<String>,
     /// Scans of tables that several statements read.
     scans: BTreeMap<String, Lowered>,
@@ -50,6 +54,21 @@ impl GraphBuilder {
         self.graph.nodes.push(node);
         self.notes.push(note);
         self.graph.nodes.len() - 1
+    }
+
+    /// Says in which views and named subqueries a node stands.
+    pub fn set_views(&mut self, node: usize, views: &[String]) {
+        self.views.insert(node, views.join("."));
+    }
+
+    /// Says which aggregates a node keeps, in the order of its state.
+    pub fn set_parts(&mut self, node: usize, parts: Vec<Part>) {
+        self.parts.insert(node, parts);
+    }
+
+    /// What the operators do and are found by in another version of the query.
+    pub fn stages(&self) -> Vec<StagePlan> {
+        crate::stages::stages(&self.graph, &self.notes, &self.views, &self.parts)
     }
 
     /// Whether rows leave the node as a changelog.

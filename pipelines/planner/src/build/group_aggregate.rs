@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 use nowcast_transforms::{AggregateCall, AggregateFunction, GroupAggregate, GroupAggregateSpec};
 
+use super::aggregate::parts;
 use super::{Lowered, Lowering, boxed, by};
 use crate::catalog::Role;
 use crate::error::SqlResult;
@@ -48,6 +49,7 @@ impl Lowering<'_> {
             _ => self.state_ttl(&what, "the number of groups and their values"),
         };
         let changes = rows.retracts || !calls.is_empty();
+        let parts = parts(aggregate, &calls, &rows.schema);
         let order = places.iter().map(|place| {
             let key = keys.binary_search(place).unwrap_or_default();
             (key, Role::Plain)
@@ -72,6 +74,7 @@ impl Lowering<'_> {
             roles,
             Arc::new(make),
         )?;
+        self.graph.set_parts(grouped.node, parts);
         self.graph.set_retracts(grouped.node, changes);
         grouped.retracts = changes;
         let key = keys.iter().map(|key| places.iter().position(|place| place == key));

@@ -94,6 +94,8 @@ pub struct Lowering<'a> {
     /// In front of the names of this statement's operators.
     scope: &'a str,
     state_ttl_ms: Option<i64>,
+    /// The views and named subqueries around what is lowered.
+    views: Vec<String>,
 }
 
 impl<'a> Lowering<'a> {
@@ -105,7 +107,7 @@ impl<'a> Lowering<'a> {
         scope: &'a str,
         state_ttl_ms: Option<i64>,
     ) -> Self {
-        Self { graph, connectors, catalog, extent, scope, state_ttl_ms }
+        Self { graph, connectors, catalog, extent, scope, state_ttl_ms, views: vec![] }
     }
 
     pub fn lower(&mut self, plan: &LogicalPlan) -> SqlResult<Lowered> {
@@ -123,7 +125,12 @@ impl<'a> Lowering<'a> {
         }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
-            LogicalPlan::SubqueryAlias(alias) => self.lower(sort::without_order(&alias.input)),
+            LogicalPlan::SubqueryAlias(alias) => {
+                self.views.push(alias.alias.table().to_owned());
+                let lowered = self.lower(sort::without_order(&alias.input));
+                self.views.pop();
+                lowered
+            }
             LogicalPlan::Projection(projection) => {
                 if let Some(first_rows) = self.top_n_without_number(projection)? {
                     return Ok(first_rows);
@@ -215,6 +222,7 @@ impl<'a> Lowering<'a> {
         let node =
             Node { name, kind: NodeKind::Operator(make), inputs, schema: Arc::clone(&schema) };
         let node = self.graph.add(node, NodeNote::new(kind, text, retracts));
+        self.graph.set_views(node, &self.views);
         Ok(Lowered { node, schema, roles, retracts, keys: vec![] })
     }
 
