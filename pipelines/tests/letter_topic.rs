@@ -48,6 +48,7 @@ cases!(
     letters_in_a_file_are_sent_again_once,
     what_the_topic_does_not_take_is_kept_in_the_file,
     what_is_wrong_with_the_topic_is_said,
+    kills_lose_no_letter,
 );
 
 /// Messages of `orders`: key, value. The second and third cannot be read, the fourth has no amount.
@@ -335,4 +336,52 @@ fn what_is_wrong_with_the_topic_is_said(bench: Bench) {
         &mut bench.run("no_kafka", &format!("{topic} {sql}")),
         &["the job has no Kafka table", "properties.bootstrap.servers' is needed"],
     );
+}
+
+/// Messages that cannot be read among those that can.
+const BAD: usize = 400;
+
+fn kills_lose_no_letter(bench: Bench) {
+    let orders: Vec<String> = (0..50 * BAD)
+        .map(|id| match id % 50 {
+            0 => format!("no {id}"),
+            _ => format!("{{\"id\":{id},\"amount\":\"1\"}}"),
+        })
+        .collect();
+    let orders: Vec<(&[u8], &[u8])> =
+        orders.iter().map(|order| (&b"k"[..], order.as_bytes())).collect();
+    bench.send(&bench.orders, 0, &orders);
+    let run = || {
+        let mut run = bench.run_to_topic();
+        run.args(["--checkpoint-interval", "20ms", "--rows-max", "16"]);
+        run
+    };
+    produce(&bench.bootstrap, &bench.letters, 1, &[]);
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &bench.bootstrap).create().unwrap();
+    let letters = || consumer.fetch_watermarks(&bench.letters, 0, PATIENCE).unwrap().1 as usize;
+    let mut kills = 0;
+    for _ in 0..3 {
+        let before = letters();
+        let mut running = run().spawn().unwrap();
+        common::wait_until("some letters", || {
+            letters() > before + BAD / 8 || running.try_wait().unwrap().is_some()
+        });
+        kills += usize::from(running.try_wait().unwrap().is_none());
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
+    println!("{kills} kills");
+    succeed(&mut run());
+    let kept = bench.read(&bench.letters, 0);
+    let offset = |letter: &OwnedMessage| {
+        let of = header(letter, "partition").as_deref() == Some("0");
+        header(letter, "offset").filter(|_| of).map(|offset| offset.parse::<usize>().unwrap())
+    };
+    let offsets: std::collections::BTreeSet<usize> = kept.iter().filter_map(offset).collect();
+    assert_eq!(offsets, (0..50 * BAD).step_by(50).collect(), "{kills} kills");
+    // However often a letter is there, it is sent again once.
+    let said = succeed(&mut bench.dlq(&["replay", "orders", "--reason", "json"]));
+    let words = format!("{} dead letters of job orders sent again", BAD + 1);
+    assert!(said.contains(&words), "{kills} kills: {said}");
 }

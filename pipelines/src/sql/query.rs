@@ -164,7 +164,8 @@ pub async fn show(
     let aside = |count: fn(&nowcast_engine::stats::StageReading) -> u64| {
         stats.read().iter().map(count).sum::<u64>()
     };
-    let (late, dead) = (aside(|stage| stage.late), aside(|stage| stage.dead_letters));
+    let late = aside(|stage| stage.late);
+    let dead = aside(|stage| stage.dead_letters + stage.skipped);
     if late + dead > 0 {
         say!("{late} late rows, {dead} rows that could not be processed");
     }

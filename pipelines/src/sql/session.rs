@@ -138,6 +138,7 @@ impl Session {
                 workers: self.options.workers,
                 rows_max: self.options.rows_max,
                 idle_timeout: idle_timeout(&plan.settings)?,
+                errors: plan.errors,
                 ..JobOptions::default()
             };
             // The planner's sender would keep the channel open.
