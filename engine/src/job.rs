@@ -333,6 +333,7 @@ pub(crate) async fn keep(
     let mut timer = interval.map(every);
     // The first checkpoint behind which nothing is read any more.
     let mut stopping: Option<Epoch> = None;
+    let mut left = false;
     let result = loop {
         let due = async {
             match &mut timer {
@@ -342,7 +343,8 @@ pub(crate) async fn keep(
         };
         let report = tokio::select! {
             biased;
-            report = reports.recv() => report,
+            // Workers that have finished leave while the last checkpoint is written.
+            report = reports.recv(), if !left => report,
             command = commands.recv() => {
                 match command {
                     Some(Command::Checkpoint) => coordinator.trigger(),
@@ -372,7 +374,13 @@ pub(crate) async fn keep(
                 continue;
             }
         };
-        let Some(report) = report else { break Err(Error::bug("all workers left without a word")) };
+        let Some(report) = report else {
+            left = true;
+            match coordinator.writes() {
+                true => continue,
+                false => break Err(Error::bug("all workers left without a word")),
+            }
+        };
         if let Err(error) = coordinator.handle(report) {
             break Err(error);
         }

@@ -185,3 +185,14 @@ async fn what_never_was_complete_goes_with_older_checkpoints() {
     }
     assert_eq!(checkpoints.epochs().await.unwrap(), [4, 5, 6, 7, 8]);
 }
+
+#[tokio::test]
+async fn a_job_without_checkpoints_ends_with_its_input() {
+    for _ in 0..200 {
+        let sink = Collected::default();
+        let world = World { store: None, ..world(Arc::new(Discard)) };
+        let job = Job::start(graph(&sink), JobOptions::default(), world).await.unwrap();
+        job.wait().await.unwrap();
+        assert_eq!(numbers(&sink), (0..ROWS).collect::<Vec<_>>());
+    }
+}
