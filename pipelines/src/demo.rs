@@ -61,10 +61,7 @@ struct Milestone {
 pub async fn demo(command: Demo) -> Result<()> {
     let started = Instant::now();
     let run_for = command.run_for.as_deref().map(nowcast_connectors::parse_duration).transpose()?;
-    let doors = match command.serve.address() {
-        Some(address) => Some(Doors::open(address).await?),
-        None => None,
-    };
+    let doors = Doors::open(&command.serve).await?;
     let temporary = match &command.data_dir {
         Some(_) => None,
         None => Some(TemporaryFolder::make()?),
@@ -97,7 +94,7 @@ pub async fn demo(command: Demo) -> Result<()> {
         checkpoints: None,
         stop_timeout: crate::signal::STOP_TIMEOUT,
     };
-    let feeds = Arc::new(Feeds::default());
+    let feeds = Arc::new(Feeds::new(command.serve.feed_clients_max));
     let mut running = vec![];
     for (name, text) in shipped::PIPELINES {
         let sql = nowcast_planner::substitute(text, &options.sets, |_| None)
@@ -111,7 +108,7 @@ pub async fn demo(command: Demo) -> Result<()> {
         Some(doors) => {
             let store: Arc<dyn Store> = Arc::clone(&home.store) as _;
             let serving = doors.serve(store, feeds, Arc::clone(&jobs))?;
-            say!("serving on http://{}   (Ctrl-C ends)", serving.address);
+            say!("serving on {}   (Ctrl-C ends)", serving.url);
             Some(serving)
         }
         None => None,

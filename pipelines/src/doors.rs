@@ -1,17 +1,20 @@
 //! The HTTP side of a process that runs jobs.
 
+mod reload;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use async_trait::async_trait;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nowcast_connectors::Store;
-use nowcast_serve::{AppState, Feeds, Fields, Reader, bind, serve};
+use nowcast_serve::{AppState, Feeds, Fields, Protection, Reader, bind, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::options::Serve;
 use crate::status::Jobs;
 
 /// How often counters are copied into the metrics recorder.
@@ -20,6 +23,7 @@ const METRICS_EVERY: Duration = Duration::from_secs(1);
 /// An open port and what will be served on it.
 pub struct Doors {
     listener: TcpListener,
+    protection: Protection,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -27,16 +31,37 @@ pub struct Doors {
 pub struct Serving {
     stop: watch::Sender<bool>,
     server: JoinHandle<nowcast_engine::Result<()>>,
-    pub address: std::net::SocketAddr,
+    /// `https://address`, or without TLS `http://address`.
+    pub url: String,
 }
 
 impl Doors {
-    /// Takes the port first, so that a port in use ends the command before any job starts.
-    pub async fn open(address: &str) -> Result<Self> {
+    /// Takes the port first, so that a port in use ends the command before any job starts; none if
+    /// there is to be no HTTP.
+    ///
+    /// # Errors
+    /// Also where other machines could ask without anybody having said who may.
+    pub async fn open(options: &Serve) -> Result<Option<Self>> {
+        let Some(address) = options.address() else { return Ok(None) };
+        let protection = options.protection()?;
         let listener = bind(address).await?;
+        let (tls, tokens) = (protection.tls.as_ref(), protection.tokens.as_ref());
+        if !listener.local_addr()?.ip().to_canonical().is_loopback() {
+            let guarded = tokens.is_some() || tls.is_some_and(|tls| tls.knows_clients());
+            if !guarded && !options.http_open {
+                bail!(
+                    "http {address}: whoever reaches this machine could ask everything; say who may \
+                     with --tokens FILE or --tls-client-ca FILE, or with --http-open that something \
+                     in front of it keeps others out"
+                );
+            }
+            if tokens.is_some() && tls.is_none() {
+                tracing::warn!("http {address}: tokens travel unencrypted without --tls-cert");
+            }
+        }
         // A second recorder in one process, as in tests, is refused; the first one goes on.
         let metrics = PrometheusBuilder::new().install_recorder().ok();
-        Ok(Self { listener, metrics })
+        Ok(Some(Self { listener, protection, metrics }))
     }
 
     pub fn serve(
@@ -46,6 +71,8 @@ impl Doors {
         jobs: Arc<Jobs>,
     ) -> Result<Serving> {
         let address = self.listener.local_addr()?;
+        let scheme = if self.protection.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{address}");
         let (stop, mut stopped) = watch::channel(false);
         let state = AppState {
             reader: Arc::new(StoreReader(store)),
@@ -70,12 +97,13 @@ impl Doors {
                 }
             }
         });
+        reload::watch(&self.protection, stop.subscribe());
         let shutdown = async move {
             // An error means that the sender is gone, which ends us too.
             let _ = stopped.changed().await;
         };
-        let server = tokio::spawn(serve(self.listener, state, shutdown));
-        Ok(Serving { stop, server, address })
+        let server = tokio::spawn(serve(self.listener, state, self.protection, shutdown));
+        Ok(Serving { stop, server, url })
     }
 }
 

@@ -43,6 +43,7 @@ mod simulation;
 mod sql;
 mod status;
 mod store;
+mod token;
 mod why;
 
 use std::process::ExitCode;
@@ -100,6 +101,9 @@ enum Command {
     /// Lists, shows and replays dead letters.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetters),
+    /// Makes tokens for those who may ask over HTTP.
+    #[command(subcommand)]
+    Token(token::Token),
 }
 
 fn main() -> ExitCode {
@@ -144,6 +148,7 @@ fn start(command: Command) -> Result<()> {
             Command::Reconcile(command) => reconcile::reconcile(command).await,
             Command::Plan(command) => plan::plan(command).await,
             Command::Dlq(command) => dead_letters::dead_letters(command).await,
+            Command::Token(command) => token::token(command),
         }
     });
     // A thread that still waits for a broker does not hold the process.

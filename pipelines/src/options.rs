@@ -1,11 +1,14 @@
 //! Options that several commands share.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use nowcast_serve::{FEED_CLIENTS_MAX, Limits, Protection, Tls, TlsFiles, Tokens};
 
 use crate::pipeline::RunOptions;
 
@@ -87,10 +90,73 @@ pub struct Serve {
     /// Serves no HTTP.
     #[arg(long)]
     pub no_http: bool,
+    /// Serves other machines without tokens or certificates of clients: something in front of it
+    /// keeps others out.
+    #[arg(long)]
+    pub http_open: bool,
+    /// Certificate in PEM, with those that it is signed with: HTTP is encrypted then. Read again when
+    /// it changes, and on SIGHUP.
+    #[arg(long, requires = "tls_key", env = "NOWCAST_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of the certificate, in PEM.
+    #[arg(long, requires = "tls_cert", env = "NOWCAST_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Serves only clients with a certificate that one of these in PEM has signed.
+    #[arg(long, requires = "tls_cert", env = "NOWCAST_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Tokens of those who may ask, one a line, as `nowcast token new` prints them. Read again when it
+    /// changes, and on SIGHUP.
+    #[arg(long, env = "NOWCAST_TOKENS_FILE")]
+    pub tokens: Option<PathBuf>,
+    /// Answers /metrics without a token.
+    #[arg(long)]
+    pub metrics_open: bool,
+    /// Connections at a time.
+    #[arg(long, default_value_t = Limits::CONNECTIONS_MAX)]
+    pub http_connections_max: usize,
+    /// Requests a second of one address.
+    #[arg(long, default_value_t = Limits::REQUESTS_PER_SECOND_MAX)]
+    pub http_requests_per_second_max: NonZeroU32,
+    /// Bytes of a request's body.
+    #[arg(long, default_value_t = Limits::BODY_BYTES_MAX)]
+    pub http_body_bytes_max: usize,
+    /// Bytes of a request's headers.
+    #[arg(long, default_value_t = Limits::HEADER_BYTES_MAX)]
+    pub http_header_bytes_max: usize,
+    /// How long a request's headers, and its answer, may take.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub http_timeout: Duration,
+    /// Clients of live feeds at a time.
+    #[arg(long, default_value_t = FEED_CLIENTS_MAX)]
+    pub feed_clients_max: usize,
 }
 
 impl Serve {
     pub fn address(&self) -> Option<&str> {
         (!self.no_http).then_some(self.http.as_str())
+    }
+
+    /// Opens the files that say who is let in.
+    pub fn protection(&self) -> Result<Protection> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => {
+                let client_ca = self.tls_client_ca.clone();
+                Some(Tls::open(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca })?)
+            }
+            _ => None,
+        };
+        let tokens = self.tokens.as_deref().map(Tokens::open).transpose()?;
+        Ok(Protection {
+            tls: tls.map(Arc::new),
+            tokens: tokens.map(Arc::new),
+            metrics_open: self.metrics_open,
+            limits: Limits {
+                connections_max: self.http_connections_max,
+                requests_per_second_max: self.http_requests_per_second_max,
+                body_bytes_max: self.http_body_bytes_max,
+                header_bytes_max: self.http_header_bytes_max,
+                timeout: self.http_timeout,
+            },
+        })
     }
 }

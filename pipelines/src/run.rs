@@ -56,12 +56,9 @@ pub async fn run(command: Run) -> Result<()> {
         .iter()
         .map(|file| read_sql(file, &options.sets))
         .collect::<Result<Vec<_>>>()?;
-    let doors = match command.serve.address() {
-        Some(address) => Some(Doors::open(address).await?),
-        None => None,
-    };
+    let doors = Doors::open(&command.serve).await?;
     let home = Home::open(&command.common.data_dir, wants_broker(&sqls)).await?;
-    let feeds = Arc::new(Feeds::default());
+    let feeds = Arc::new(Feeds::new(command.serve.feed_clients_max));
     let mut planned = vec![];
     for (file, sql) in command.files.iter().zip(&sqls) {
         let pipeline = plan(&home, file, sql)?;
@@ -85,7 +82,7 @@ pub async fn run(command: Run) -> Result<()> {
         Some(doors) => {
             let store = crate::store::serving_store(&home, &running).await?;
             let serving = doors.serve(store, feeds, Arc::clone(&jobs))?;
-            tracing::info!("serving on http://{}", serving.address);
+            tracing::info!("serving on {}", serving.url);
             Some(serving)
         }
         None => None,

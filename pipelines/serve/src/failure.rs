@@ -1,7 +1,7 @@
 //! The one shape of errors towards clients: a status and `{"error": "…"}`.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use nowcast_engine::{Error, ErrorKind};
 use serde_json::json;
@@ -11,11 +11,18 @@ use serde_json::json;
 pub struct Failure {
     status: StatusCode,
     message: String,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Failure {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), header: None }
+    }
+
+    /// The same with a header that tells the client how to go on.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -44,6 +51,7 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.message }))).into_response()
+        let json = Json(json!({ "error": self.message }));
+        (self.status, HeaderMap::from_iter(self.header), json).into_response()
     }
 }

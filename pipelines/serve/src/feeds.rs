@@ -13,13 +13,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::feed::{Feed, RING_ROWS_MAX, Start, Subscription};
 
-/// Clients of all feeds together: each holds a connection for as long as it likes.
+/// Clients of all feeds together unless it is said otherwise: each holds a connection for as long as it likes.
 pub const FEED_CLIENTS_MAX: usize = 1_024;
 
 /// Rings of the newest rows by table, shared by the job and the server.
 pub struct Feeds {
     tables: RwLock<BTreeMap<String, Table>>,
     clients: Arc<Semaphore>,
+    clients_max: usize,
 }
 
 #[derive(Clone)]
@@ -34,16 +35,24 @@ struct Table {
 pub enum Refusal {
     /// No such table; these there are.
     Unknown(Vec<String>),
-    Full,
+    /// So many clients are there already.
+    Full(usize),
 }
 
 impl Default for Feeds {
     fn default() -> Self {
-        Self { tables: RwLock::default(), clients: Arc::new(Semaphore::new(FEED_CLIENTS_MAX)) }
+        Self::new(FEED_CLIENTS_MAX)
     }
 }
 
 impl Feeds {
+    /// Feeds for so many clients together.
+    pub fn new(clients_max: usize) -> Self {
+        let clients_max = clients_max.min(Semaphore::MAX_PERMITS);
+        let clients = Arc::new(Semaphore::new(clients_max));
+        Self { tables: RwLock::default(), clients, clients_max }
+    }
+
     /// Opens the feed of a table before its first row. `key` names the columns of its primary key:
     /// a client too slow for every row then gets the newest of each key. A table keeps the feed and
     /// the key it was declared with first.
@@ -91,7 +100,11 @@ impl Feeds {
         let Some(found) = tables.get(table) else {
             return Err(Refusal::Unknown(tables.keys().cloned().collect()));
         };
-        let permit = self.clients.clone().try_acquire_owned().map_err(|_| Refusal::Full)?;
+        let permit = self
+            .clients
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Full(self.clients_max))?;
         Ok((found.feed.subscribe(start), permit))
     }
 
@@ -110,7 +123,7 @@ impl Feeds {
         });
         json!({
             "feeds": feeds.collect::<Vec<_>>(),
-            "clients": FEED_CLIENTS_MAX - self.clients.available_permits(),
+            "clients": self.clients_max - self.clients.available_permits(),
         })
     }
 

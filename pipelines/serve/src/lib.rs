@@ -2,7 +2,7 @@
 //!
 //! [`bind`] takes the port, [`serve`] answers on it until its shutdown future ends. What it shows
 //! comes from an [`AppState`]: a [`Reader`] of the feature store, the [`Feeds`] that the job publishes
-//! into, and the [`JobStatus`] of the job. Every error is JSON: `{"error": "…"}`.
+//! into, and the [`JobStatus`] of the job; who may ask is up to its [`Protection`]. Every error is JSON: `{"error": "…"}`.
 
 mod extract;
 mod failure;
@@ -10,6 +10,8 @@ mod features;
 mod feed;
 mod feeds;
 mod fields;
+mod guard;
+mod limits;
 mod nowcasts;
 mod page;
 mod probes;
@@ -19,9 +21,15 @@ mod router;
 mod server;
 mod sse;
 mod state;
+mod tls;
+mod tokens;
 
 pub use feeds::{FEED_CLIENTS_MAX, Feeds};
+pub use guard::Protection;
+pub use limits::Limits;
 pub use reader::{Fields, Reader};
 pub use recommendations::K_MAX;
 pub use server::{bind, serve};
 pub use state::{AppState, JobStatus};
+pub use tls::{Tls, TlsFiles};
+pub use tokens::{Scope, Scopes, Tokens, token_line};

@@ -1,15 +1,17 @@
 //! Which path leads to which handler. `assets/openapi.json` describes the same paths (tested).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 
 use crate::failure::Failure;
+use crate::guard::{Guard, Protection, guard};
 use crate::state::AppState;
 use crate::{features, nowcasts, page, probes, recommendations, sse};
 
@@ -30,7 +32,9 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     ]
 }
 
-pub fn router(state: AppState) -> Router {
+pub fn router(state: AppState, protection: Protection) -> Router {
+    let limit = DefaultBodyLimit::max(protection.limits.body_bytes_max);
+    let keeper = Arc::new(Guard::new(protection));
     let mut router = Router::new();
     for (path, handler) in routes() {
         router = router.route(path, handler);
@@ -38,6 +42,8 @@ pub fn router(state: AppState) -> Router {
     router
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(limit)
+        .layer(middleware::from_fn_with_state(keeper, guard))
         .layer(middleware::from_fn(measure))
         .with_state(state)
 }

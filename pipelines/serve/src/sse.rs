@@ -18,7 +18,8 @@ use serde_json::Value;
 use crate::extract::{Names, Parameters};
 use crate::failure::Failure;
 use crate::feed::{Delivery, EventId, RING_ROWS_MAX, Start};
-use crate::feeds::{FEED_CLIENTS_MAX, Refusal};
+use crate::feeds::Refusal;
+use crate::guard::count;
 use crate::state::AppState;
 
 /// Shorter than what proxies close an idle connection after.
@@ -81,8 +82,9 @@ fn refused(table: &str, refusal: Refusal) -> Failure {
         Refusal::Unknown(known) => {
             Failure::not_found(format!("no feed \"{table}\"; feeds: {}", known.join(", ")))
         }
-        Refusal::Full => {
-            Failure::unavailable(format!("no room for another client: {FEED_CLIENTS_MAX} at most"))
+        Refusal::Full(most) => {
+            count("feeds");
+            Failure::unavailable(format!("no room for another client: {most} at most"))
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use nowcast_engine::{Error, Result};
-use nowcast_serve::{AppState, Feeds, Fields, JobStatus, Reader, bind, serve};
+use nowcast_serve::{AppState, Feeds, Fields, JobStatus, Protection, Reader, bind, serve};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -86,6 +86,10 @@ impl Server {
     }
 
     pub fn start_with(change: impl FnOnce(&mut AppState)) -> Self {
+        Self::start_behind(Protection::default(), change)
+    }
+
+    pub fn start_behind(protection: Protection, change: impl FnOnce(&mut AppState)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -105,7 +109,7 @@ impl Server {
         let listener = runtime.block_on(bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
-        let served = runtime.spawn(serve(listener, state, async move {
+        let served = runtime.spawn(serve(listener, state, protection, async move {
             let _ = stopped.await;
         }));
         Self { address, store, feeds, job, runtime, stop, served }
