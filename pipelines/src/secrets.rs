@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nowcast_connectors::Registry;
+use nowcast_connectors::{Registry, StoredTable};
 use nowcast_engine::secret::{HIDDEN, is_secret};
 use nowcast_engine::{
     Connectors, Error, Lookup, Result, SinkFactory, SourceFactory, TableDefinition,
@@ -41,6 +41,18 @@ impl Secrets {
             }
         }
         Ok(table)
+    }
+}
+
+impl Secrets {
+    /// The store of a table, if it has one that can be served.
+    pub fn store_place(&self, table: &TableDefinition) -> Result<Option<String>> {
+        self.connectors.store_place(&self.of(table)?)
+    }
+
+    /// Opens it.
+    pub async fn stored_table(&self, table: &TableDefinition) -> Result<Option<StoredTable>> {
+        self.connectors.stored_table(&self.of(table)?).await
     }
 }
 
