@@ -201,7 +201,11 @@ impl Groups {
         }
         let mut groups = self.lock();
         let group = groups.get_mut(name).ok_or(ResponseError::IllegalGeneration)?;
-        group.check_commit(caller, Instant::now())
+        group.check_commit(caller, Instant::now()).map_err(|code| match code {
+            // Producers know only the older word.
+            ResponseError::StaleMemberEpoch => ResponseError::IllegalGeneration,
+            other => other,
+        })
     }
 
     /// Keeps the offsets of a transaction that commits.

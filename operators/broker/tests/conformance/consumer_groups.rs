@@ -2,6 +2,7 @@
 //! `group.protocol=consumer`, and plain heartbeats.
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem::ManuallyDrop;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -295,6 +296,25 @@ pub fn members_follow_their_epochs(bootstrap: &str) {
     assert_eq!(a.leave(-1), 0);
 }
 
+pub fn a_transaction_commits_for_a_member_in_its_epoch(bootstrap: &str) {
+    let topic = topic(bootstrap, 1, &[]);
+    let group = fresh("group");
+    let mut a = One::new(bootstrap, &group, None);
+    a.join(&topic);
+    a.beat_until(1);
+    let mut owner = crate::transactions::Owner::start(bootstrap, &fresh("tx"), 60_000);
+    let stale = owner.try_add_offsets(&group, &topic, 5, (&a.id, a.epoch + 1));
+    assert_eq!(stale, ResponseError::IllegalGeneration.code());
+    let stranger = owner.try_add_offsets(&group, &topic, 5, ("stranger", a.epoch));
+    assert_eq!(stranger, ResponseError::UnknownMemberId.code());
+    assert_eq!(owner.try_add_offsets(&group, &topic, 7, (&a.id, a.epoch)), 0);
+    owner.end(true);
+    until("offset 7", || {
+        (crate::transactions::committed(bootstrap, &group, &topic) == (0, 7)).then_some(())
+    });
+    assert_eq!(a.leave(-1), 0);
+}
+
 pub fn static_members_are_told_apart(bootstrap: &str) {
     let topic = topic(bootstrap, 2, &[]);
     let group = fresh("group");
@@ -401,10 +421,14 @@ fn members_join_again_after_a_restart() {
     broker.config.listen = address.clone();
     broker.broker().create_topic("t", 4, &[]).unwrap();
     fill(&address, "t", 0..40);
-    let one = member(&address, "g", "t", &[("reconnect.backoff.max.ms", "200")]);
-    let two = member(&address, "g", "t", &[("reconnect.backoff.max.ms", "200")]);
+    // Not closed: now and then librdkafka 2.12 waits for ever when it closes after a restart, for an
+    // answer from itself.
+    let [one, two] = ["200", "300"].map(|backoff_max| {
+        let settings = [("reconnect.backoff.max.ms", backoff_max)];
+        ManuallyDrop::new(member(&address, "g", "t", &settings))
+    });
     let mut got = Vec::new();
-    let both = [&one, &two];
+    let both: [&BaseConsumer; 2] = [&one, &two];
     let shared = |_: &[i32]| assigned(&one) == 2 && assigned(&two) == 2;
     poll_until("all is read", &both, &mut got, |got| got.len() >= 40 && shared(got));
     for member in both {
@@ -413,20 +437,19 @@ fn members_join_again_after_a_restart() {
     broker.restart();
     send_numbers(&address, "t", 100..110);
     let mut seen = BTreeSet::new();
-    until("they read on", || {
+    let mut raw = Raw::connect(&address);
+    until("they are members again and read on", || {
         for member in both {
-            // The connection is lost in between.
+            // The connection is lost in between. What they had is given up in a poll as well.
             if let Some(Ok(message)) = member.poll(std::time::Duration::from_millis(20)) {
                 use rdkafka::Message;
                 let text = std::str::from_utf8(message.payload().unwrap()).unwrap();
                 seen.insert(text.parse::<i32>().unwrap());
             }
         }
-        ((100..110).all(|i| seen.contains(&i)) && shared(&[])).then_some(())
-    });
-    until("they are members again", || {
-        let described = Raw::connect(&address).call(0, &describe_of("g"));
-        (&*described.groups[0].group_state == "Stable").then_some(())
+        let described = raw.call(0, &describe_of("g")).groups.remove(0);
+        let are_back = &*described.group_state == "Stable" && described.members.len() == 2;
+        (are_back && (100..110).all(|i| seen.contains(&i)) && shared(&[])).then_some(())
     });
 }
 

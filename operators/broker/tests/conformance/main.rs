@@ -68,6 +68,7 @@ conformance!(
     consumer_groups::a_static_member_keeps_its_partitions,
     consumer_groups::the_range_assignor_is_asked_for,
     consumer_groups::members_follow_their_epochs,
+    consumer_groups::a_transaction_commits_for_a_member_in_its_epoch,
     consumer_groups::static_members_are_told_apart,
     consumer_groups::bad_heartbeats_are_refused,
     consumer_groups::a_group_changes_its_protocol_while_it_is_empty,

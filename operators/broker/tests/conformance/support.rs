@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use nowcast_broker::{Broker, Config};
+use nowcast_broker::{Broker, Config, Error};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -56,9 +56,15 @@ impl Embedded {
         self.runtime.block_on(broker.shutdown());
     }
 
+    /// On the same port, if one is set: another test's client may have it for a moment.
     pub fn start_again(&mut self) {
-        let broker = self.runtime.block_on(Broker::start(self.config.clone()));
-        self.broker = Some(broker.unwrap());
+        self.broker = Some(until("the broker starts again", || {
+            match self.runtime.block_on(Broker::start(self.config.clone())) {
+                Ok(broker) => Some(broker),
+                Err(Error::AddressInUse { .. }) => None,
+                Err(error) => panic!("{error}"),
+            }
+        }));
     }
 
     pub fn restart(&mut self) {

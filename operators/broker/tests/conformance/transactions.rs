@@ -86,6 +86,8 @@ fn settled<T>(what: &str, mut ask: impl FnMut() -> (i16, T)) -> T {
         ResponseError::CoordinatorNotAvailable,
         ResponseError::NotCoordinator,
         ResponseError::ConcurrentTransactions,
+        // What a producer is told while the last transaction ends.
+        ResponseError::NotEnoughReplicas,
     ];
     until(what, || {
         let (code, answer) = ask();
@@ -147,7 +149,11 @@ impl Owner {
     pub fn try_produce(&mut self, topic: &str, values: &[&str]) -> PartitionProduceResponse {
         let batch = transactional_batch((self.id, self.epoch, self.sequence), values);
         let request = produce_request(topic, batch).with_transactional_id(Some(self.name.clone()));
-        self.raw.call(8, &request).responses.remove(0).partition_responses.remove(0)
+        settled("a batch is judged", || {
+            let mut topics = self.raw.call(8, &request).responses;
+            let judged = topics.remove(0).partition_responses.remove(0);
+            (judged.error_code, judged)
+        })
     }
 
     pub fn produce(&mut self, topic: &str, values: &[&str]) {
@@ -157,6 +163,17 @@ impl Owner {
 
     /// Offset of partition 0.
     pub fn add_offsets(&mut self, group: &str, topic: &str, offset: i64) {
+        assert_eq!(self.try_add_offsets(group, topic, offset, ("", -1)), 0);
+    }
+
+    /// As a member of the group, in this generation or epoch.
+    pub fn try_add_offsets(
+        &mut self,
+        group: &str,
+        topic: &str,
+        offset: i64,
+        member: (&str, i32),
+    ) -> i16 {
         let (id, group) = (ProducerId(self.id), GroupId(s(group)));
         let request = AddOffsetsToTxnRequest::default()
             .with_transactional_id(self.name.clone())
@@ -175,12 +192,13 @@ impl Owner {
             .with_producer_id(id)
             .with_producer_epoch(self.epoch)
             .with_group_id(group)
+            .with_member_id(s(member.0))
+            .with_generation_id(member.1)
             .with_topics(vec![topic.with_partitions(vec![partition])]);
-        let code = settled("offsets are taken", || {
+        settled("offsets are taken", || {
             let code = self.raw.call(3, &request).topics[0].partitions[0].error_code;
             (code, code)
-        });
-        assert_eq!(code, 0);
+        })
     }
 
     pub fn try_end(&mut self, commit: bool) -> i16 {
