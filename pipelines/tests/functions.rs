@@ -164,6 +164,42 @@ async fn rows_that_a_function_fails_for_are_dead_letters() {
     }
 }
 
+/// A library in the form of Arroyo's; see there.
+fn made_for_arroyo(folder: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/functions/for_arroyo.rs");
+    let library = folder.join(format!("for_arroyo{}", std::env::consts::DLL_SUFFIX));
+    let mut rustc = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"));
+    rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--crate-name", "for_arroyo", "-o"]);
+    succeed(rustc.arg(&library).arg(source));
+    library
+}
+
+#[tokio::test]
+async fn functions_made_for_arroyo_are_called() {
+    let folder = folder();
+    let library = made_for_arroyo(folder.path());
+    let sql = words(folder.path())
+        + &format!(
+            "CREATE TEMPORARY FUNCTION tripled AS 'fn tripled(number: i64, less: i64) -> Option<i64>'
+             LANGUAGE RUST USING LIBRARY '{}';
+             CREATE TABLE answer (t BIGINT, n BIGINT) WITH ('connector' = 'blackhole');
+             INSERT INTO answer
+             SELECT tripled(id, CAST(NULLIF(CHAR_LENGTH(b), 1) AS BIGINT)) AS t, COUNT(*)
+             FROM (SELECT id, b FROM words UNION ALL SELECT 13, b FROM words WHERE id = 1)
+             WHERE tripled(id, 0) > 3 OR id = 13
+             GROUP BY tripled(id, CAST(NULLIF(CHAR_LENGTH(b), 1) AS BIGINT));",
+            library.display()
+        );
+    let (rows, letters) = rows_of(&sql).await;
+    let expected =
+        [json!([13, 1]), json!([16, 1]), json!([2, 1]), json!([12, 1]), json!([null, 1])];
+    let mut expected = expected.to_vec();
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(rows, expected);
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert!(letters[0].contains("function `tripled`: panicked, or"), "{letters:?}");
+}
+
 #[test]
 fn what_is_wrong_has_its_place() {
     let folder = folder();
