@@ -1,5 +1,6 @@
 //! librdkafka's clients: how they are set up, and their first contact with the brokers.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub struct Watch {
     delivery_error: Mutex<Option<KafkaError>>,
     /// Where partitions end, as `topic/partition` and offset.
     ends: Mutex<Vec<(String, i64)>>,
+    /// The offset that is fetched next of each, past the marks of transactions.
+    fetched: Mutex<HashMap<(String, i32), i64>>,
 }
 
 impl Watch {
@@ -41,6 +44,12 @@ impl Watch {
     /// Where the partitions that are read end, as the brokers last said.
     pub fn ends(&self) -> Vec<(String, i64)> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The offset that is fetched next of a partition, as was last said.
+    pub fn fetched(&self, topic: &str, partition: i32) -> Option<i64> {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.get(&(topic.to_owned(), partition)).copied()
     }
 
     /// The first message that could not be delivered, if there was one.
@@ -58,6 +67,14 @@ impl ClientContext for Watch {
     }
 
     fn stats(&self, statistics: Statistics) {
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in statistics.topics.values() {
+            for partition in topic.partitions.values() {
+                let name = (topic.topic.clone(), partition.partition);
+                fetched.insert(name, partition.next_offset);
+            }
+        }
+        drop(fetched);
         let topics = statistics.topics.values();
         let partitions = topics.flat_map(|topic| {
             let partitions = topic.partitions.values();
@@ -196,7 +213,7 @@ fn fetch_metadata(
     }
 }
 
-fn topic_partitions(
+pub fn topic_partitions(
     client: &Client<Watch>,
     options: &KafkaOptions,
     topic: &str,

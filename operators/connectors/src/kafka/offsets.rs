@@ -165,7 +165,13 @@ impl Asked {
 
 /// `offset` where the partition still, and already, has it. Otherwise rows are lost or unknown:
 /// that is said aloud, and reading goes on where `auto.offset.reset` says.
-fn reachable(options: &KafkaOptions, split: &str, offset: i64, low: i64, high: i64) -> Result<i64> {
+pub fn reachable(
+    options: &KafkaOptions,
+    split: &str,
+    offset: i64,
+    low: i64,
+    high: i64,
+) -> Result<i64> {
     if (low..=high).contains(&offset) {
         return Ok(offset);
     }

@@ -30,6 +30,8 @@ pub struct KafkaOptions {
     pub idle_timeout: Option<Duration>,
     pub partitioner: Partitioner,
     pub mode: TopicMode,
+    /// How long a partition may hold back messages that are there; `None`: forever.
+    pub stall_timeout: Option<Duration>,
     /// How often to look for new partitions; `None`: never.
     pub discovery: Option<Duration>,
     /// Changes that wait for a flush, at most one a key.
@@ -96,6 +98,9 @@ enum Mode {
 
 /// librdkafka's `message.max.bytes` where nothing else is said.
 const MESSAGE_BYTES: usize = 1_000_000;
+
+/// Unless `scan.stall-timeout` says otherwise.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How often Flink looks for new partitions.
 const DISCOVERY: Duration = Duration::from_mins(5);
@@ -179,6 +184,7 @@ impl KafkaOptions {
                 TopicMode::Upsert => Partitioner::Default,
             },
             mode,
+            stall_timeout: stall_timeout(&options)?,
             discovery: discovery(&options)?,
             buffer_rows: buffer_rows.filter(|rows| *rows > 0).unwrap_or(BUFFER_ROWS),
             message_bytes_max: options
@@ -241,6 +247,11 @@ fn topics(options: &Options<'_>) -> Result<Topics> {
         }
         (None, None) => options.required("topic").map(|_| Topics::Named(vec![])),
     }
+}
+
+fn stall_timeout(options: &Options<'_>) -> Result<Option<Duration>> {
+    let timeout = options.duration("scan.stall-timeout")?.unwrap_or(STALL_TIMEOUT);
+    Ok(Some(timeout).filter(|timeout| !timeout.is_zero()))
 }
 
 fn discovery(options: &Options<'_>) -> Result<Option<Duration>> {

@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nowcast_engine::{Result, SourceEvent, TableDefinition};
+use nowcast_engine::{ErrorKind, Result, SourceEvent, TableDefinition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{ASK_TIMEOUT, Watch, failed};
-use super::offsets::{Span, from_the_beginning};
+use super::client::{ASK_TIMEOUT, Watch, failed, topic_partitions};
+use super::offsets::{Span, from_the_beginning, reachable};
 use super::options::KafkaOptions;
-
 use super::source::own_partitions;
 use crate::handover::{Gone, Hands};
 use crate::messages::{Collected, Rows};
@@ -23,6 +22,8 @@ use crate::messages::{Collected, Rows};
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The longest wait for a message, after which the thread looks around: is the worker still there?
 const POLL: Duration = Duration::from_millis(100);
+/// The most that counts as one wait for messages: in longer ones the worker was awaited.
+const LISTENED_MAX: Duration = Duration::from_secs(1);
 
 pub struct Reader {
     consumer: Arc<BaseConsumer<Watch>>,
@@ -35,6 +36,10 @@ pub struct Reader {
     last: usize,
     /// When the brokers were asked for partitions.
     looked: Instant,
+    /// How long messages were waited for in all; it stands still while the worker is awaited.
+    listened: Duration,
+    /// When they were waited for last.
+    paused: Instant,
     hands: Hands,
 }
 
@@ -55,6 +60,17 @@ struct Partition {
     /// Whether there is something to hand over, if only a position.
     pending: bool,
     state: State,
+    /// How long had been listened when something was heard of it.
+    heard: Duration,
+    /// The offset behind which there are messages that do not come, and since when.
+    suspect: Option<(i64, Duration)>,
+}
+
+impl Partition {
+    fn hear(&mut self, listened: Duration) {
+        self.heard = listened;
+        self.suspect = None;
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -101,6 +117,8 @@ impl Reader {
             by_name: HashMap::new(),
             last: 0,
             looked: Instant::now(),
+            listened: Duration::ZERO,
+            paused: Instant::now(),
             hands,
         };
         spans.into_iter().try_for_each(|span| reader.add(span))?;
@@ -115,6 +133,8 @@ impl Reader {
             next: span.start,
             pending: false,
             state: State::Reading,
+            heard: self.listened,
+            suspect: None,
             span,
         });
         Ok(())
@@ -187,6 +207,7 @@ impl Reader {
         if partition.state == State::Finished {
             return Ok(());
         }
+        partition.hear(self.listened);
         if partition.span.end.is_some_and(|end| message.offset() >= end) {
             return self.finish(self.last);
         }
@@ -251,7 +272,49 @@ impl Reader {
                 self.hands.give(SourceEvent::Idle { split }, None)?;
             }
         }
+        self.watch()?;
         self.discover()
+    }
+
+    /// Looks at partitions of which nothing is heard: has one of them messages, and does its broker
+    /// answer, then something is broken that a new start may mend.
+    fn watch(&mut self) -> Result<(), Stop> {
+        let waited = self.paused.elapsed().min(LISTENED_MAX);
+        self.paused = Instant::now();
+        self.listened += waited;
+        let (Some(timeout), listened) = (self.options.stall_timeout, self.listened) else {
+            return Ok(());
+        };
+        let due = |partition: &&mut Partition| {
+            let since = partition.suspect.map_or(partition.heard, |(_, since)| since);
+            partition.state != State::Finished && listened.saturating_sub(since) >= timeout
+        };
+        // One question a turn: it may take its time.
+        let Some(partition) = self.partitions.iter_mut().find(due) else { return Ok(()) };
+        let Span { topic, partition: number, .. } = &partition.span;
+        let fetched = self.consumer.context().fetched(topic, *number);
+        let fetched = fetched.unwrap_or_default().max(partition.next);
+        match self.consumer.fetch_watermarks(topic, *number, ASK_TIMEOUT) {
+            Ok((_, high)) if high <= fetched => partition.hear(listened),
+            Ok((_, high)) => match partition.suspect {
+                Some((at, _)) if at == fetched => {
+                    let split = &partition.split;
+                    return Err(nowcast_engine::Error::outside(format!(
+                        "kafka partition \"{split}\": its broker answers but has given nothing for \
+                         {timeout:?} (\"scan.stall-timeout\"), and there are messages from {fetched} \
+                         to {high}"
+                    ))
+                    .into());
+                }
+                _ => partition.suspect = Some((fetched, listened)),
+            },
+            // It is away, or has no leader: it is waited for, if the topic is still there.
+            Err(error) => {
+                partition.hear(listened);
+                self.weigh(error)?;
+            }
+        }
+        Ok(())
     }
 
     /// A partition of this number has been read to its end. The event does not say of which topic:
@@ -266,6 +329,7 @@ impl Reader {
             }
             self.hand_over(at)?;
             let partition = &mut self.partitions[at];
+            partition.hear(self.listened);
             match (partition.state, partition.span.end) {
                 (State::Reading, None) => partition.state = State::Quiet(Instant::now()),
                 // Between the last message and the end were only markers, or nothing any more.
@@ -309,20 +373,90 @@ impl Reader {
     }
 
     /// Most errors pass: librdkafka connects again by itself. Some never do.
-    fn weigh(&self, error: KafkaError) -> Result<(), Stop> {
-        let lasting = [
-            RDKafkaErrorCode::UnknownTopic,
-            RDKafkaErrorCode::UnknownTopicOrPartition,
-            RDKafkaErrorCode::UnknownPartition,
-            RDKafkaErrorCode::TopicAuthorizationFailed,
-            RDKafkaErrorCode::GroupAuthorizationFailed,
-            RDKafkaErrorCode::AutoOffsetReset,
-        ];
+    fn weigh(&mut self, error: KafkaError) -> Result<(), Stop> {
+        use RDKafkaErrorCode::{
+            AutoOffsetReset, GroupAuthorizationFailed, TopicAuthorizationFailed, UnknownPartition,
+            UnknownTopic, UnknownTopicOrPartition,
+        };
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
-        if fatal || error.rdkafka_error_code().is_some_and(|code| lasting.contains(&code)) {
-            return Err(failed(&self.options, error).into());
+        match error.rdkafka_error_code() {
+            Some(AutoOffsetReset) => self.reset(),
+            Some(UnknownPartition | UnknownTopic | UnknownTopicOrPartition) => {
+                self.still_there()?;
+                tracing::warn!("{}: {error}", self.options.name());
+                Ok(())
+            }
+            Some(TopicAuthorizationFailed | GroupAuthorizationFailed) => {
+                Err(failed(&self.options, error).into())
+            }
+            _ if fatal => Err(failed(&self.options, error).into()),
+            _ => {
+                tracing::warn!("{}: {error}", self.options.name());
+                Ok(())
+            }
         }
-        tracing::warn!("{}: {error}", self.options.name());
+    }
+
+    /// # Errors
+    /// Where a topic, or a partition that is read, is no longer there.
+    fn still_there(&self) -> Result<(), Stop> {
+        let mut topics: Vec<&str> = vec![];
+        for partition in &self.partitions {
+            let Span { topic, partition: number, .. } = &partition.span;
+            if topics.contains(&topic.as_str()) {
+                continue;
+            }
+            topics.push(topic);
+            let deadline = Instant::now() + ASK_TIMEOUT;
+            let client = self.consumer.client();
+            let found = topic_partitions(client, &self.options, topic, deadline, &|| {});
+            match found {
+                Ok(found) if found.contains(number) => {}
+                Ok(_) => {
+                    let split = &partition.split;
+                    return Err(nowcast_engine::Error::user(format!(
+                        "kafka partition \"{split}\" was deleted while it was read"
+                    ))
+                    .into());
+                }
+                Err(error) if error.kind() == ErrorKind::User => {
+                    return Err(nowcast_engine::Error::user(format!(
+                        "kafka topic \"{topic}\" was deleted while it was read"
+                    ))
+                    .into());
+                }
+                // Nobody knows for now.
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Some partition has no longer what is to be read next: reading goes on where
+    /// `auto.offset.reset` says.
+    fn reset(&mut self) -> Result<(), Stop> {
+        for at in 0..self.partitions.len() {
+            let Partition { span, next, state, split, .. } = &self.partitions[at];
+            if *state == State::Finished {
+                continue;
+            }
+            let failed = |error| failed(&self.options, error);
+            let limits = self.consumer.fetch_watermarks(&span.topic, span.partition, ASK_TIMEOUT);
+            let (low, high) = limits.map_err(failed)?;
+            if (low..=high).contains(next) {
+                continue;
+            }
+            let start = reachable(&self.options, split, *next, low, high)?;
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&span.topic, span.partition, Offset::Offset(start))
+                .map_err(failed)?;
+            self.consumer.incremental_unassign(&list).map_err(failed)?;
+            self.consumer.incremental_assign(&list).map_err(failed)?;
+            let partition = &mut self.partitions[at];
+            partition.next = start;
+            partition.pending = true;
+            partition.hear(self.listened);
+        }
         Ok(())
     }
 }

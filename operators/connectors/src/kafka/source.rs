@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Watch, config, failed, partitions, refused};
 use super::offsets::{Span, spans};
-use super::options::{KafkaOptions, Reset, Startup};
+use super::options::{KafkaOptions, Startup};
 use super::reader::{Limits, Reader};
 use crate::handover::Handover;
 use crate::parts::TopicMode;
@@ -113,7 +113,7 @@ impl SourceFactory for KafkaSourceFactory {
 }
 
 /// A consumer assigned to the partitions of this worker: every `workers`-th of each topic.
-fn connect(
+pub fn connect(
     options: &KafkaOptions,
     context: &SourceContext,
 ) -> Result<(BaseConsumer<Watch>, Vec<Span>)> {
@@ -129,14 +129,8 @@ fn connect(
     config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
     // librdkafka wants a group for any assignment; without commits nobody sees it.
     config.set("group.id", options.group.as_deref().unwrap_or("nowcast"));
-    config.set(
-        "auto.offset.reset",
-        match options.reset {
-            Reset::Earliest | Reset::Unset => "earliest",
-            Reset::Latest => "latest",
-            Reset::Fail => "error",
-        },
-    );
+    // The reader does it, and says so.
+    config.set("auto.offset.reset", "error");
     let consumer: BaseConsumer<Watch> =
         config.create_with_context(Watch::default()).map_err(|error| refused(options, error))?;
     // Nothing is assigned yet: there are no messages to lose.

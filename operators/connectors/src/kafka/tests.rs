@@ -3,6 +3,7 @@
 
 mod changelog;
 mod doors;
+mod life;
 mod reading;
 mod refusals;
 mod sink;

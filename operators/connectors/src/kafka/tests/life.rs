@@ -1,0 +1,128 @@
+//! What befalls a topic while it is read.
+
+use std::time::Instant;
+
+use super::super::options::KafkaOptions;
+use super::super::reader::{Limits, Reader};
+use super::super::source::connect;
+use super::*;
+use crate::handover::Handover;
+use crate::parts::TopicMode;
+
+const UNBOUNDED: (&str, &str) = ("scan.bounded.mode", "unbounded");
+
+/// The error that ends a read, and the numbers before it.
+async fn end(source: &mut Box<dyn Source>) -> (Vec<i64>, nowcast_engine::Error) {
+    let (mut read, since) = (vec![], Instant::now());
+    loop {
+        assert!(since.elapsed() < PATIENCE, "it goes on after {read:?}");
+        match tokio::time::timeout(PATIENCE, source.next()).await.expect("an end in time") {
+            Ok(SourceEvent::Rows { rows, .. }) => read.extend(numbers(&[rows])),
+            Ok(_) => {}
+            Err(error) => return (read, error),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_deleted_is_named() {
+    let Some(topic) = Topic::new("deleted", 1).await else { return };
+    topic.count(1, 3).await;
+    let other = Topic::new("stays", 1).await.unwrap();
+    let both = format!("{};{}", other.name, topic.name);
+    let refresh = ("properties.topic.metadata.refresh.interval.ms", "500");
+    let mut table = topic.counted(&[UNBOUNDED, refresh]);
+    table.options.insert("topic".into(), both);
+    table.options.insert("properties.topic.metadata.propagation.max.ms".into(), "1000".into());
+    let mut source = open(&table, at(&[])).await;
+    let SourceEvent::Rows { .. } = next(&mut source).await else { panic!("no rows") };
+    let deleted = admin(&topic.bootstrap).delete_topics(&[&topic.name], &AdminOptions::new()).await;
+    deleted.unwrap().into_iter().for_each(|deleted| drop(deleted.unwrap()));
+    let (_, error) = end(&mut source).await;
+    let expected = format!("kafka topic \"{}\" was deleted while it was read", topic.name);
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(error.kind(), ErrorKind::User);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offsets_that_expire_before_they_are_read_are_passed_over_aloud() {
+    let Some(topic) = Topic::new("expired", 1).await else { return };
+    let wide = "x".repeat(10_000);
+    let produce = async |numbers: std::ops::Range<i64>| {
+        for number in numbers {
+            let value = format!("{{\"n\":{number},\"wide\":\"{wide}\"}}");
+            topic.produce(&[(0, None, Some(&value), None)]).await;
+        }
+    };
+    produce(0..200).await;
+    // A reader that is far behind and fetches little.
+    let little = [
+        UNBOUNDED,
+        ("properties.queued.max.messages.kbytes", "20"),
+        ("properties.queued.min.messages", "1"),
+        ("properties.fetch.message.max.bytes", "20000"),
+    ];
+    let strict = [&little[..], &[("properties.auto.offset.reset", "none")]].concat();
+    let behind = SourceContext { rows_max: 1, ..at(&[]) };
+    let mut source = open(&topic.counted(&little), behind.clone()).await;
+    let mut failing = open(&topic.counted(&strict), behind).await;
+    for source in [&mut source, &mut failing] {
+        let SourceEvent::Rows { .. } = next(source).await else { panic!("no rows") };
+    }
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic.name, 0, Offset::Offset(150)).unwrap();
+    admin(&topic.bootstrap).delete_records(&list, &AdminOptions::new()).await.unwrap();
+    let mut read = vec![0];
+    while read.last() != Some(&199) {
+        if let SourceEvent::Rows { rows, .. } = next(&mut source).await {
+            read.extend(numbers(&[rows]));
+        }
+    }
+    let gap = read.windows(2).position(|pair| pair[1] != pair[0] + 1).expect("nothing was lost");
+    assert!(gap < 100, "{read:?}");
+    assert_eq!(read[gap + 1..], (150..200).collect::<Vec<_>>());
+    assert_eq!(source.positions()[0].offset, 200);
+    let (_, error) = end(&mut failing).await;
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert!(error.to_string().contains("is gone, there are 150 to 200"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_gives_nothing_of_what_it_has_ends_the_read() {
+    let Some(topic) = Topic::new("stalled", 2).await else { return };
+    topic.count(2, 3).await;
+    let table = topic.counted(&[UNBOUNDED, ("scan.stall-timeout", "1 s")]);
+    let options = KafkaOptions::read(&table, &Environment::default(), TopicMode::Log).unwrap();
+    let (consumer, spans) = tokio::task::block_in_place(|| connect(&options, &at(&[]))).unwrap();
+    let mut held = TopicPartitionList::new();
+    held.add_partition(&topic.name, 0);
+    // Nothing is fetched of it, and the reader does not know.
+    consumer.incremental_unassign(&held).unwrap();
+    topic.count(1, 3).await;
+    let (hands, mut handover) =
+        Handover::new(spans.iter().map(|span| (span.split().into(), span.start)).collect());
+    let limits = Limits { rows_max: 10, idle_timeout: None, share: (0, 1) };
+    let consumer = Arc::new(consumer);
+    let options = Arc::new(options);
+    let reader = Reader::new(Arc::clone(&consumer), &table, options, spans, limits, hands).unwrap();
+    let thread = std::thread::spawn(move || reader.run());
+    let started = Instant::now();
+    let error = loop {
+        match tokio::time::timeout(PATIENCE, handover.next()).await.expect("an end in time") {
+            Ok(SourceEvent::Rows { split, .. }) => assert!(split.ends_with("/1"), "{split}"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(error.kind(), ErrorKind::Outside);
+    let error = error.to_string();
+    let expected = format!(
+        "kafka partition \"{}/0\": its broker answers but has given nothing for 1s \
+         (\"scan.stall-timeout\"), and there are messages from ",
+        topic.name
+    );
+    assert!(error.starts_with(&expected) && error.ends_with(" to 6"), "{error}");
+    drop(handover);
+    thread.join().unwrap();
+}
