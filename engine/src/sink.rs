@@ -133,6 +133,11 @@ pub trait SinkFactory: Send + Sync {
         None
     }
 
+    /// Rows that were kept, as they are written: some may be left out.
+    fn as_written(&self, rows: Batch) -> Result<Batch> {
+        Ok(rows)
+    }
+
     /// The last epoch of the job that this table's transactions have committed, 0 if none; `None` for
     /// a table without transactions. What an earlier run of the job left open is aborted, and the
     /// run itself, should it still live, commits nothing more. Called before anything is restored.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use clap::Subcommand;
 use nowcast_connectors::{Environment, Registry};
 use nowcast_engine::checkpoint::{Checkpoints, Restored};
-use nowcast_engine::{KeptRows, TableDefinition};
+use nowcast_engine::{Batch, Graph, KeptRows, NodeKind, TableDefinition};
 
 use crate::check::planned;
 use crate::checkpoint_store;
@@ -48,23 +49,38 @@ pub async fn reconcile(command: Reconcile) -> Result<()> {
     let checkpoint = newest.ok_or_else(|| anyhow!("job {name}: no checkpoint to read"))?;
     let epoch = checkpoint.manifest.epoch;
     for table in tables {
-        let rows = rows(&checkpoint, table, &file)?;
-        let done = registry.reconcile(table, &name, epoch, &rows).await?;
+        let (sink, kept) = rows(&checkpoint, table, &file)?;
+        let rows = as_written(&plan.graph, sink, kept.clone())?;
+        let done = registry.reconcile(table, &name, epoch, rows.rows()).await?;
         let (written, newer, removed) = (done.written, done.newer, done.removed);
         say!(
             "{}: {written} rows written as of checkpoint {epoch}, {newer} newer ones left, \
              {removed} removed",
             table.name
         );
-        if done.rejected > 0 {
-            say!("{}: {} rows cannot be written", table.name, done.rejected);
+        let rejected = done.rejected + kept.num_rows() - rows.num_rows();
+        if rejected > 0 {
+            say!("{}: {rejected} rows cannot be written", table.name);
         }
     }
     Ok(())
 }
 
-/// The last rows of a table.
-fn rows(checkpoint: &Restored, table: &TableDefinition, file: &Path) -> Result<RecordBatch> {
+/// What the job's sink of this name makes of kept rows.
+fn as_written(graph: &Graph, sink: &str, rows: RecordBatch) -> Result<Batch> {
+    let node = graph.nodes.iter().find(|node| node.name == sink);
+    match node.map(|node| &node.kind) {
+        Some(NodeKind::Sink(factory)) => Ok(factory.as_written(Batch::new(rows))?),
+        _ => bail!("the file has no sink `{sink}` any more"),
+    }
+}
+
+/// The last rows of a table, before nulls and lengths are looked at, and the sink they belong to.
+fn rows<'a>(
+    checkpoint: &'a Restored,
+    table: &TableDefinition,
+    file: &Path,
+) -> Result<(&'a str, RecordBatch)> {
     let stages = checkpoint.manifest.stages.iter().map(|stage| stage.name.as_str());
     let of_table = stages.filter(|stage| {
         let kept = stage.rsplit_once('/').filter(|(_, kind)| table_of(kind) == KeptRows::STAGE);
@@ -85,11 +101,15 @@ fn rows(checkpoint: &Restored, table: &TableDefinition, file: &Path) -> Result<R
             file.display()
         ),
     };
+    let fields = table.schema.fields().iter();
+    let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let mut parts = vec![];
     for state in checkpoint.tables(stage, 0, 1)? {
         // Before the row's own columns: its key group, and when it was written.
         let columns = state.rows.columns().iter().skip(2).cloned().collect();
-        parts.push(RecordBatch::try_new(Arc::clone(&table.schema), columns)?);
+        parts.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);
     }
-    Ok(arrow::compute::concat_batches(&table.schema, &parts)?)
+    let sink = stage.rsplit_once('/').map_or(stage, |(sink, _)| sink);
+    Ok((sink, arrow::compute::concat_batches(&schema, &parts)?))
 }

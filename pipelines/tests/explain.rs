@@ -51,6 +51,16 @@ fn a_plan_tells_state_watermark_and_changelog() {
 }
 
 #[test]
+fn rows_that_are_kept_for_a_store_are_told() {
+    let kept = "'url' = 'redis://127.0.0.1:1', 'sink.reconcile' = 'true'";
+    let tables = TABLES.replace("'url' = 'embedded://'", kept);
+    let text = explained(&format!("{tables}{WINDOW}"), &["--changelog-mode"]);
+    let words =
+        "state: the last row of each key, for `nowcast reconcile`, by (title_id), kept as long as";
+    assert!(text.contains("plays/LastRows") && text.contains(words), "{text}");
+}
+
+#[test]
 fn a_row_pattern_tells_what_it_matches_and_keeps() {
     let text = explained(
         &format!(

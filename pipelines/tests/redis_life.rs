@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use common::{Server, embedded_broker, fresh_topic, nowcast, produce, succeed, wait_until};
+use common::{Server, embedded_broker, fail, fresh_topic, nowcast, produce, succeed, wait_until};
 use nowcast_connectors::{Patience, RedisAddress, RedisStore, Store};
 
 const KEYS: usize = 200;
@@ -327,6 +327,27 @@ fn a_flushed_redis_is_filled_again() {
     let job = Job::start(&sql, &data);
     await_totals(&address, &events);
     drop(job);
+}
+
+#[test]
+fn what_reconciling_needs_is_said() {
+    let folder = common::folder();
+    let refused = |options: &str, words: &str| {
+        let file = folder.path().join("totals.sql");
+        let sql = format!(
+            "CREATE TABLE totals (k INT, PRIMARY KEY (k) NOT ENFORCED) WITH (
+               'connector' = 'redis', 'url' = 'redis://127.0.0.1:1'{options});
+             INSERT INTO totals VALUES (1);"
+        );
+        std::fs::write(&file, sql).unwrap();
+        let mut command = nowcast();
+        command.args(["reconcile", "redis"]).arg(file).arg("--data-dir").arg(folder.path());
+        fail(&mut command, &[words]);
+    };
+    refused("", "no redis table has 'sink.reconcile' = 'true'");
+    refused(", 'sink.reconcile' = 'true'", "job totals: no checkpoint to read");
+    let unfenced = ", 'sink.reconcile' = 'true', 'sink.fencing' = 'false'";
+    refused(unfenced, "\"sink.reconcile\" needs a Redis and \"sink.fencing\"");
 }
 
 /// A cluster that ends with the test.

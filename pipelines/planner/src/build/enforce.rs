@@ -8,8 +8,8 @@ use arrow::datatypes::{DataType, FieldRef};
 use async_trait::async_trait;
 use nowcast_engine::aside::{DeadLetter, rows_as_json};
 use nowcast_engine::{
-    Batch, ChangelogMode, Epoch, Error, JobRun, Millis, Result, Sink, SinkContext, SinkFactory,
-    TableDefinition,
+    Batch, ChangelogMode, Epoch, Error, JobRun, KeptRows, Millis, Result, Sink, SinkContext,
+    SinkFactory, TableDefinition,
 };
 
 use super::sink_rules::Nulls;
@@ -119,6 +119,16 @@ fn fits(column: &ArrayRef, field: &FieldRef) -> bool {
 impl SinkFactory for Enforcing {
     fn changelog_mode(&self) -> ChangelogMode {
         self.sink.changelog_mode()
+    }
+
+    fn keeps_rows(&self) -> Option<KeptRows> {
+        self.sink.keeps_rows()
+    }
+
+    fn as_written(&self, rows: Batch) -> Result<Batch> {
+        let kept = self.rules.without_nulls(&rows, &mut vec![])?.unwrap_or(rows);
+        let fitted = self.rules.with_lengths(&kept)?.unwrap_or(kept);
+        self.sink.as_written(fitted)
     }
 
     async fn committed(&self, run: &JobRun) -> Result<Option<Epoch>> {
