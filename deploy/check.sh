@@ -105,6 +105,24 @@ lint() { cargo clippy --workspace --all-targets -- -D warnings; }
 
 build_tests() { cargo test --workspace --no-run; }
 
+# Licences, bans and sources in any case; advisories where there are a tool and its database, which is
+# a git repository. Building the tools would take longer than most of the tests.
+dependencies() {
+    deploy/deny.py || return 1
+    if cargo deny --version >/dev/null 2>&1; then
+        if cargo deny fetch db >/dev/null 2>&1; then
+            cargo deny check
+        else
+            echo "advisories: not checked, their database is out of reach"
+            cargo deny --offline check licenses bans sources
+        fi
+    elif cargo audit --version >/dev/null 2>&1; then
+        cargo audit || { [[ $? == 2 ]] && echo "advisories: not checked, their database is out of reach"; }
+    else
+        echo "advisories: not checked, there is no cargo-deny (cargo install --locked cargo-deny)"
+    fi
+}
+
 wait_for_installer() {
     local installer=$INSTALLER
     INSTALLER=
@@ -191,6 +209,7 @@ step "format" cargo fmt --all --check
 step "clippy" lint
 step "build tests" build_tests
 step "install" wait_for_installer
+step "dependencies" dependencies
 step "start servers" start_servers
 step "tests" run_tests
 
