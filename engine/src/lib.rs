@@ -16,6 +16,7 @@ pub mod function;
 pub mod graph;
 pub mod job;
 pub mod keys;
+pub mod lease;
 pub mod lookup;
 pub mod model;
 pub mod operator;

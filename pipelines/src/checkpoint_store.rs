@@ -48,6 +48,11 @@ pub fn open(given: Option<&str>, settings: &Settings, data: &Path) -> Result<Arc
     }
 }
 
+/// Whether they are kept in a place that is named, and that other machines may reach.
+pub fn is_elsewhere(given: Option<&str>, settings: &Settings) -> bool {
+    given.is_some() || DIR_KEYS.iter().any(|key| settings.contains_key(*key))
+}
+
 fn folder(path: &str) -> Result<Arc<dyn ObjectStore>> {
     let made = std::fs::create_dir_all(path);
     made.with_context(|| format!("checkpoints {path}: the folder cannot be made"))?;

@@ -88,6 +88,8 @@ pub async fn demo(command: Demo) -> Result<()> {
         workers: command.workers.max(1),
         sets,
         allow_state_loss: false,
+        standby: false,
+        lease_timeout: Duration::from_secs(10),
         resume: true,
         rows_max: 4_096,
         checkpoint_interval: None,

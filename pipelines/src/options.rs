@@ -33,6 +33,10 @@ pub struct Common {
     /// [default: `checkpoints` beneath the data folder].
     #[arg(long, env = "NOWCAST_CHECKPOINTS")]
     pub checkpoints: Option<String>,
+    /// How long a run may give no sign of life until one that stands by takes its jobs over. Signs are
+    /// given where checkpoints are kept in a place of their own.
+    #[arg(long, default_value = "10s", env = "NOWCAST_LEASE_TIMEOUT", value_parser = duration)]
+    pub lease_timeout: Duration,
     /// How long a stop may take, with its checkpoint; then the process leaves with exit code 3.
     #[arg(long, default_value = "30s", env = "NOWCAST_STOP_TIMEOUT", value_parser = duration)]
     pub stop_timeout: Duration,
@@ -65,6 +69,8 @@ impl Common {
             rows_max,
             checkpoint_interval,
             checkpoints,
+            standby: false,
+            lease_timeout: self.lease_timeout,
             stop_timeout,
         })
     }

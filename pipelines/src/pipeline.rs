@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arrow::array::RecordBatch;
 use nowcast_engine::evolve::LOSS;
+use nowcast_engine::lease::Lease;
 use nowcast_engine::world::{SystemClock, Tap};
 use nowcast_engine::{Batch, Job, JobOptions, TableDefinition, World};
 use nowcast_planner::{Settings, SqlError};
 use nowcast_serve::Feeds;
+use tokio::task::JoinHandle;
 
 use crate::checkpoint_store;
 use crate::home::Home;
@@ -40,6 +42,10 @@ pub struct RunOptions {
     pub checkpoint_interval: Option<Duration>,
     /// Where checkpoints are kept, over what the SQL says.
     pub checkpoints: Option<String>,
+    /// Whether to wait until no other run has the job.
+    pub standby: bool,
+    /// How long the run that has a job may give no sign of life.
+    pub lease_timeout: Duration,
     /// How long a stop may take.
     pub stop_timeout: Duration,
 }
@@ -56,6 +62,39 @@ pub struct Running {
     pub job: Job,
     pub tables: Vec<TableDefinition>,
     pub facts: PlanFacts,
+    /// Gives signs of life, where one that stands by can see them.
+    pub alive: Option<Alive>,
+}
+
+/// Signs of life of a run; they end with it.
+pub struct Alive {
+    lease: Lease,
+    run: String,
+    beats: JoinHandle<()>,
+}
+
+impl Alive {
+    fn new(lease: Lease, run: &str, job: &Job) -> Self {
+        let (beating, by, stop) = (lease.clone(), run.to_owned(), job.stopper());
+        let beats = tokio::spawn(async move {
+            beating.keep(&by).await;
+            // Its checkpoint finds its number taken: the job ends, and says why.
+            stop();
+        });
+        Self { lease, run: run.to_owned(), beats }
+    }
+
+    /// The job has ended: one that stands by need not wait.
+    pub async fn leave(self) {
+        self.beats.abort();
+        self.lease.leave(&self.run).await;
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.beats.abort();
+    }
 }
 
 /// Reads a file and fills in its variables.
@@ -116,6 +155,14 @@ pub async fn start(
     };
     let idle = idle_timeout(&plan.settings)?;
     let store = checkpoint_store::open(options.checkpoints.as_deref(), &plan.settings, &home.data)?;
+    let run = uuid::Uuid::new_v4().to_string();
+    let elsewhere = checkpoint_store::is_elsewhere(options.checkpoints.as_deref(), &plan.settings);
+    let lease = (elsewhere || options.standby).then(|| {
+        Lease::new(Arc::clone(&store), &name, options.lease_timeout, Arc::new(SystemClock))
+    });
+    if let (Some(lease), true) = (&lease, options.standby) {
+        lease.vacant().await.with_context(|| format!("job {name}: standing by"))?;
+    }
     for table in &plan.tables {
         let key = table.primary_key.iter().map(|column| table.schema.field(*column).name().clone());
         feeds.declare(&table.name, &key.collect::<Vec<_>>());
@@ -141,7 +188,7 @@ pub async fn start(
         )?,
         tolerable_failed_checkpoints: tolerable(setting(TOLERABLE))?,
         resume: options.resume,
-        run: uuid::Uuid::new_v4().to_string(),
+        run: run.clone(),
         errors: plan.errors,
         plan: plan.stages,
         allow_state_loss: options.allow_state_loss,
@@ -162,7 +209,8 @@ pub async fn start(
     if job.restored() > 0 {
         tracing::info!(job = name, epoch = job.restored(), "goes on from its checkpoint");
     }
-    Ok(Running { name, job, tables: plan.tables, facts })
+    let alive = lease.map(|lease| Alive::new(lease, &run, &job));
+    Ok(Running { name, job, tables: plan.tables, facts, alive })
 }
 
 /// How long a split is quiet until it is idle; `None`: never.

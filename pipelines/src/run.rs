@@ -29,6 +29,10 @@ pub struct Run {
     /// an operator that has changed: those begin without it. `nowcast plan diff` shows which.
     #[arg(long)]
     allow_state_loss: bool,
+    /// Waits until no other run gives signs of life, and then goes on from its checkpoint, which must
+    /// lie where both can reach it (`--checkpoints`).
+    #[arg(long)]
+    standby: bool,
     /// Prints rows read, CPU-seconds and peak memory as one JSON line at the end.
     #[arg(long)]
     usage: bool,
@@ -51,6 +55,7 @@ pub async fn run(command: Run) -> Result<()> {
     let started = Instant::now();
     let mut options = command.common.run_options(!command.fresh)?;
     options.allow_state_loss = command.allow_state_loss;
+    options.standby = command.standby;
     let sqls = command
         .files
         .iter()
@@ -138,6 +143,9 @@ pub async fn until_end(running: Vec<Running>, jobs: &Jobs, stop_timeout: Duratio
         .map(|running| {
             Box::pin(async move {
                 let ended = running.job.wait().await;
+                if let Some(alive) = running.alive {
+                    alive.leave().await;
+                }
                 ended.map_err(|error| error.context(format_args!("job {}", running.name)))
             })
         })

@@ -49,6 +49,7 @@ macro_rules! cases {
 cases!(
     kills_lose_no_row_and_repeat_none,
     a_run_that_was_taken_over_commits_nothing_more,
+    one_that_stands_by_takes_over,
     what_exactly_once_needs_is_said,
 );
 
@@ -170,9 +171,14 @@ fn committed(bootstrap: &str, topic: &str) -> Vec<(i32, Value)> {
     messages
 }
 
-/// The newest complete checkpoint.
+/// The newest complete checkpoint of a data folder.
 fn epoch(data: &Path) -> u64 {
-    let Ok(jobs) = std::fs::read_dir(data.join("checkpoints")) else { return 0 };
+    newest(&data.join("checkpoints"))
+}
+
+/// The newest complete checkpoint in a folder of them.
+fn newest(checkpoints: &Path) -> u64 {
+    let Ok(jobs) = std::fs::read_dir(checkpoints) else { return 0 };
     let epochs = jobs.flatten().filter_map(|job| std::fs::read_dir(job.path()).ok());
     let complete = epochs.flatten().flatten();
     let complete = complete.filter(|epoch| common::is_checkpoint(&epoch.path()));
@@ -230,6 +236,40 @@ fn a_run_that_was_taken_over_commits_nothing_more(bootstrap: String) {
     let zombie = zombie.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&zombie.stderr);
     assert!(!zombie.status.success(), "{told}");
+    assert!(told.contains("another run of this job has taken over"), "{told}");
+    bench.check();
+}
+
+/// One is killed, the next one is paused and comes back.
+fn one_that_stands_by_takes_over(bootstrap: String) {
+    let bench = Bench::new(bootstrap);
+    let shared = bench.folder.path().join("shared");
+    let run = |name: &str| {
+        let mut run = bench.run(INTERVAL, &bench.folder.path().join(name));
+        run.arg("--checkpoints").arg(&shared).args(["--lease-timeout", "1s", "--standby"]);
+        run.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let reached = |least: u64| wait_until("a checkpoint", || newest(&shared) >= least);
+    let mut first = run("first");
+    reached(2);
+    let second = run("second");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let killed_at = newest(&shared);
+    // The number of its start, and a checkpoint.
+    reached(killed_at + 2);
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &second.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let third = run("third").wait_with_output().unwrap();
+    assert!(third.status.success(), "{}", String::from_utf8_lossy(&third.stderr));
+    signal("-CONT");
+    let second = second.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&second.stderr);
+    assert!(told.contains("standing by"), "{told}");
+    assert!(!second.status.success(), "{told}");
     assert!(told.contains("another run of this job has taken over"), "{told}");
     bench.check();
 }
