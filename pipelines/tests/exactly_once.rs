@@ -10,14 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{fresh_topic, nowcast, produce, succeed, wait_until};
+use common::{committed, epoch, fresh_topic, newest, nowcast, produce, succeed, wait_until};
 use rand::{RngExt, SeedableRng};
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
-use serde_json::Value;
 
 const EVENTS: usize = 40_000;
 const KEYS: usize = 50;
@@ -140,51 +134,6 @@ impl Bench {
         }
         assert_eq!(totals, expected);
     }
-}
-
-/// The messages that a reader with `isolation.level = read_committed` sees, in order of a partition.
-fn committed(bootstrap: &str, topic: &str) -> Vec<(i32, Value)> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", "nowcast-test")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    for partition in 0..2 {
-        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let (mut messages, mut ends) = (vec![], 0);
-    while ends < 2 {
-        match consumer.poll(Duration::from_secs(30)).expect("no answer") {
-            Ok(message) => {
-                let value = serde_json::from_slice(message.payload().unwrap_or(b"null")).unwrap();
-                messages.push((message.partition(), value));
-            }
-            Err(KafkaError::PartitionEOF(_)) => ends += 1,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    messages
-}
-
-/// The newest complete checkpoint of a data folder.
-fn epoch(data: &Path) -> u64 {
-    newest(&data.join("checkpoints"))
-}
-
-/// The newest complete checkpoint in a folder of them.
-fn newest(checkpoints: &Path) -> u64 {
-    let Ok(jobs) = std::fs::read_dir(checkpoints) else { return 0 };
-    let epochs = jobs.flatten().filter_map(|job| std::fs::read_dir(job.path()).ok());
-    let complete = epochs.flatten().flatten();
-    let complete = complete.filter(|epoch| common::is_checkpoint(&epoch.path()));
-    let numbers = complete
-        .filter_map(|epoch| epoch.file_name().to_str()?.strip_prefix("epoch-")?.parse().ok());
-    numbers.max().unwrap_or(0)
 }
 
 fn kills_lose_no_row_and_repeat_none(bootstrap: String) {

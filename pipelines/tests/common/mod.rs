@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -189,6 +191,51 @@ pub fn messages(bootstrap: &str, topic: &str) -> Vec<(i32, i64, Vec<u8>)> {
     }
     messages.sort_by_key(|(partition, offset, _)| (*partition, *offset));
     messages
+}
+
+/// The messages that a reader with `isolation.level = read_committed` sees, in order of a partition.
+pub fn committed(bootstrap: &str, topic: &str) -> Vec<(i32, Value)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "nowcast-test")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..2 {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut messages, mut ends) = (vec![], 0);
+    while ends < 2 {
+        match consumer.poll(Duration::from_secs(30)).expect("no answer") {
+            Ok(message) => {
+                let value = serde_json::from_slice(message.payload().unwrap_or(b"null")).unwrap();
+                messages.push((message.partition(), value));
+            }
+            Err(KafkaError::PartitionEOF(_)) => ends += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    messages
+}
+
+/// The newest complete checkpoint of a data folder.
+pub fn epoch(data: &Path) -> u64 {
+    newest(&data.join("checkpoints"))
+}
+
+/// The newest complete checkpoint in a folder of them.
+pub fn newest(checkpoints: &Path) -> u64 {
+    let Ok(jobs) = std::fs::read_dir(checkpoints) else { return 0 };
+    let epochs = jobs.flatten().filter_map(|job| std::fs::read_dir(job.path()).ok());
+    let complete = epochs.flatten().flatten();
+    let complete = complete.filter(|epoch| is_checkpoint(&epoch.path()));
+    let numbers = complete
+        .filter_map(|epoch| epoch.file_name().to_str()?.strip_prefix("epoch-")?.parse().ok());
+    numbers.max().unwrap_or(0)
 }
 
 /// Lines of all files beneath a folder that a filesystem sink wrote.
