@@ -35,6 +35,9 @@ const FORMAT: u32 = 1;
 /// Complete checkpoints that are kept: the newest, and older ones to fall back on.
 const KEPT: usize = 3;
 
+/// How often the number of a start is asked for while the store gives no answer.
+const TRIES: usize = 4;
+
 /// A complete checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
@@ -237,7 +240,16 @@ impl Checkpoints {
     /// faster.
     pub(crate) async fn start(&self, writer: &Writer, starts_from: Epoch) -> Result<bool> {
         let start = self.start_of(writer, writer.generation, starts_from)?;
-        if !self.claim(writer.generation, &writer.by, start).await? {
+        let mut tries = 1;
+        // A number that was taken by a try whose answer was lost is its own; the store's client does not
+        // repeat a write on a condition by itself.
+        let claimed = loop {
+            match self.claim(writer.generation, &writer.by, start.clone()).await {
+                Err(error) if error.kind() == ErrorKind::Outside && tries < TRIES => tries += 1,
+                claimed => break claimed?,
+            }
+        };
+        if !claimed {
             return Ok(false);
         }
         self.retire(starts_from).await?;

@@ -305,7 +305,8 @@ fn nulls_that_a_column_does_not_take_are_dead_letters_or_dropped() {
         let job = write(folder.path(), &sql);
         succeed(nowcast().args(["run", "--no-http", "--data-dir"]).arg(&data).arg(job));
         assert_eq!(written_lines(Path::new(&out)), ["{\"id\":2,\"v\":5}"]);
-        let told = succeed(nowcast().args(["dlq", "list", "job", "--data-dir"]).arg(&data));
+        let shown = ["dlq", "show", "job", "--json", "--data-dir"];
+        let told = succeed(nowcast().args(shown).arg(&data));
         assert_eq!(told.lines().count(), letters, "{told}");
         assert!(told.lines().all(|letter| letter.contains("NOT NULL")), "{told}");
     }

@@ -196,7 +196,7 @@ fn one_that_stands_by_takes_over(bootstrap: String) {
     let run = |name: &str| {
         let mut run = bench.run(INTERVAL, &bench.folder.path().join(name));
         run.arg("--checkpoints").arg(&shared).args(["--lease-timeout", "1s", "--standby"]);
-        run.stderr(Stdio::piped()).spawn().unwrap()
+        run.env("NOWCAST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap()
     };
     let reached = |least: u64| wait_until("a checkpoint", || newest(&shared) >= least);
     let mut first = run("first");

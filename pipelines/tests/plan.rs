@@ -271,7 +271,9 @@ fn a_checkpoint_of_an_earlier_version_is_found_by_names() {
 
 fn manifests(folder: &Path) -> Vec<PathBuf> {
     let epochs = std::fs::read_dir(folder).unwrap();
-    epochs.map(|epoch| epoch.unwrap().path().join("manifest.json")).collect()
+    let epochs = epochs.map(|epoch| epoch.unwrap().path());
+    let complete = epochs.filter(|epoch| common::is_checkpoint(epoch));
+    complete.map(|epoch| epoch.join("manifest.json")).collect()
 }
 
 #[test]

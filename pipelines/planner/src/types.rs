@@ -131,8 +131,9 @@ pub fn cast_target(ty: &FlinkType) -> SqlResult<Field> {
                     note(LENGTH, Some(length(n).unwrap_or(1)));
                     note(FILLS, Some(1));
                 }
+                // Without a length it is a STRING, whatever the standard says.
                 Sql::Varchar(n) | Sql::CharacterVarying(n) | Sql::CharVarying(n) => {
-                    note(LENGTH, Some(length(n).unwrap_or(1)));
+                    note(LENGTH, length(n));
                 }
                 Sql::Binary(n) => {
                     note(LENGTH, Some(n.unwrap_or(1)));
