@@ -49,7 +49,9 @@ impl Topic {
         };
         let name = format!("nowcast-{test}-{}", std::process::id());
         let config = config(&bootstrap);
+        // Some messages have times of long ago, which Kafka deletes when it looks, every five minutes.
         let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let new = new.set("retention.ms", "-1");
         let made = admin(&bootstrap).create_topics([&new], &AdminOptions::new()).await.unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
         Some(Self { name, producer: config.create().unwrap(), bootstrap })
