@@ -6,9 +6,10 @@ use arrow::datatypes::TimeUnit;
 use nowcast_engine::{Error, Result};
 
 use super::cells::{Cells, Kind, range};
-use super::column::{Column, Misfit, Values};
+use super::column::{Column, Misfit};
 use super::json_decode::JsonOptions;
 use super::text::per_second;
+use super::values::Values;
 
 /// Appends a value to a column.
 pub(super) fn push(column: &mut Column, value: Value) -> Result<(), Misfit> {

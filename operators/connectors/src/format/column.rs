@@ -3,130 +3,35 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayData, ArrayRef, make_array};
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
-use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use arrow::array::{ArrayData, ArrayRef, BooleanBufferBuilder, NullBufferBuilder, make_array};
+use arrow::datatypes::{FieldRef, TimeUnit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use nowcast_engine::{Error, Result};
+use nowcast_engine::Result;
 
 use super::text::{
     TimestampStandard, parse_date, parse_decimal, parse_time, parse_timestamp, per_second, sql_name,
 };
+use super::values::Values;
 
 /// Why a value does not fit its column.
 pub type Misfit = String;
 
 pub struct Column {
     pub(super) field: FieldRef,
-    valid: Vec<bool>,
+    /// It costs nothing until the first null comes.
+    nulls: NullBufferBuilder,
     pub(super) values: Values,
-}
-
-pub(super) enum Values {
-    Bool(Vec<bool>),
-    I8(Vec<i8>),
-    I16(Vec<i16>),
-    I32(Vec<i32>),
-    I64(Vec<i64>),
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    Decimal(Vec<i128>, u8, i8),
-    Text(Bytes),
-    Binary(Bytes),
-    Date(Vec<i32>),
-    Time32(Vec<i32>, TimeUnit),
-    Time64(Vec<i64>, TimeUnit),
-    /// `true`: with a local time zone.
-    Timestamp(Vec<i64>, TimeUnit, bool),
-    List(Offsets, Box<Column>),
-    Struct(Vec<Column>),
-    Map(Offsets, Box<Column>, Box<Column>),
-}
-
-/// Values of varying length behind each other.
-pub(super) struct Bytes {
-    data: Vec<u8>,
-    offsets: Offsets,
-}
-
-/// Where each value begins and ends in what it is cut from: one more than there are values.
-pub(super) struct Offsets(Vec<i32>);
-
-impl Offsets {
-    fn new() -> Self {
-        Self(vec![0])
-    }
-
-    /// # Panics
-    /// Past 2 GiB: batches are bounded far below.
-    pub(super) fn push(&mut self, end: usize) {
-        self.0.push(i32::try_from(end).expect("a batch is bounded far below 2 GiB"));
-    }
-
-    fn last(&self) -> usize {
-        self.0.last().map_or(0, |end| *end as usize)
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.0.truncate(rows + 1);
-    }
-}
-
-impl Bytes {
-    fn new() -> Self {
-        Self { data: vec![], offsets: Offsets::new() }
-    }
-
-    pub(super) fn push(&mut self, value: &[u8]) {
-        self.data.extend_from_slice(value);
-        self.offsets.push(self.data.len());
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.offsets.truncate(rows);
-        self.data.truncate(self.offsets.last());
-    }
+    /// Rows of the last batch, and bytes of their values: what the next will most likely take.
+    last: (usize, usize),
 }
 
 impl Column {
     /// # Errors
     /// For types that no format carries.
     pub fn new(field: &FieldRef) -> Result<Self> {
-        let values = match field.data_type() {
-            DataType::Boolean => Values::Bool(vec![]),
-            DataType::Int8 => Values::I8(vec![]),
-            DataType::Int16 => Values::I16(vec![]),
-            DataType::Int32 => Values::I32(vec![]),
-            DataType::Int64 => Values::I64(vec![]),
-            DataType::Float32 => Values::F32(vec![]),
-            DataType::Float64 => Values::F64(vec![]),
-            DataType::Decimal128(precision, scale) => Values::Decimal(vec![], *precision, *scale),
-            DataType::Utf8 => Values::Text(Bytes::new()),
-            DataType::Binary => Values::Binary(Bytes::new()),
-            DataType::Date32 => Values::Date(vec![]),
-            DataType::Time32(unit) => Values::Time32(vec![], *unit),
-            DataType::Time64(unit) => Values::Time64(vec![], *unit),
-            DataType::Timestamp(unit, zone) => Values::Timestamp(vec![], *unit, zone.is_some()),
-            DataType::List(item) => Values::List(Offsets::new(), Box::new(Column::new(item)?)),
-            DataType::Struct(fields) => {
-                Values::Struct(fields.iter().map(Column::new).collect::<Result<_>>()?)
-            }
-            DataType::Map(entries, _) => match entries.data_type() {
-                DataType::Struct(pair) if pair.len() == 2 => {
-                    let value = Box::new(Column::new(&pair[1])?);
-                    Values::Map(Offsets::new(), Box::new(Column::new(&pair[0])?), value)
-                }
-                _ => return Err(Error::bug("a map's entries are not pairs")),
-            },
-            other => {
-                let name = field.name();
-                return Err(Error::user(format!(
-                    "column \"{name}\": no format carries the type {other}"
-                )));
-            }
-        };
-        Ok(Self { field: Arc::clone(field), valid: vec![], values })
+        let (nulls, values) = (NullBufferBuilder::new(0), Values::new(field)?);
+        Ok(Self { field: Arc::clone(field), nulls, values, last: (0, 0) })
     }
 
     pub fn name(&self) -> &str {
@@ -134,41 +39,23 @@ impl Column {
     }
 
     pub fn len(&self) -> usize {
-        self.valid.len()
+        self.nulls.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.valid.is_empty()
+        self.nulls.is_empty()
     }
 
     /// Forgets all values from the row `rows` on.
     pub fn truncate(&mut self, rows: usize) {
-        self.valid.truncate(rows);
-        match &mut self.values {
-            Values::Bool(values) => values.truncate(rows),
-            Values::I8(values) => values.truncate(rows),
-            Values::I16(values) => values.truncate(rows),
-            Values::I32(values) | Values::Date(values) | Values::Time32(values, _) => {
-                values.truncate(rows);
-            }
-            Values::I64(values) | Values::Time64(values, _) | Values::Timestamp(values, ..) => {
-                values.truncate(rows);
-            }
-            Values::F32(values) => values.truncate(rows),
-            Values::F64(values) => values.truncate(rows),
-            Values::Decimal(values, ..) => values.truncate(rows),
-            Values::Text(values) | Values::Binary(values) => values.truncate(rows),
-            Values::List(offsets, items) => {
-                offsets.truncate(rows);
-                items.truncate(offsets.last());
-            }
-            Values::Struct(columns) => columns.iter_mut().for_each(|column| column.truncate(rows)),
-            Values::Map(offsets, keys, values) => {
-                offsets.truncate(rows);
-                keys.truncate(offsets.last());
-                values.truncate(offsets.last());
-            }
-        }
+        self.nulls.truncate(rows);
+        self.values.truncate(rows);
+    }
+
+    /// Makes room for a batch as large as the last.
+    pub(super) fn reserve(&mut self) {
+        let (rows, bytes) = self.last;
+        self.values.reserve(rows, bytes);
     }
 
     /// # Errors
@@ -183,58 +70,34 @@ impl Column {
 
     /// A null, whatever the column says: for a row that is cut off again, and below a null row.
     pub(super) fn push_hole(&mut self) {
-        self.valid.push(false);
-        match &mut self.values {
-            Values::Bool(values) => values.push(false),
-            Values::I8(values) => values.push(0),
-            Values::I16(values) => values.push(0),
-            Values::I32(values) | Values::Date(values) | Values::Time32(values, _) => {
-                values.push(0);
-            }
-            Values::I64(values) | Values::Time64(values, _) | Values::Timestamp(values, ..) => {
-                values.push(0);
-            }
-            Values::F32(values) => values.push(0.0),
-            Values::F64(values) => values.push(0.0),
-            Values::Decimal(values, ..) => values.push(0),
-            Values::Text(values) | Values::Binary(values) => values.push(&[]),
-            Values::List(offsets, items) => offsets.push(items.len()),
-            Values::Struct(columns) => columns.iter_mut().for_each(Column::push_hole),
-            Values::Map(offsets, keys, _) => offsets.push(keys.len()),
-        }
+        self.nulls.append_null();
+        self.values.push_hole();
     }
 
     /// A value that nobody reads: null, or zero where the column is NOT NULL.
-    pub(super) fn push_blank(&mut self) {
-        let Values::Struct(columns) = &mut self.values else {
-            self.push_hole();
-            return self.unless_nullable();
-        };
+    pub fn push_blank(&mut self) {
         if self.field.is_nullable() {
             return self.push_hole();
         }
-        columns.iter_mut().for_each(Column::push_blank);
-        self.valid.push(true);
-    }
-
-    fn unless_nullable(&mut self) {
-        if let Some(last) = self.valid.last_mut() {
-            *last = !self.field.is_nullable();
+        match &mut self.values {
+            Values::Struct(columns) => columns.iter_mut().for_each(Column::push_blank),
+            values => values.push_hole(),
         }
+        self.nulls.append_non_null();
     }
 
     /// Marks the row whose parts were pushed into [`Column::values`] as there.
     pub(super) fn push_valid(&mut self) {
-        self.valid.push(true);
+        self.nulls.append_non_null();
     }
 
     pub fn push_bool(&mut self, value: bool) -> Result<(), Misfit> {
         match &mut self.values {
-            Values::Bool(values) => values.push(value),
+            Values::Bool(values) => values.append(value),
             Values::Text(values) => values.push(if value { b"true" } else { b"false" }),
             _ => return Err(self.misfit(value)),
         }
-        self.valid.push(true);
+        self.nulls.append_non_null();
         Ok(())
     }
 
@@ -252,6 +115,18 @@ impl Column {
             _ => false,
         };
         self.pushed(fits, value)
+    }
+
+    /// As [`Column::push_i64`], without a call for the usual types.
+    #[inline]
+    pub(super) fn push_integer(&mut self, value: i64) -> Result<(), Misfit> {
+        match (&mut self.values, i32::try_from(value)) {
+            (Values::I64(values), _) => values.push(value),
+            (Values::I32(values), Ok(value)) => values.push(value),
+            _ => return self.push_i64(value),
+        }
+        self.nulls.append_non_null();
+        Ok(())
     }
 
     pub fn push_u64(&mut self, value: u64) -> Result<(), Misfit> {
@@ -338,7 +213,7 @@ impl Column {
             Values::Text(_) => return Err("not valid UTF-8".into()),
             _ => return Err(self.misfit("bytes")),
         }
-        self.valid.push(true);
+        self.nulls.append_non_null();
         Ok(())
     }
 
@@ -358,20 +233,49 @@ impl Column {
             }
         }
         offsets.push(keys.len());
-        self.valid.push(true);
+        self.nulls.append_non_null();
         Ok(())
+    }
+
+    /// As [`Column::push_text`], of text that is known to be ASCII; anything else is a misfit.
+    #[inline]
+    pub(super) fn push_ascii(
+        &mut self,
+        text: &[u8],
+        standard: TimestampStandard,
+    ) -> Result<(), Misfit> {
+        if let Values::Text(values) = &mut self.values {
+            values.push(text);
+            self.nulls.append_non_null();
+            return Ok(());
+        }
+        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+        self.push_text(text, standard)
+    }
+
+    /// A timestamp that is in the column's unit already.
+    ///
+    /// # Panics
+    /// If the column holds no timestamps.
+    #[inline]
+    pub(super) fn push_in_unit(&mut self, value: i64) {
+        let Values::Timestamp(values, ..) = &mut self.values else {
+            unreachable!("a timestamp for another column");
+        };
+        values.push(value);
+        self.nulls.append_non_null();
     }
 
     /// A value of any scalar type from its text; BYTES are base64.
     pub fn push_text(&mut self, text: &str, standard: TimestampStandard) -> Result<(), Misfit> {
         if let Values::Text(values) = &mut self.values {
             values.push(text.as_bytes());
-            self.valid.push(true);
+            self.nulls.append_non_null();
             return Ok(());
         }
         let trimmed = text.trim();
         let fits = match &mut self.values {
-            Values::Bool(values) => push_ok(values, parse_bool(trimmed).ok_or(())),
+            Values::Bool(values) => push_bool(values, parse_bool(trimmed)),
             Values::I8(values) => push_ok(values, trimmed.parse()),
             Values::I16(values) => push_ok(values, trimmed.parse()),
             Values::I32(values) => push_ok(values, trimmed.parse()),
@@ -402,7 +306,7 @@ impl Column {
             Values::Text(_) | Values::List(..) | Values::Struct(_) | Values::Map(..) => false,
         };
         if fits {
-            self.valid.push(true);
+            self.nulls.append_non_null();
             return Ok(());
         }
         Err(match (&self.values, standard) {
@@ -420,7 +324,7 @@ impl Column {
 
     fn pushed(&mut self, fits: bool, value: impl std::fmt::Display) -> Result<(), Misfit> {
         match fits {
-            true => self.valid.push(true),
+            true => self.nulls.append_non_null(),
             false => return Err(self.misfit(value)),
         }
         Ok(())
@@ -435,57 +339,17 @@ impl Column {
         Ok(make_array(self.take_data()?))
     }
 
-    fn take_data(&mut self) -> Result<ArrayData> {
-        let rows = self.valid.len();
-        let valid = std::mem::take(&mut self.valid);
-        let nulls = valid.contains(&false).then(|| NullBuffer::new(BooleanBuffer::from(valid)));
-        let data = ArrayData::builder(self.field.data_type().clone()).len(rows).nulls(nulls);
-        let data = match &mut self.values {
-            Values::Bool(values) => {
-                let bits = BooleanBuffer::from(std::mem::take(values));
-                data.add_buffer(bits.into_inner())
-            }
-            Values::I8(values) => data.add_buffer(Buffer::from_vec(std::mem::take(values))),
-            Values::I16(values) => data.add_buffer(Buffer::from_vec(std::mem::take(values))),
-            Values::I32(values) | Values::Date(values) | Values::Time32(values, _) => {
-                data.add_buffer(Buffer::from_vec(std::mem::take(values)))
-            }
-            Values::I64(values) | Values::Time64(values, _) | Values::Timestamp(values, ..) => {
-                data.add_buffer(Buffer::from_vec(std::mem::take(values)))
-            }
-            Values::F32(values) => data.add_buffer(Buffer::from_vec(std::mem::take(values))),
-            Values::F64(values) => data.add_buffer(Buffer::from_vec(std::mem::take(values))),
-            Values::Decimal(values, ..) => {
-                data.add_buffer(Buffer::from_vec(std::mem::take(values)))
-            }
-            Values::Text(values) | Values::Binary(values) => {
-                let values = std::mem::replace(values, Bytes::new());
-                data.add_buffer(Buffer::from_vec(values.offsets.0))
-                    .add_buffer(Buffer::from_vec(values.data))
-            }
-            Values::List(offsets, items) => {
-                let offsets = std::mem::replace(offsets, Offsets::new());
-                data.add_buffer(Buffer::from_vec(offsets.0)).add_child_data(items.take_data()?)
-            }
-            Values::Struct(columns) => {
-                let children = columns.iter_mut().map(Column::take_data).collect::<Result<_>>()?;
-                data.child_data(children)
-            }
-            Values::Map(offsets, keys, values) => {
-                let DataType::Map(entries, _) = self.field.data_type() else {
-                    return Err(Error::bug("a map column of another type"));
-                };
-                let pairs = ArrayData::builder(entries.data_type().clone())
-                    .len(keys.len())
-                    .add_child_data(keys.take_data()?)
-                    .add_child_data(values.take_data()?)
-                    .build()?;
-                let offsets = std::mem::replace(offsets, Offsets::new());
-                data.add_buffer(Buffer::from_vec(offsets.0)).add_child_data(pairs)
-            }
-        };
-        Ok(data.build()?)
+    pub(super) fn take_data(&mut self) -> Result<ArrayData> {
+        let ty = self.field.data_type();
+        self.last = (self.nulls.len(), self.values.bytes());
+        let rows = self.nulls.len();
+        self.values.take(ty, rows, self.nulls.finish())
     }
+}
+
+fn push_bool(values: &mut BooleanBufferBuilder, value: Option<bool>) -> bool {
+    value.into_iter().for_each(|value| values.append(value));
+    value.is_some()
 }
 
 fn push_ok<T, E>(values: &mut Vec<T>, value: Result<T, E>) -> bool {

@@ -6,9 +6,10 @@ use csv::{ByteRecord, ReaderBuilder};
 use nowcast_engine::{Error, Result};
 
 use super::cells::Cells;
-use super::column::{Column, Misfit, Values};
+use super::column::{Column, Misfit};
 use super::json_decode::JsonOptions;
 use super::text::TimestampStandard;
+use super::values::Values;
 use super::{DecodedRows, Decoder, Encoded, Encoder, one_character};
 use crate::options::Options;
 

@@ -1,18 +1,18 @@
 //! JSON objects straight into typed columns, without a tree in between.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
-use std::fmt::{self, Display};
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::FieldRef;
 use nowcast_engine::Result;
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
-};
-use serde_json::value::RawValue;
+use serde::de::DeserializeSeed as _;
 
-use super::column::{Column, Misfit, Values};
+use super::column::{Column, Misfit};
+use super::json_layout::{self, Layout, START, Then};
+use super::json_scan::{digits, plain_end, text_end};
+use super::json_visit::{Context, Path, Row, Value};
+use super::minute::Timestamps;
 use super::text::TimestampStandard;
+use super::values::Values;
 use super::{DecodedRows, Decoder};
 use crate::options::Options;
 
@@ -67,16 +67,143 @@ impl JsonOptions {
 /// Coercions are Flink's: a string of digits fits a number, any value fits STRING as its text, the
 /// fraction of a number is cut off for INT and BIGINT, and fits no smaller integer. Two are stricter: a string other than true and
 /// false is no BOOLEAN, and a number too large for its DECIMAL is an error, not NULL.
+///
+/// Messages most often have the layout of those before: they are read by it, and in the general way
+/// where anything about them is not as expected. Both ways make the same rows, and errors come
+/// from the general way alone.
 pub struct JsonDecoder {
     fields: Vec<FieldRef>,
     rows: DecodedRows,
     options: JsonOptions,
+    layout: Layout,
+    /// Of the fields that are timestamps.
+    timestamps: Vec<Option<Timestamps>>,
 }
 
 impl JsonDecoder {
     pub fn new(fields: &[FieldRef], options: &JsonOptions) -> Result<Self> {
+        Self::with_layout(fields, options, Layout::new())
+    }
+
+    pub(super) fn with_layout(
+        fields: &[FieldRef],
+        options: &JsonOptions,
+        layout: Layout,
+    ) -> Result<Self> {
         let rows = DecodedRows::new(fields)?;
-        Ok(Self { fields: fields.to_vec(), rows, options: options.clone() })
+        let timestamps = rows.columns.iter().map(|column| match column.values {
+            Values::Timestamp(_, unit, zoned) => {
+                Some(Timestamps::new(options.timestamps, zoned, unit))
+            }
+            _ => None,
+        });
+        let timestamps = timestamps.collect();
+        let (fields, options) = (fields.to_vec(), options.clone());
+        Ok(Self { fields, rows, options, layout, timestamps })
+    }
+
+    /// Reads a message by the layout; `None` where it has another, or is in any way unusual. The
+    /// columns may then have parts of a row too many.
+    pub(super) fn read_by_layout(&mut self, message: &[u8]) -> Option<()> {
+        let (mut at, mut literal, mut read) = (0, START, 0);
+        loop {
+            let (id, length, then) = self.layout.next(message, at, literal)?;
+            literal = id;
+            at += length;
+            at = match then {
+                Then::End => break,
+                Then::Skip => skip(message, at)?,
+                Then::Field(field) => {
+                    read += 1;
+                    self.read_value(field, message, at)?
+                }
+            };
+        }
+        if json_layout::skip_space(message, at) < message.len() {
+            return None;
+        }
+        if read == self.rows.columns.len() {
+            return Some(());
+        }
+        let missing = self.rows.columns.iter_mut().filter(|column| column.len() == self.rows.len);
+        for column in missing {
+            if self.options.fail_on_missing_field {
+                return None;
+            }
+            column.push_null().ok()?;
+        }
+        Some(())
+    }
+
+    /// Reads the value at `at` into the column of a field, and says where it ends.
+    #[inline]
+    fn read_value(&mut self, field: usize, message: &[u8], at: usize) -> Option<usize> {
+        let column = &mut self.rows.columns[field];
+        if column.len() > self.rows.len {
+            // The last value of a name counts.
+            return None;
+        }
+        match *message.get(at)? {
+            b'"' => {
+                if let Some(timestamps) = &mut self.timestamps[field]
+                    && let Some(end) = read_timestamp(timestamps, column, message, at + 1)
+                {
+                    return Some(end);
+                }
+                let (start, standard) = (at + 1, self.options.timestamps);
+                let mut end = plain_end(message, start);
+                if *message.get(end)? == b'"' {
+                    column.push_ascii(&message[start..end], standard).ok()?;
+                    return Some(end + 1);
+                }
+                end = text_end(message, end);
+                if *message.get(end)? != b'"' {
+                    return self.read_other(field, message, at);
+                }
+                let text = std::str::from_utf8(&message[start..end]).ok()?;
+                column.push_text(text, standard).ok()?;
+                Some(end + 1)
+            }
+            b'0'..=b'9' | b'-' => {
+                let negative = message[at] == b'-';
+                match digits(message, at + usize::from(negative)) {
+                    Some((value, end)) if is_integer(message, end, negative, value) => {
+                        // At most 16 digits.
+                        let value = value as i64;
+                        column.push_integer(if negative { -value } else { value }).ok()?;
+                        Some(end)
+                    }
+                    _ => self.read_other(field, message, at),
+                }
+            }
+            b'n' if message[at..].starts_with(b"null") => {
+                column.push_null().ok()?;
+                Some(at + 4)
+            }
+            b't' if message[at..].starts_with(b"true") => {
+                column.push_bool(true).ok()?;
+                Some(at + 4)
+            }
+            b'f' if message[at..].starts_with(b"false") => {
+                column.push_bool(false).ok()?;
+                Some(at + 5)
+            }
+            _ => self.read_other(field, message, at),
+        }
+    }
+
+    /// Reads a value that is none of the plain ones in the general way.
+    fn read_other(&mut self, field: usize, message: &[u8], at: usize) -> Option<usize> {
+        let raw = json_layout::value(message, at)?;
+        // The general way counts from the message's beginning how deep it is.
+        if raw.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > NESTED_MAX {
+            return None;
+        }
+        let context = Context { options: &self.options, fault: RefCell::default() };
+        let column = &mut self.rows.columns[field];
+        let value = Value { column, path: &Path::Root, context: &context };
+        value.deserialize(&mut serde_json::Deserializer::from_str(raw)).ok()?;
+        context.fault.into_inner().is_none().then_some(at + raw.len())
     }
 
     fn read(&mut self, message: &[u8]) -> Result<(), Misfit> {
@@ -95,10 +222,70 @@ impl JsonDecoder {
     }
 }
 
+/// Brackets in a value up to which it is surely not nested too deep for serde_json, which takes 128.
+const NESTED_MAX: usize = 100;
+
+/// Reads a timestamp with seconds, or with milliseconds, from behind its opening quote.
+#[inline]
+fn read_timestamp(
+    timestamps: &mut Timestamps,
+    column: &mut Column,
+    message: &[u8],
+    start: usize,
+) -> Option<usize> {
+    let usual = [23, 19, 24, 20].into_iter().map(|length| start + length);
+    let end = usual.into_iter().find(|end| message.get(*end) == Some(&b'"'))?;
+    let value = timestamps.parse(&message[start..end])?;
+    column.push_in_unit(value);
+    Some(end + 1)
+}
+
+/// Whether digits up to `end` are a whole integer, and none that serde_json takes for a float.
+#[inline]
+fn is_integer(message: &[u8], end: usize, negative: bool, value: u64) -> bool {
+    !matches!(message.get(end), Some(b'.' | b'e' | b'E')) && !(negative && value == 0)
+}
+
+/// Passes over a value that nobody reads.
+#[inline]
+fn skip(message: &[u8], at: usize) -> Option<usize> {
+    match *message.get(at)? {
+        b'"' => {
+            let end = text_end(message, at + 1);
+            if message.get(end) == Some(&b'"') {
+                return Some(end + 1);
+            }
+        }
+        b'0'..=b'9' => {
+            if let Some((value, end)) = digits(message, at)
+                && is_integer(message, end, false, value)
+            {
+                return Some(end);
+            }
+        }
+        _ => {}
+    }
+    Some(at + json_layout::value(message, at)?.len())
+}
+
 impl Decoder for JsonDecoder {
     fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit> {
+        if self.rows.len == 0 {
+            self.rows.reserve();
+        }
+        let tried = self.layout.is_worth_it();
+        if tried && self.read_by_layout(message).is_some() {
+            self.layout.hit();
+            self.rows.len += 1;
+            return Ok(1);
+        }
+        if tried {
+            self.layout.miss();
+            self.rows.truncate(self.rows.len);
+        }
         match self.read(message) {
             Ok(()) => {
+                self.layout.learn(message, &self.fields);
                 self.rows.len += 1;
                 Ok(1)
             }
@@ -114,357 +301,5 @@ impl Decoder for JsonDecoder {
 
     fn rows(&mut self) -> &mut DecodedRows {
         &mut self.rows
-    }
-}
-
-/// What a message's parts share. A value that does not fit does not end the parse: its fault is
-/// noted with its path, so that malformed JSON is told from a wrong type.
-struct Context<'a> {
-    options: &'a JsonOptions,
-    fault: RefCell<Option<Misfit>>,
-}
-
-impl Context<'_> {
-    /// Puts a null where `misfit` happened.
-    fn misfit(&self, path: &Path<'_>, column: &mut Column, misfit: Misfit) {
-        if self.options.ignore_parse_errors && column.push_null().is_ok() {
-            return;
-        }
-        column.push_hole();
-        self.fault.borrow_mut().get_or_insert_with(|| format!("field \"{path}\": {misfit}"));
-    }
-
-    fn check(&self, path: &Path<'_>, column: &mut Column, pushed: Result<(), Misfit>) {
-        if let Err(misfit) = pushed {
-            self.misfit(path, column, misfit);
-        }
-    }
-}
-
-/// Where a value is, for messages: `user.tags[2]`.
-enum Path<'a> {
-    Root,
-    Field(&'a Path<'a>, &'a str),
-    Item(&'a Path<'a>, usize),
-}
-
-impl Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => Ok(()),
-            Self::Field(Self::Root, name) => write!(f, "{name}"),
-            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
-            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
-        }
-    }
-}
-
-/// An object whose fields are columns.
-struct Row<'a> {
-    fields: &'a [FieldRef],
-    columns: &'a mut [Column],
-    row: usize,
-    path: &'a Path<'a>,
-    context: &'a Context<'a>,
-}
-
-impl<'de> DeserializeSeed<'de> for Row<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'de> de::Visitor<'de> for Row<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        let Self { fields, columns, row, path, context } = self;
-        let mut guess = 0;
-        while let Some(found) = object.next_key_seed(FieldOf { fields, guess })? {
-            let Some(at) = found else {
-                object.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            guess = at + 1;
-            let column = &mut columns[at];
-            column.truncate(row);
-            let path = &Path::Field(path, fields[at].name());
-            object.next_value_seed(Value { column, path, context })?;
-        }
-        for (field, column) in fields.iter().zip(columns) {
-            if column.len() > row {
-                continue;
-            }
-            let pushed = match context.options.fail_on_missing_field {
-                true => Err("is missing".into()),
-                false => column.push_null().map_err(|_| "is missing, and NOT NULL".into()),
-            };
-            context.check(&Path::Field(path, field.name()), column, pushed);
-        }
-        Ok(())
-    }
-}
-
-/// Finds the field of a key: most often the one behind the last.
-struct FieldOf<'a> {
-    fields: &'a [FieldRef],
-    guess: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for FieldOf<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Option<usize>, D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl de::Visitor<'_> for FieldOf<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        if self.fields.get(self.guess).is_some_and(|field| field.name() == name) {
-            return Ok(Some(self.guess));
-        }
-        Ok(self.fields.iter().position(|field| field.name() == name))
-    }
-}
-
-/// One value into one column.
-struct Value<'a> {
-    column: &'a mut Column,
-    path: &'a Path<'a>,
-    context: &'a Context<'a>,
-}
-
-impl Value<'_> {
-    fn pushed<E>(self, push: impl FnOnce(&mut Column) -> Result<(), Misfit>) -> Result<(), E> {
-        let pushed = push(self.column);
-        self.context.check(self.path, self.column, pushed);
-        Ok(())
-    }
-
-    fn digits<E: de::Error>(self, raw: &RawValue) -> Result<(), E> {
-        let standard = self.context.options.timestamps;
-        let text = match raw.get() {
-            "null" => return self.pushed(Column::push_null),
-            quoted if quoted.starts_with('"') => {
-                serde_json::from_str::<Cow<'_, str>>(quoted).map_err(E::custom)?
-            }
-            digits => Cow::Borrowed(digits),
-        };
-        self.pushed(|column| column.push_text(&text, standard))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        match self.column.values {
-            // A float in between would change the digits.
-            Values::Decimal(..) => self.digits(<&RawValue>::deserialize(json)?),
-            _ => json.deserialize_any(self),
-        }
-    }
-}
-
-impl<'de> de::Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.pushed(Column::push_null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.pushed(|column| column.push_bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.pushed(|column| column.push_i64(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.pushed(|column| column.push_u64(value))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.pushed(|column| match column.values {
-            // As Jackson's `getIntValue` and `getLongValue`; beyond their range nothing fits.
-            Values::I32(_) | Values::I64(_) if value.abs() < 9.2e18 => {
-                column.push_i64(value as i64)
-            }
-            _ => column.push_f64(value),
-        })
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        let standard = self.context.options.timestamps;
-        self.pushed(|column| column.push_text(value, standard))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        let Self { column, path, context } = self;
-        match &mut column.values {
-            Values::List(offsets, items) => {
-                let mut index = 0;
-                while array
-                    .next_element_seed(Value {
-                        column: &mut *items,
-                        path: &Path::Item(path, index),
-                        context,
-                    })?
-                    .is_some()
-                {
-                    index += 1;
-                }
-                offsets.push(items.len());
-                column.push_valid();
-            }
-            Values::Text(_) => {
-                let mut text = String::new();
-                de::Visitor::visit_seq(JsonText(&mut text), array)?;
-                let pushed = column.push_text(&text, TimestampStandard::Sql);
-                context.check(path, column, pushed);
-            }
-            _ => {
-                while array.next_element::<IgnoredAny>()?.is_some() {}
-                let misfit = column.misfit("an array");
-                context.misfit(path, column, misfit);
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        let Self { column, path, context } = self;
-        let row = column.len();
-        match &mut column.values {
-            Values::Struct(columns) => {
-                let DataType::Struct(fields) = column.field.data_type() else {
-                    return Err(de::Error::custom("a row column of another type"));
-                };
-                de::Visitor::visit_map(Row { fields, columns, row, path, context }, object)?;
-                column.push_valid();
-            }
-            Values::Map(offsets, keys, values) => {
-                while let Some(key) = object.next_key::<Cow<'_, str>>()? {
-                    let path = Path::Field(path, &key);
-                    let pushed = keys.push_text(&key, TimestampStandard::Sql);
-                    context.check(&path, keys, pushed);
-                    object.next_value_seed(Value { column: &mut *values, path: &path, context })?;
-                }
-                offsets.push(keys.len());
-                column.push_valid();
-            }
-            Values::Text(_) => {
-                let mut text = String::new();
-                de::Visitor::visit_map(JsonText(&mut text), object)?;
-                let pushed = column.push_text(&text, TimestampStandard::Sql);
-                context.check(path, column, pushed);
-            }
-            _ => {
-                while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                let misfit = column.misfit("an object");
-                context.misfit(path, column, misfit);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes a value as JSON text again, its fields in the order they came in.
-struct JsonText<'a>(&'a mut String);
-
-impl JsonText<'_> {
-    fn push<E: de::Error>(self, value: &(impl serde::Serialize + ?Sized)) -> Result<(), E> {
-        self.0.push_str(&serde_json::to_string(value).map_err(E::custom)?);
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for JsonText<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> de::Visitor<'de> for JsonText<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.push_str("null");
-        Ok(())
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        self.push(&value)
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
-        self.push(&value)
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        self.push(&value)
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        self.push(&value)
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        self.push(value)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        self.0.push('[');
-        let start = self.0.len();
-        loop {
-            let before = self.0.len();
-            if before > start {
-                self.0.push(',');
-            }
-            if array.next_element_seed(JsonText(self.0))?.is_none() {
-                self.0.truncate(before);
-                self.0.push(']');
-                return Ok(());
-            }
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        self.0.push('{');
-        let start = self.0.len();
-        while let Some(key) = object.next_key::<Cow<'_, str>>()? {
-            if self.0.len() > start {
-                self.0.push(',');
-            }
-            JsonText(self.0).push(&*key)?;
-            self.0.push(':');
-            object.next_value_seed(JsonText(self.0))?;
-        }
-        self.0.push('}');
-        Ok(())
     }
 }

@@ -11,18 +11,25 @@ mod csv;
 mod debezium_json;
 mod json_decode;
 mod json_encode;
+mod json_layout;
+mod json_scan;
+mod json_visit;
 mod maxwell_json;
+mod minute;
 mod ogg_json;
 mod protobuf;
 mod raw;
 mod rows;
 mod schema_registry;
 mod text;
+mod values;
 
 #[cfg(test)]
 mod avro_tests;
 #[cfg(test)]
 mod changelog_tests;
+#[cfg(test)]
+mod json_tests;
 #[cfg(test)]
 mod protobuf_tests;
 #[cfg(test)]

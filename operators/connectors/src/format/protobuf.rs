@@ -16,8 +16,9 @@ use prost_reflect::{
 };
 
 use super::cells::{Cells, Kind, range};
-use super::column::{Column, Values};
+use super::column::Column;
 use super::text::sql_name;
+use super::values::Values;
 use super::{DecodedRows, Decoder, Encoded, Encoder, Misfit};
 use crate::nearest::did_you_mean;
 use crate::options::Options;

@@ -5,8 +5,9 @@ use arrow::datatypes::{DataType, FieldRef};
 use nowcast_engine::{Error, Result};
 
 use super::cells::Cells;
-use super::column::{Misfit, Values};
+use super::column::Misfit;
 use super::json_decode::JsonOptions;
+use super::values::Values;
 use super::{DecodedRows, Decoder, Encoded, Encoder};
 use crate::options::Options;
 

@@ -29,6 +29,11 @@ impl DecodedRows {
         self.len
     }
 
+    /// Makes room for a batch as large as the last.
+    pub(super) fn reserve(&mut self) {
+        self.columns.iter_mut().for_each(Column::reserve);
+    }
+
     /// Ends decoding: no message is at fault, but what is needed to read it is not there. The next
     /// [`DecodedRows::finish`] fails, so that the messages are read again later.
     pub(super) fn fail(&mut self, error: Error) {
