@@ -27,6 +27,9 @@ pub struct TableDefinition {
     pub primary_key: Vec<usize>,
     /// Positions of the `PARTITIONED BY` columns; empty without them.
     pub partition_keys: Vec<usize>,
+    /// Positions of the columns that nobody reads: a source need not look at them, and rows may have
+    /// anything of their type in them. A sink is written all columns.
+    pub unread: Vec<usize>,
     /// `WITH` options, keys as written.
     pub options: BTreeMap<String, String>,
 }

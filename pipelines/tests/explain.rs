@@ -51,6 +51,24 @@ fn a_plan_tells_state_watermark_and_changelog() {
 }
 
 #[test]
+fn a_source_tells_what_is_read_of_it() {
+    let text = explained(&format!("{TABLES}{WINDOW}"), &[]);
+    assert!(text.contains("INTERVAL") && text.contains(", reads title_id, ts\n"), "{text}");
+    let both = format!(
+        "{TABLES}CREATE TABLE seen (country STRING) WITH ('connector' = 'blackhole');
+        EXECUTE STATEMENT SET BEGIN {WINDOW} INSERT INTO seen SELECT country FROM clicks; END;"
+    );
+    let text = explained(&both, &[]);
+    assert!(text.contains("`clicks`\n") && !text.contains("reads"), "all of it: {text}");
+    let computed = "CREATE TABLE c (a INT, b INT, d AS a + 1, e AS b + 1) WITH ('connector' = 'datagen');
+        CREATE TABLE s (n BIGINT) WITH ('connector' = 'blackhole');";
+    let text = explained(&format!("{computed}INSERT INTO s SELECT d FROM c;"), &[]);
+    assert!(text.contains("no watermark, reads d\n"), "{text}");
+    let text = explained(&format!("{computed}INSERT INTO s SELECT COUNT(*) FROM c;"), &[]);
+    assert!(text.contains("no watermark, reads no column\n"), "{text}");
+}
+
+#[test]
 fn rows_that_are_kept_for_a_store_are_told() {
     let kept = "'url' = 'redis://127.0.0.1:1', 'sink.reconcile' = 'true'";
     let tables = TABLES.replace("'url' = 'embedded://'", kept);

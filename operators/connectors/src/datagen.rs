@@ -250,6 +250,7 @@ mod tests {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: options.into_iter().chain(given).map(|(k, v)| (k.into(), v.into())).collect(),
         }
     }

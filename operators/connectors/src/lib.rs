@@ -2,6 +2,7 @@
 //! the console. Named and optioned as in Apache Flink.
 
 mod blackhole;
+mod blank;
 mod datagen;
 mod filesystem;
 #[cfg(feature = "fluvio")]

@@ -7,6 +7,7 @@ use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::SchemaRef;
 use nowcast_engine::{DeadLetter, Error, Result, TableDefinition};
 
+use crate::blank::Blanks;
 use crate::format::{Decoder, Misfit};
 use crate::metadata::{Keys, MetadataColumns};
 use crate::parts::{Part, TopicMode, fields};
@@ -50,10 +51,11 @@ pub struct Rows {
     value: Box<dyn Decoder>,
     key: Option<Box<dyn Decoder>>,
     metadata: MetadataColumns,
-    /// The table's columns of the value's fields, and of the key's.
+    /// The table's columns that are read of the value, and of the key.
     value_columns: Vec<usize>,
     key_columns: Vec<usize>,
-    metadata_columns: Vec<usize>,
+    /// Those that nobody reads.
+    blanks: Vec<(usize, Blanks)>,
     /// Of an upsert table: the weight of each row.
     weights: Option<Vec<i64>>,
     rows: usize,
@@ -71,31 +73,36 @@ impl Rows {
         mode: TopicMode,
         keys: &Keys,
     ) -> Result<Self> {
-        let value_columns = value.columns.clone();
-        let value = value.format.decoder(&fields(table, value, &value_columns))?;
+        // The rows of an upsert table are told apart as a whole.
+        let unread = match mode {
+            TopicMode::Log => table.unread.as_slice(),
+            TopicMode::Upsert => &[],
+        };
+        let decoder = |part: &Part, wanted: &dyn Fn(&usize) -> bool| {
+            let read = |at: &usize| wanted(at) && !unread.contains(at);
+            let (positions, columns): (Vec<_>, Vec<_>) =
+                part.columns.iter().copied().enumerate().filter(|(_, at)| read(at)).unzip();
+            let decoder = part.format.decoder_of(&fields(table, part), &positions)?;
+            Ok::<_, Error>((decoder, columns))
+        };
+        let (value_decoder, value_columns) = decoder(value, &|_| true)?;
         // A column that the value carries too is read from there, as in Flink; of a tombstone
         // the key is all there is.
-        let of_key = key.map(|key| {
-            let columns = key.columns.iter().copied();
-            let own =
-                columns.filter(|at| (mode == TopicMode::Upsert) || !value_columns.contains(at));
-            (key, own.collect::<Vec<_>>())
-        });
-        let (key, key_columns) = match of_key {
-            Some((key, columns)) if !columns.is_empty() => {
-                (Some(key.format.decoder(&fields(table, key, &columns))?), columns)
-            }
+        let of_key = |at: &usize| mode == TopicMode::Upsert || !value.columns.contains(at);
+        let (key, key_columns) = match key.map(|key| decoder(key, &of_key)).transpose()? {
+            Some((key, columns)) if !columns.is_empty() => (Some(key), columns),
             _ => (None, vec![]),
         };
+        let blanks = unread.iter().map(|at| Ok((*at, Blanks::new(&table.schema.fields()[*at])?)));
         Ok(Self {
             stage: table.name.clone(),
             schema: Arc::clone(&table.schema),
-            value,
+            value: value_decoder,
             key,
             metadata: MetadataColumns::new(table, keys)?,
             value_columns,
             key_columns,
-            metadata_columns: table.metadata.iter().map(|metadata| metadata.column).collect(),
+            blanks: blanks.collect::<Result<_>>()?,
             weights: (mode == TopicMode::Upsert).then(Vec::new),
             rows: 0,
             rejected: vec![],
@@ -125,7 +132,6 @@ impl Rows {
         match self.decode(payload, message) {
             Ok(rows) => {
                 self.rows += rows;
-                self.truncate();
                 if let Some(weights) = &mut self.weights {
                     weights.resize(self.rows, if payload.is_some() { 1 } else { -1 });
                 }
@@ -146,7 +152,8 @@ impl Rows {
         }
     }
 
-    /// The rows of a message: none where one of its parts was passed over.
+    /// The rows of a message: none where one of its parts was passed over. On an error some columns
+    /// have parts of them, and [`Self::truncate`] must follow.
     fn decode(&mut self, payload: Option<&[u8]>, message: &impl Message) -> Result<usize, Misfit> {
         let rows = match payload {
             Some(payload) => self.value.decode(payload)?,
@@ -163,6 +170,7 @@ impl Rows {
                     None => key.rows().push_nulls().map(|()| 1),
                 };
                 if decoded.map_err(|misfit| format!("key: {misfit}"))? != 1 {
+                    self.truncate();
                     return Ok(0);
                 }
             }
@@ -198,8 +206,12 @@ impl Rows {
                 _ => value,
             });
         }
-        for (at, column) in self.metadata_columns.iter().zip(self.metadata.finish()?) {
-            columns[*at] = Some(column);
+        for (at, column) in self.metadata.positions.clone().into_iter().zip(self.metadata.finish()?)
+        {
+            columns[at] = Some(column);
+        }
+        for (at, blanks) in &mut self.blanks {
+            columns[*at] = Some(blanks.rows(self.rows)?);
         }
         let columns: Option<Vec<_>> = columns.into_iter().collect();
         let columns = columns.ok_or_else(|| Error::bug("a column comes from nowhere"))?;
@@ -214,3 +226,7 @@ impl Rows {
 fn inserts(weights: &Int64Array) -> BooleanArray {
     weights.values().iter().map(|weight| Some(*weight > 0)).collect()
 }
+
+#[cfg(test)]
+#[path = "messages_tests.rs"]
+mod tests;

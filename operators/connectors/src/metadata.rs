@@ -42,14 +42,18 @@ impl Keys {
     }
 }
 
-/// The metadata columns of a table while messages are read.
-pub struct MetadataColumns(Vec<(Metadata, Column)>);
+/// The metadata columns of a table that are read, while messages are.
+pub struct MetadataColumns {
+    columns: Vec<(Metadata, Column)>,
+    /// Their positions in the table.
+    pub positions: Vec<usize>,
+}
 
 impl MetadataColumns {
     /// # Errors
     /// Where a column's type cannot hold what it is to show.
     pub fn new(table: &TableDefinition, keys: &Keys) -> Result<Self> {
-        let mut columns = vec![];
+        let (mut columns, mut positions) = (vec![], vec![]);
         for metadata in &table.metadata {
             let kind = keys.read(table, &metadata.key)?;
             let field = Arc::new(table.schema.field(metadata.column).clone());
@@ -69,15 +73,18 @@ impl MetadataColumns {
                 ))
             })?;
             column.truncate(0);
-            columns.push((kind, column));
+            if !table.unread.contains(&metadata.column) {
+                columns.push((kind, column));
+                positions.push(metadata.column);
+            }
         }
-        Ok(Self(columns))
+        Ok(Self { columns, positions })
     }
 
     /// Appends a message's metadata; on an error some columns have it and [`Self::truncate`] must
     /// follow.
     pub fn push(&mut self, message: &impl Message) -> Result<(), Misfit> {
-        for (kind, column) in &mut self.0 {
+        for (kind, column) in &mut self.columns {
             let pushed = match kind {
                 Metadata::Topic => column.push_bytes(message.topic().as_bytes()),
                 Metadata::Partition => column.push_i64(message.partition().into()),
@@ -99,10 +106,10 @@ impl MetadataColumns {
     }
 
     pub fn truncate(&mut self, rows: usize) {
-        self.0.iter_mut().for_each(|(_, column)| column.truncate(rows));
+        self.columns.iter_mut().for_each(|(_, column)| column.truncate(rows));
     }
 
     pub fn finish(&mut self) -> Result<Vec<ArrayRef>> {
-        self.0.iter_mut().map(|(_, column)| column.finish()).collect()
+        self.columns.iter_mut().map(|(_, column)| column.finish()).collect()
     }
 }

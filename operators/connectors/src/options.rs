@@ -204,6 +204,7 @@ mod tests {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: options.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         }
     }

@@ -127,19 +127,19 @@ pub fn parts(table: &TableDefinition, options: &Options<'_>) -> Result<(Part, Op
     Ok((Part { format: value_format, columns, prefix: String::new() }, key))
 }
 
-/// The fields of a part for some of its columns, under the names they have in messages.
-pub fn fields(table: &TableDefinition, part: &Part, columns: &[usize]) -> Vec<FieldRef> {
+/// The fields of a part, under the names they have in messages.
+pub fn fields(table: &TableDefinition, part: &Part) -> Vec<FieldRef> {
     let field = |at: &usize| {
         let field = table.schema.field(*at).clone();
         let name = field.name().strip_prefix(&part.prefix).unwrap_or(field.name()).to_owned();
         Arc::new(field.with_name(name))
     };
-    columns.iter().map(field).collect()
+    part.columns.iter().map(field).collect()
 }
 
 /// An encoder of a part.
 pub fn encoder(table: &TableDefinition, part: &Part) -> Result<Box<dyn Encoder>> {
-    let encoder = part.format.encoder(&fields(table, part, &part.columns));
+    let encoder = part.format.encoder(&fields(table, part));
     encoder.map_err(|error| error.context(format!("table \"{}\"", table.name)))
 }
 

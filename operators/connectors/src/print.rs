@@ -107,6 +107,7 @@ mod tests {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: options.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
         };
         let written = Arc::new(Mutex::new(vec![]));

@@ -266,6 +266,7 @@ mod tests {
                     metadata: vec![],
                     primary_key: vec![0],
                     partition_keys: vec![],
+                    unread: vec![],
                     options: all.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
                 };
                 // An error of another end or of the unknown options comes after they were asked for.
@@ -295,6 +296,7 @@ mod tests {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: [("connector".into(), "fluvio".into())].into(),
         };
         let error = Registry::new(Environment::default()).sink(&table).err().unwrap();
@@ -311,6 +313,7 @@ mod tests {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: connector.map(|name| ("connector".into(), name.into())).into_iter().collect(),
         };
         let source = |connector| registry.source(&table(connector)).err().unwrap().to_string();

@@ -31,6 +31,7 @@ pub fn written(table: &TableDefinition) -> TableDefinition {
         metadata: metadata.collect(),
         primary_key: table.primary_key.iter().filter_map(|column| moved(*column)).collect(),
         partition_keys: table.partition_keys.iter().filter_map(|column| moved(*column)).collect(),
+        unread: vec![],
         options: table
             .options
             .iter()

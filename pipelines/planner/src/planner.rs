@@ -352,6 +352,7 @@ impl Planner {
             // Changes of a row stay in order.
             primary_key: rows.keys.first().cloned().filter(|_| rows.retracts).unwrap_or_default(),
             partition_keys: vec![],
+            unread: vec![],
             options: BTreeMap::new(),
         };
         lowering.sink(rows, &table, sink, None, Materialize::Auto)

@@ -110,6 +110,7 @@ fn definition(declared: &CreateTable) -> SqlResult<TableDefinition> {
         metadata,
         primary_key,
         partition_keys,
+        unread: vec![],
         options: options(&declared.options)?,
     })
 }

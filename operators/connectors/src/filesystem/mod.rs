@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 
 use self::commit::PartitionCommit;
 use self::partition::Partitions;
+use crate::blank::Blanks;
 use crate::format::{CsvOptions, Format};
 use crate::options::Options;
 use crate::registry::Environment;
@@ -40,6 +41,8 @@ struct FileTable {
     partitions: Partitions,
     /// Of the files: without the partition columns.
     stored: SchemaRef,
+    /// Positions of the columns among them that are read.
+    read: Vec<usize>,
     commit: Option<PartitionCommit>,
 }
 
@@ -100,9 +103,25 @@ impl FileTable {
             rollover: rollover.unwrap_or(ROLLOVER),
             file_bytes: file_bytes.unwrap_or(FILE_BYTES),
             stored: partitions.stored_schema(&table.schema),
+            read: (0..partitions.stored().len())
+                .filter(|at| !table.unread.contains(&partitions.stored()[*at]))
+                .collect(),
             partitions,
             commit,
         })
+    }
+
+    /// Of the columns that are not read, by their positions in the table.
+    fn blanks(&self) -> Result<Vec<(usize, Blanks)>> {
+        let stored = self.partitions.stored().iter().enumerate();
+        let unread = stored.filter(|(at, _)| !self.read.contains(at));
+        let fields = self.table.schema.fields();
+        unread.map(|(_, column)| Ok((*column, Blanks::new(&fields[*column])?))).collect()
+    }
+
+    /// The columns that are read of the files.
+    fn read_schema(&self) -> Result<SchemaRef> {
+        Ok(Arc::new(self.stored.project(&self.read)?))
     }
 
     fn failed(

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::{Batch, Error, Result, TableDefinition};
 
+use crate::blank::Blanks;
 use crate::options::Options;
 
 /// What stands for null and for an empty text.
@@ -145,20 +146,26 @@ impl Partitions {
         Ok(Values(self.fields.iter().map(column).collect::<Result<_>>()?))
     }
 
-    /// Rows of a file as rows of the table.
+    /// Rows of a file as rows of the table: `read` are the positions of their columns among those of
+    /// the files, and `blanks` the others.
     pub fn complete(
         &self,
         table: &SchemaRef,
         rows: RecordBatch,
+        read: &[usize],
         of: &Values,
+        blanks: &mut [(usize, Blanks)],
     ) -> Result<RecordBatch> {
-        if self.columns.is_empty() {
+        if self.columns.is_empty() && blanks.is_empty() {
             return Ok(rows);
         }
         let repeated = UInt32Array::from(vec![0; rows.num_rows()]);
         let mut columns: Vec<Option<ArrayRef>> = vec![None; table.fields().len()];
-        for (at, column) in self.stored.iter().zip(rows.columns()) {
-            columns[*at] = Some(Arc::clone(column));
+        for (at, column) in read.iter().zip(rows.columns()) {
+            columns[self.stored[*at]] = Some(Arc::clone(column));
+        }
+        for (at, blanks) in blanks {
+            columns[*at] = Some(blanks.rows(rows.num_rows())?);
         }
         for (at, value) in self.columns.iter().zip(&of.0) {
             columns[*at] = Some(take(value, &repeated, None)?);

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use csv::ByteRecord;
 use nowcast_engine::{DeadLetter, Error, Result};
 use parquet::arrow::ProjectionMask;
@@ -33,7 +33,7 @@ pub enum Reading {
 pub type Each<'a> = &'a mut dyn FnMut(Read) -> Result<(), Stop>;
 
 pub struct Read {
-    /// Without the partition columns.
+    /// The columns that are read, without the partition columns.
     pub rows: RecordBatch,
     pub weights: Option<Int64Array>,
     pub rejected: Vec<DeadLetter>,
@@ -49,18 +49,18 @@ pub fn open(table: &FileTable, path: &Path) -> Result<Reading> {
     let fields: Vec<FieldRef> = table.stored.fields().iter().cloned().collect();
     match &table.format {
         FileFormat::Lines(format, _) => {
-            let decoder = format.decoder(&fields).map_err(at)?;
+            let decoder = format.decoder_of(&fields, &table.read).map_err(at)?;
             Ok(Reading::Lines(BufReader::with_capacity(BUFFER_BYTES, file), decoder))
         }
         FileFormat::Csv(options) => {
             let mut reader = options.reader().buffer_capacity(BUFFER_BYTES).from_reader(file);
             let decoder = match options.header {
-                false => CsvDecoder::new(&fields, options).map_err(at)?,
+                false => CsvDecoder::new(&fields, &table.read, options).map_err(at)?,
                 true => {
                     let mut header = ByteRecord::new();
                     let read = reader.read_byte_record(&mut header);
                     read.map_err(|error| table.failed(path, error))?;
-                    CsvDecoder::with_header(&fields, options, &header).map_err(at)?
+                    CsvDecoder::with_header(&fields, &table.read, options, &header).map_err(at)?
                 }
             };
             Ok(Reading::Csv(Box::new(reader), decoder))
@@ -148,13 +148,19 @@ impl<'a> Pending<'a> {
         if self.rows == 0 {
             return Ok(());
         }
-        let schema = Arc::clone(&self.table.stored);
+        let count = decoder.rows().num_rows();
         let (columns, weights) = decoder.rows().finish()?;
-        let rows = RecordBatch::try_new(schema, columns).map_err(Error::from)?;
+        let rows = batch(self.table.read_schema()?, columns, count)?;
         (self.rows, self.bytes) = (0, 0);
         let rejected = std::mem::take(&mut self.rejected);
         each(Read { rows, weights, rejected, position: self.position })
     }
+}
+
+/// As many rows, if only of no columns.
+fn batch(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 fn lines(
@@ -216,7 +222,7 @@ fn columns(
     rows_max: usize,
     each: Each<'_>,
 ) -> Result<(), Stop> {
-    let schema = &table.stored;
+    let schema = table.read_schema()?;
     let wanted =
         schema.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok());
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
@@ -239,7 +245,7 @@ fn columns(
         };
         let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
         position += batch.num_rows() as i64;
-        let rows = RecordBatch::try_new(Arc::clone(schema), columns).map_err(Error::from)?;
+        let rows = self::batch(Arc::clone(&schema), columns, batch.num_rows())?;
         each(Read { rows, weights: None, rejected: vec![], position })?;
     }
     Ok(())

@@ -90,6 +90,7 @@ fn read_all(
     rows_max: usize,
     hands: &Hands,
 ) -> Result<(), Stop> {
+    let mut blanks = table.blanks()?;
     for (index, (path, position)) in files.iter().enumerate() {
         let split: Arc<str> = path.display().to_string().into();
         let partition = table.partitions.of_file(&table.table.name, path)?;
@@ -97,7 +98,9 @@ fn read_all(
         read(table, path, reading, *position, rows_max, &mut |read| {
             let split = Arc::clone(&split);
             let Read { rows, weights, rejected, position } = read;
-            let rows = table.partitions.complete(&table.table.schema, rows, &partition)?;
+            let schema = &table.table.schema;
+            let rows =
+                table.partitions.complete(schema, rows, &table.read, &partition, &mut blanks)?;
             let event = SourceEvent::Rows { split, rows, weights, rejected };
             Ok(hands.give(event, Some((index, position)))?)
         })?;

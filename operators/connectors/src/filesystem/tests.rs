@@ -25,6 +25,7 @@ fn table(path: &Path, options: &[(&str, &str)]) -> TableDefinition {
         metadata: vec![],
         primary_key: vec![],
         partition_keys: vec![],
+        unread: vec![],
         options: all,
     }
 }
@@ -225,6 +226,27 @@ async fn parts_appear_with_their_checkpoint() {
             let hidden = fs::read_dir(dir.path()).unwrap().count() - visible(dir.path()).len();
             assert_eq!(hidden, 0, "nothing is left behind");
         }
+    }
+}
+
+#[tokio::test]
+async fn columns_that_nobody_reads_are_passed_over() {
+    for (format, content) in [
+        ("json", "{\"n\":1,\"text\":{\"any\":1}}\n{\"n\":2}\n{\"n\":\"x\"}\n"),
+        ("csv", "1,a\n2,\n x,b\n"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("lines"), content).unwrap();
+        let table = TableDefinition { unread: vec![1], ..table(dir.path(), &[("format", format)]) };
+        let (numbers, letters, _) = read(&table, at(&[])).await;
+        assert_eq!((numbers, letters.len()), (vec![1, 2], 1), "{format}");
+        let table = TableDefinition { unread: vec![0, 1], ..table };
+        let mut source = registry().source(&table).unwrap().open(at(&[])).await.unwrap();
+        let SourceEvent::Rows { rows, rejected, .. } = source.next().await.unwrap() else {
+            panic!("no rows of {format}");
+        };
+        assert_eq!((rows.num_rows(), rejected.len()), (3, 0), "{format}");
+        assert_eq!(rows.schema(), table.schema);
     }
 }
 

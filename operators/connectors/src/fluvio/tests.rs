@@ -36,6 +36,7 @@ fn table(double: &Double, fields: Vec<Field>, options: &[(&str, &str)]) -> Table
         metadata: vec![],
         primary_key: vec![],
         partition_keys: vec![],
+        unread: vec![],
         options: all,
     }
 }

@@ -180,9 +180,10 @@ pub struct AvroDecoder {
 }
 
 impl AvroDecoder {
-    pub fn new(fields: &[FieldRef], options: &AvroOptions) -> Result<Self> {
+    /// Of records of `fields`, those that are `wanted`.
+    pub fn new(fields: &[FieldRef], wanted: &[FieldRef], options: &AvroOptions) -> Result<Self> {
         let schema = schema_of(fields, options.legacy_timestamps)?;
-        Ok(Self { schema, rows: DecodedRows::new(fields)? })
+        Ok(Self { schema, rows: DecodedRows::new(wanted)? })
     }
 }
 

@@ -117,9 +117,14 @@ pub struct ConfluentDecoder {
 }
 
 impl ConfluentDecoder {
-    pub fn new(fields: &[FieldRef], options: &ConfluentOptions) -> Result<Self> {
+    /// Of records as `fields`, those that are `wanted`.
+    pub fn new(
+        fields: &[FieldRef],
+        wanted: &[FieldRef],
+        options: &ConfluentOptions,
+    ) -> Result<Self> {
         let reader = options.schema(fields)?;
-        let rows = DecodedRows::new(fields)?;
+        let rows = DecodedRows::new(wanted)?;
         Ok(Self { registry: options.registry(), reader, last: None, rows })
     }
 }

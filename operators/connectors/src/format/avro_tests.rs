@@ -334,6 +334,7 @@ fn a_registry_is_reached_by_https() {
         metadata: vec![],
         primary_key: vec![],
         partition_keys: vec![],
+        unread: vec![],
         options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
     };
     let refused = Format::read(&Options::new(&table), "format", "avro-confluent", "");

@@ -76,19 +76,21 @@ pub struct CsvDecoder {
 }
 
 impl CsvDecoder {
-    pub fn new(fields: &[FieldRef], options: &CsvOptions) -> Result<Self> {
-        let (cells, width) = ((0..fields.len()).collect(), fields.len());
-        let rows = DecodedRows::new(fields)?;
-        Ok(Self { rows, cells, width, options: options.clone() })
+    /// Of records of `fields`, those at the positions `read`.
+    pub fn new(fields: &[FieldRef], read: &[usize], options: &CsvOptions) -> Result<Self> {
+        let wanted: Vec<FieldRef> = read.iter().map(|at| fields[*at].clone()).collect();
+        let rows = DecodedRows::new(&wanted)?;
+        Ok(Self { rows, cells: read.to_vec(), width: fields.len(), options: options.clone() })
     }
 
     /// As `new`, for records with the columns that `header` names, in its order.
     pub fn with_header(
         fields: &[FieldRef],
+        read: &[usize],
         options: &CsvOptions,
         header: &ByteRecord,
     ) -> Result<Self> {
-        let mut decoder = Self::new(fields, options)?;
+        let mut decoder = Self::new(fields, read, options)?;
         let position = |field: &FieldRef| {
             let found = header.iter().position(|name| name.trim_ascii() == field.name().as_bytes());
             found.ok_or_else(|| {
@@ -100,7 +102,8 @@ impl CsvDecoder {
                 ))
             })
         };
-        decoder.cells = fields.iter().map(position).collect::<Result<_>>()?;
+        let cells = fields.iter().map(position).collect::<Result<Vec<_>>>()?;
+        decoder.cells = read.iter().map(|at| cells[*at]).collect();
         decoder.width = header.len();
         Ok(decoder)
     }

@@ -34,6 +34,8 @@ mod json_tests;
 mod protobuf_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unread_tests;
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
@@ -157,19 +159,29 @@ impl Format {
         }
     }
 
+    /// A decoder whose columns are all fields of the messages.
     pub fn decoder(&self, fields: &[FieldRef]) -> Result<Box<dyn Decoder>> {
+        self.decoder_of(fields, &(0..fields.len()).collect::<Vec<_>>())
+    }
+
+    /// A decoder whose columns are the fields at the positions `read`. The others are passed over,
+    /// whatever their values are, if the message is well-formed.
+    pub fn decoder_of(&self, fields: &[FieldRef], read: &[usize]) -> Result<Box<dyn Decoder>> {
+        let wanted: Vec<FieldRef> = read.iter().map(|at| fields[*at].clone()).collect();
         Ok(match self {
-            Self::Json(options) => Box::new(json_decode::JsonDecoder::new(fields, options)?),
+            Self::Json(options) => Box::new(json_decode::JsonDecoder::new(&wanted, options)?),
             Self::Changelog(options) => {
-                Box::new(changelog_json::ChangelogDecoder::new(fields, options)?)
+                Box::new(changelog_json::ChangelogDecoder::new(&wanted, options)?)
             }
-            Self::Avro(options) => Box::new(avro::AvroDecoder::new(fields, options)?),
+            Self::Avro(options) => Box::new(avro::AvroDecoder::new(fields, &wanted, options)?),
             Self::AvroConfluent(options) => {
-                Box::new(avro_confluent::ConfluentDecoder::new(fields, options)?)
+                Box::new(avro_confluent::ConfluentDecoder::new(fields, &wanted, options)?)
             }
-            Self::Protobuf(options) => Box::new(protobuf::ProtobufDecoder::new(fields, options)?),
-            Self::Csv(options) => Box::new(csv::CsvDecoder::new(fields, options)?),
-            Self::Raw(options) => Box::new(raw::RawDecoder::new(fields, options)?),
+            Self::Protobuf(options) => {
+                Box::new(protobuf::ProtobufDecoder::new(fields, &wanted, options)?)
+            }
+            Self::Csv(options) => Box::new(csv::CsvDecoder::new(fields, read, options)?),
+            Self::Raw(options) => Box::new(raw::RawDecoder::new(fields, &wanted, options)?),
         })
     }
 

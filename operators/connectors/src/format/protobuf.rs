@@ -163,9 +163,18 @@ pub struct ProtobufDecoder {
 }
 
 impl ProtobufDecoder {
-    pub fn new(fields: &[FieldRef], options: &ProtobufOptions) -> Result<Self> {
-        let rows = DecodedRows::new(fields)?;
-        Ok(Self { fields: options.fields(fields)?, options: options.clone(), rows })
+    /// Of messages with `fields`, those that are `wanted`.
+    ///
+    /// # Errors
+    /// For fields, wanted or not, that the message does not have.
+    pub fn new(
+        fields: &[FieldRef],
+        wanted: &[FieldRef],
+        options: &ProtobufOptions,
+    ) -> Result<Self> {
+        options.fields(fields)?;
+        let rows = DecodedRows::new(wanted)?;
+        Ok(Self { fields: options.fields(wanted)?, options: options.clone(), rows })
     }
 
     fn read(&mut self, message: &[u8]) -> Result<(), Misfit> {

@@ -33,9 +33,10 @@ pub struct RawDecoder {
 }
 
 impl RawDecoder {
-    pub fn new(fields: &[FieldRef], options: &RawOptions) -> Result<Self> {
+    /// `wanted` is the field, or nothing.
+    pub fn new(fields: &[FieldRef], wanted: &[FieldRef], options: &RawOptions) -> Result<Self> {
         only(fields)?;
-        Ok(Self { rows: DecodedRows::new(fields)?, options: options.clone() })
+        Ok(Self { rows: DecodedRows::new(wanted)?, options: options.clone() })
     }
 
     fn push(&mut self, message: &[u8]) -> Result<(), Misfit> {
@@ -52,7 +53,7 @@ impl RawDecoder {
             }
             Ok(i64::from_be_bytes(*wide))
         };
-        let column = &mut self.rows.columns[0];
+        let Some(column) = self.rows.columns.first_mut() else { return Ok(()) };
         match &mut column.values {
             Values::Text(_) | Values::Binary(_) => column.push_bytes(message),
             Values::Bool(_) => match number(1, &mut wide)? {

@@ -27,6 +27,7 @@ pub fn format(options: &[(&str, &str)]) -> Format {
         metadata: vec![],
         primary_key: vec![],
         partition_keys: vec![],
+        unread: vec![],
         options: options
             .iter()
             .map(|(k, v)| ((*k).into(), (*v).into()))

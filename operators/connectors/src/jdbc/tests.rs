@@ -60,6 +60,7 @@ impl Postgres {
             metadata: vec![],
             primary_key,
             partition_keys: vec![],
+            unread: vec![],
             options,
         }
     }
@@ -341,6 +342,7 @@ fn options_that_cannot_work_are_refused() {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options,
         };
         registry().sink(&table).err().expect("a refusal").to_string()

@@ -72,6 +72,7 @@ async fn a_connection_is_encrypted_as_the_url_says() {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         };
         JdbcTable::read(&table)?.connect().await.map(drop)

@@ -134,6 +134,7 @@ fn table(
         metadata: vec![],
         primary_key: vec![],
         partition_keys: vec![],
+        unread: vec![],
         options: all,
     }
 }

@@ -107,6 +107,7 @@ mod tests {
             metadata: vec![],
             primary_key: vec![],
             partition_keys: vec![],
+            unread: vec![],
             options: options.chain(given).map(|(key, value)| (key.into(), value.into())).collect(),
         }
     }

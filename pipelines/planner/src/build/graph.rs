@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nowcast_engine::evolve::Part;
-use nowcast_engine::{Graph, Node, OnError, StagePlan};
+use nowcast_engine::graph::SourceNode;
+use nowcast_engine::{Graph, Node, NodeKind, OnError, StagePlan};
 
 use super::Lowered;
+use super::reads::Reads;
 use crate::error::SqlError;
 
 /// What `EXPLAIN` says of a node.
@@ -31,8 +33,9 @@ pub struct GraphBuilder {
     views: BTreeMap<usize, String>,
     parts: BTreeMap<usize, Vec<Part>>,
     names: BTreeSet<String>,
-    /// Scans of tables that several statements read.
-    scans: BTreeMap<String, Lowered>,
+    /// Sources of tables that several statements read, by table: the source's node, its rows, and
+    /// what is read of it.
+    scans: BTreeMap<String, (usize, Lowered, Reads)>,
     /// What becomes of rows that cannot be processed, by the node of a table that says so.
     on_error: BTreeMap<String, OnError>,
     warnings: Vec<String>,
@@ -81,12 +84,21 @@ impl GraphBuilder {
         self.notes[node].retracts = retracts;
     }
 
-    pub fn scan_of(&self, table: &str) -> Option<Lowered> {
-        self.scans.get(table).cloned()
+    pub fn scan_of(&self, table: &str) -> Option<(Lowered, Reads)> {
+        self.scans.get(table).map(|(_, rows, reads)| (rows.clone(), reads.clone()))
     }
 
-    pub fn share_scan(&mut self, table: &str, scan: Lowered) {
-        self.scans.insert(table.to_owned(), scan);
+    pub fn share_scan(&mut self, source: usize, rows: Lowered, reads: Reads) {
+        self.scans.insert(reads.table().name().to_owned(), (source, rows, reads));
+    }
+
+    /// Puts a source that reads more in the place of a shared one.
+    pub fn widen_scan(&mut self, wider: SourceNode, text: String, reads: Reads) {
+        if let Some((source, _, known)) = self.scans.get_mut(reads.table().name()) {
+            self.graph.nodes[*source].kind = NodeKind::Source(wider);
+            self.notes[*source].text = text;
+            *known = reads;
+        }
     }
 
     /// A table may be declared anew under its old name.

@@ -11,6 +11,7 @@ mod join;
 mod lookup_join;
 mod match_recognize;
 mod over;
+mod reads;
 mod set_all;
 mod sink;
 mod sink_rules;

@@ -10,6 +10,7 @@ use nowcast_engine::graph::{SourceNode, WatermarkStrategy};
 use nowcast_engine::{ChangelogMode, Evaluate, Node, NodeKind, Route};
 use nowcast_transforms::{Calc, ChangelogNormalize, ChangelogNormalizeSpec};
 
+use super::reads::{Reads, Unread};
 use super::watermark_options::watermark_options;
 use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
@@ -22,15 +23,15 @@ impl Lowering<'_> {
         let Some(Scanned(table)) = scan.source.downcast_ref::<Scanned>() else {
             return Err(SqlError::new(self.extent.start, "this relation cannot be read"));
         };
+        let kept = scan.projection.as_deref();
         let whole = match self.graph.scan_of(table.name()) {
-            Some(whole) => whole,
-            None => {
-                let whole = self.source(table)?;
-                self.graph.share_scan(table.name(), whole.clone());
+            Some((whole, reads)) => {
+                self.read_more(reads, kept)?;
                 whole
             }
+            None => self.source(table, kept)?,
         };
-        let Some(kept) = &scan.projection else { return Ok(whole) };
+        let Some(kept) = kept else { return Ok(whole) };
         if kept.iter().copied().eq(0..whole.roles.len()) {
             return Ok(whole);
         }
@@ -54,53 +55,29 @@ impl Lowering<'_> {
         .map(|rows| rows.with_keys(keys))
     }
 
-    fn source(&mut self, table: &Table) -> SqlResult<Lowered> {
-        let (options, definition) = watermark_options(table)?;
-        let factory = self.connectors.source(&definition);
-        let factory =
-            factory.map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
-        let computed =
-            table.computed.as_ref().map(|exprs| self.computed(table, exprs)).transpose()?;
-        let watermark = match &table.watermark {
-            Some((column, bound)) => {
-                let schema = self.named(table.schema.as_ref().clone())?;
-                let (bound, _) =
-                    compile(bound, &schema).map_err(|error| self.extent.translate(error))?;
-                Some(WatermarkStrategy { column: *column, bound })
-            }
-            None => None,
-        };
+    /// A source of which `kept` is read, and what it takes to make whole changes of its rows.
+    fn source(&mut self, table: &Arc<Table>, kept: Option<&[usize]>) -> SqlResult<Lowered> {
+        let mut reads = Reads::new(table);
+        reads.add(kept);
+        let mut source = self.source_node(&reads)?;
+        let mode = source.factory.changelog_mode();
+        // What is kept of a row to tell its changes is all of it.
+        if mode == ChangelogMode::Upsert && reads.add(None) {
+            source = self.source_node(&reads)?;
+        }
         let on_error = on_error::of_table(&table.definition.options);
         let on_error = on_error
             .map_err(|error| error.or_at(table.place(&format!("'{}'", on_error::OPTION))))?;
         let name = self.graph.free_name(table.name());
         self.graph.set_on_error(&name, on_error);
-        let text = match &table.watermark {
-            Some((column, bound)) => {
-                format!(
-                    "{}, watermark of {}: {bound}",
-                    table.name(),
-                    table.schema.field(*column).name()
-                )
-            }
-            None => format!("{}, no watermark", table.name()),
-        };
-        let mode = factory.changelog_mode();
         let retracts = mode != ChangelogMode::Append;
-        let source = SourceNode {
-            factory,
-            computed,
-            watermark,
-            idle_timeout: options.idle_timeout,
-            alignment: options.alignment,
-        };
         let node = Node {
             name,
             kind: NodeKind::Source(source),
             inputs: vec![],
             schema: Arc::clone(&table.schema),
         };
-        let node = self.graph.add(node, NodeNote::new("Source", &text, retracts));
+        let node = self.graph.add(node, NodeNote::new("Source", &described(&reads), retracts));
         let names = table.definition.schema.fields();
         let key = table.definition.primary_key.iter();
         let key: Vec<usize> =
@@ -116,7 +93,46 @@ impl Lowering<'_> {
             ChangelogMode::Upsert => self.normalized(rows, table.name(), &key)?,
             ChangelogMode::Append | ChangelogMode::Retract => rows,
         };
-        Ok(rows.with_keys((!key.is_empty()).then_some(key).into_iter().collect()))
+        let rows = rows.with_keys((!key.is_empty()).then_some(key).into_iter().collect());
+        self.graph.share_scan(node, rows.clone(), reads);
+        Ok(rows)
+    }
+
+    /// Has a source that another scan reads too read `kept` as well.
+    fn read_more(&mut self, mut reads: Reads, kept: Option<&[usize]>) -> SqlResult<()> {
+        if reads.add(kept) {
+            let source = self.source_node(&reads)?;
+            let text = described(&reads);
+            self.graph.widen_scan(source, text, reads);
+        }
+        Ok(())
+    }
+
+    fn source_node(&self, reads: &Reads) -> SqlResult<SourceNode> {
+        let table = reads.table();
+        let (options, mut definition) = watermark_options(table)?;
+        definition.unread = reads.unread();
+        let factory = self.connectors.source(&definition);
+        let factory =
+            factory.map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
+        let computed =
+            table.computed.as_ref().map(|exprs| self.computed(reads, exprs)).transpose()?;
+        let watermark = match &table.watermark {
+            Some((column, bound)) => {
+                let schema = self.named(table.schema.as_ref().clone())?;
+                let (bound, _) =
+                    compile(bound, &schema).map_err(|error| self.extent.translate(error))?;
+                Some(WatermarkStrategy { column: *column, bound })
+            }
+            None => None,
+        };
+        Ok(SourceNode {
+            factory,
+            computed,
+            watermark,
+            idle_timeout: options.idle_timeout,
+            alignment: options.alignment,
+        })
     }
 
     /// Rows that replace each other by key, as changes of whole rows.
@@ -136,9 +152,18 @@ impl Lowering<'_> {
         )
     }
 
-    fn computed(&self, table: &Table, exprs: &[Expr]) -> SqlResult<Projection> {
+    fn computed(&self, reads: &Reads, exprs: &[Expr]) -> SqlResult<Projection> {
+        let table = reads.table();
         let stored = self.named(table.definition.schema.as_ref().clone())?;
-        let columns = exprs.iter().map(|expr| compile(expr, &stored).map(|(column, _)| column));
+        let column = |(at, expr): (usize, &Expr)| match reads.has(at) {
+            true => Ok(compile(expr, &stored)?.0),
+            // What it is computed from may not be there.
+            false => {
+                let ty = table.schema.field(at).data_type().clone();
+                Ok(Arc::new(Unread(ty)) as Arc<dyn Evaluate>)
+            }
+        };
+        let columns = exprs.iter().enumerate().map(column);
         let columns = columns.collect::<datafusion_common::Result<Vec<_>>>();
         let columns = columns.map_err(|error| self.extent.translate(error))?;
         Ok(Projection { schema: Arc::clone(&table.schema), columns })
@@ -147,4 +172,20 @@ impl Lowering<'_> {
     fn named(&self, schema: Schema) -> SqlResult<DFSchema> {
         DFSchema::try_from(schema).map_err(|error| self.extent.translate(error))
     }
+}
+
+/// What `EXPLAIN` says of a source.
+fn described(reads: &Reads) -> String {
+    let table = reads.table();
+    let mut text = match &table.watermark {
+        Some((column, bound)) => {
+            let time = table.schema.field(*column).name();
+            format!("{}, watermark of {time}: {bound}", table.name())
+        }
+        None => format!("{}, no watermark", table.name()),
+    };
+    if let Some(names) = reads.names() {
+        text.push_str(&format!(", reads {names}"));
+    }
+    text
 }
