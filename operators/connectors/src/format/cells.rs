@@ -1,8 +1,6 @@
 //! Reads cells of Arrow columns and writes them as JSON or as plain text, without a look at the type
 //! for each cell.
 
-use std::io::Write;
-
 use arrow::array::{Array, ArrayRef, AsArray, GenericByteArray, StringViewArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{
@@ -17,6 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use nowcast_engine::{Error, Result};
 
 use super::json_decode::JsonOptions;
+use super::number::{write_float, write_integer};
 use super::text::{write_date, write_decimal, write_decimal_as_java, write_time, write_timestamp};
 
 /// A column ready to be read cell by cell.
@@ -49,7 +48,7 @@ pub(super) enum Kind<'a> {
     Timestamp(&'a [i64], TimeUnit, bool),
     List(&'a OffsetBuffer<i32>, Box<Cells<'a>>),
     /// With the names as they are, and as [`json_name`] makes them.
-    Struct(&'a Fields, Vec<(String, Cells<'a>)>),
+    Struct(&'a Fields, Vec<(Vec<u8>, Cells<'a>)>),
     Map(&'a OffsetBuffer<i32>, Box<Cells<'a>>, Box<Cells<'a>>),
 }
 
@@ -138,9 +137,9 @@ impl<'a> Cells<'a> {
             Kind::Text(_) | Kind::LargeText(_) | Kind::TextView(_) => {
                 write_string(self.text(row), out);
             }
-            Kind::F32(values) if !values[row].is_finite() => write_quoted(out, |out| {
-                write_float(f64::from(values[row]), out);
-            }),
+            Kind::F32(values) if !values[row].is_finite() => {
+                write_quoted(out, |out| write_float(values[row], out));
+            }
             Kind::F64(values) if !values[row].is_finite() => {
                 write_quoted(out, |out| write_float(values[row], out));
             }
@@ -247,49 +246,30 @@ impl<'a> Cells<'a> {
     }
 
     fn write_scalar(&self, row: usize, options: &JsonOptions, out: &mut Vec<u8>) {
-        let standard = options.timestamps;
-        let written = match &self.kind {
-            Kind::Bool(values) => write!(out, "{}", values.value(row)),
-            Kind::I8(values) => write!(out, "{}", values[row]),
-            Kind::I16(values) => write!(out, "{}", values[row]),
-            Kind::I32(values) => write!(out, "{}", values[row]),
-            Kind::I64(values) => write!(out, "{}", values[row]),
-            Kind::U8(values) => write!(out, "{}", values[row]),
-            Kind::U16(values) => write!(out, "{}", values[row]),
-            Kind::U32(values) => write!(out, "{}", values[row]),
-            Kind::U64(values) => write!(out, "{}", values[row]),
-            Kind::F32(values) if values[row].is_finite() => write!(out, "{:?}", values[row]),
-            Kind::F32(values) => {
-                write_float(f64::from(values[row]), out);
-                Ok(())
+        match &self.kind {
+            Kind::Bool(values) => {
+                out.extend_from_slice(if values.value(row) { b"true" } else { b"false" });
             }
-            Kind::F64(values) => {
-                write_float(values[row], out);
-                Ok(())
-            }
-            Kind::Decimal(values, scale) => {
-                match options.scientific_decimals {
-                    true => write_decimal_as_java(values[row], *scale, out),
-                    false => write_decimal(values[row], *scale, out),
-                }
-                Ok(())
-            }
-            Kind::Binary(values) => write!(out, "{}", BASE64.encode(values.value(row))),
-            Kind::Date(values) => {
-                write_date(i64::from(values[row]), out);
-                Ok(())
-            }
-            Kind::Time32(values, unit) => {
-                write_time(i64::from(values[row]), *unit, out);
-                Ok(())
-            }
-            Kind::Time64(values, unit) => {
-                write_time(values[row], *unit, out);
-                Ok(())
-            }
+            Kind::I8(values) => write_integer(values[row], out),
+            Kind::I16(values) => write_integer(values[row], out),
+            Kind::I32(values) => write_integer(values[row], out),
+            Kind::I64(values) => write_integer(values[row], out),
+            Kind::U8(values) => write_integer(values[row], out),
+            Kind::U16(values) => write_integer(values[row], out),
+            Kind::U32(values) => write_integer(values[row], out),
+            Kind::U64(values) => write_integer(values[row], out),
+            Kind::F32(values) => write_float(values[row], out),
+            Kind::F64(values) => write_float(values[row], out),
+            Kind::Decimal(values, scale) => match options.scientific_decimals {
+                true => write_decimal_as_java(values[row], *scale, out),
+                false => write_decimal(values[row], *scale, out),
+            },
+            Kind::Binary(values) => write_base64(values.value(row), out),
+            Kind::Date(values) => write_date(i64::from(values[row]), out),
+            Kind::Time32(values, unit) => write_time(i64::from(values[row]), *unit, out),
+            Kind::Time64(values, unit) => write_time(values[row], *unit, out),
             Kind::Timestamp(values, unit, zoned) => {
-                write_timestamp(values[row], *unit, standard, *zoned, out);
-                Ok(())
+                write_timestamp(values[row], *unit, options.timestamps, *zoned, out);
             }
             Kind::Null
             | Kind::Text(_)
@@ -297,37 +277,39 @@ impl<'a> Cells<'a> {
             | Kind::TextView(_)
             | Kind::List(..)
             | Kind::Struct(..)
-            | Kind::Map(..) => Ok(()),
-        };
-        written.expect("a Vec takes all bytes");
+            | Kind::Map(..) => {}
+        }
     }
 }
 
 /// `{"name":value,…}` from columns whose names were made by [`json_name`].
-pub(super) fn write_object(
-    fields: &[(String, Cells<'_>)],
+pub(super) fn write_object<N: AsRef<[u8]>>(
+    fields: &[(N, Cells<'_>)],
     row: usize,
     options: &JsonOptions,
     out: &mut Vec<u8>,
 ) {
-    out.push(b'{');
+    let start = out.len();
     for (name, cells) in fields {
         if options.ignore_null_fields && cells.is_null(row) {
             continue;
         }
-        separate(out, b'{');
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(name.as_ref());
         cells.write_json(row, options, out);
+    }
+    match out.get_mut(start) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
     }
     out.push(b'}');
 }
 
-/// `"name":`, escaped.
-pub(super) fn json_name(name: &str) -> String {
-    let mut out = vec![];
+/// `,"name":`, escaped.
+pub(super) fn json_name(name: &str) -> Vec<u8> {
+    let mut out = vec![b','];
     write_string(name, &mut out);
     out.push(b':');
-    String::from_utf8(out).expect("a JSON string is UTF-8")
+    out
 }
 
 pub(super) fn range(offsets: &OffsetBuffer<i32>, row: usize) -> std::ops::Range<usize> {
@@ -348,16 +330,18 @@ fn write_quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a Vec takes all bytes");
+    // Most strings are written as they are: to see so takes no look at each byte alone.
+    let special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | special(byte)) {
+        return serde_json::to_writer(out, text).expect("a Vec takes all bytes");
+    }
+    write_quoted(out, |out| out.extend_from_slice(text.as_bytes()));
 }
 
-/// As Java writes numbers that JSON cannot: `NaN`, `Infinity`.
-fn write_float(value: f64, out: &mut Vec<u8>) {
-    let written = match value {
-        _ if value.is_finite() => write!(out, "{value:?}"),
-        _ if value.is_nan() => out.write_all(b"NaN"),
-        _ if value > 0.0 => out.write_all(b"Infinity"),
-        _ => out.write_all(b"-Infinity"),
-    };
-    written.expect("a Vec takes all bytes");
+fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    // Four letters for three bytes.
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = BASE64.encode_slice(bytes, &mut out[start..]);
+    written.expect("there is room for all letters");
 }

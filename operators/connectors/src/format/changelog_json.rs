@@ -134,17 +134,17 @@ pub(super) fn present(raw: Option<&RawValue>) -> Option<&str> {
 pub(super) fn before(new: &str, old: &str) -> Result<String, Misfit> {
     let (new, old): (Object<'_>, Object<'_>) = (envelope(new)?, envelope(old)?);
     let kept = new.0.iter().filter(|(name, _)| old.0.iter().all(|(other, _)| other != name));
-    let mut row = String::from("{");
+    let mut row = vec![];
     for (name, value) in kept.chain(&old.0) {
-        if row.len() > 1 {
-            row.push(',');
-        }
-        let mut name = json_name(name);
-        name.push_str(value.get());
-        row.push_str(&name);
+        row.extend(json_name(name));
+        row.extend_from_slice(value.get().as_bytes());
     }
-    row.push('}');
-    Ok(row)
+    match row.first_mut() {
+        Some(comma) => *comma = b'{',
+        None => row.push(b'{'),
+    }
+    row.push(b'}');
+    String::from_utf8(row).map_err(|error| error.to_string())
 }
 
 /// The fields of an object in their order, not looked into.
@@ -174,7 +174,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
 /// Inserts and deletes as Flink writes them: an update is a delete and an insert.
 pub struct ChangelogEncoder {
-    names: Vec<String>,
+    /// As [`json_name`] makes them.
+    names: Vec<Vec<u8>>,
     options: JsonOptions,
     insert: [&'static str; 2],
     delete: [&'static str; 2],
@@ -204,18 +205,15 @@ impl Encoder for ChangelogEncoder {
     fn encode(&self, columns: &[ArrayRef], weights: Option<&Int64Array>) -> Result<Encoded> {
         super::check_width(self.names.len(), columns)?;
         let fields = self.names.iter().zip(columns);
-        let fields = fields.map(|(name, column)| Ok((name.clone(), Cells::new(column)?)));
+        let fields = fields.map(|(name, column)| Ok((name, Cells::new(column)?)));
         let fields = fields.collect::<Result<Vec<_>>>()?;
-        let mut encoded = Encoded::default();
-        for row in 0..columns.first().map_or(0, |column| column.len()) {
+        let rows = columns.first().map_or(0, |column| column.len());
+        Ok(Encoded::of(rows, |row, out| {
             let delete = weights.is_some_and(|weights| weights.value(row) < 0);
             let [head, tail] = if delete { self.delete } else { self.insert };
-            encoded.push(|out| {
-                out.extend_from_slice(head.as_bytes());
-                write_object(&fields, row, &self.options, out);
-                out.extend_from_slice(tail.as_bytes());
-            });
-        }
-        Ok(encoded)
+            out.extend_from_slice(head.as_bytes());
+            write_object(&fields, row, &self.options, out);
+            out.extend_from_slice(tail.as_bytes());
+        }))
     }
 }

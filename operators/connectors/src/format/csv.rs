@@ -212,7 +212,9 @@ impl CsvEncoder {
             if at > 0 {
                 out.push(options.delimiter);
             }
-            write_cell(field.name().as_bytes(), options, &mut out);
+            let start = out.len();
+            out.extend_from_slice(field.name().as_bytes());
+            quote(start, options, &mut out);
         }
         out
     }
@@ -223,44 +225,38 @@ impl Encoder for CsvEncoder {
         super::check_width(self.width, columns)?;
         let cells = columns.iter().map(Cells::new).collect::<Result<Vec<_>>>()?;
         let json = JsonOptions::default();
-        let mut encoded = Encoded::default();
-        let mut text = vec![];
-        for row in 0..columns.first().map_or(0, |column| column.len()) {
-            encoded.push(|out| {
-                for (at, cells) in cells.iter().enumerate() {
-                    if at > 0 {
-                        out.push(self.options.delimiter);
-                    }
-                    if cells.is_null(row) {
-                        let null = self.options.null_literal.as_deref().unwrap_or_default();
-                        out.extend_from_slice(null.as_bytes());
-                        continue;
-                    }
-                    text.clear();
-                    cells.write_joined(row, &self.options.element_delimiter, &json, &mut text);
-                    write_cell(&text, &self.options, out);
+        let null = self.options.null_literal.as_deref().unwrap_or_default();
+        let rows = columns.first().map_or(0, |column| column.len());
+        Ok(Encoded::of(rows, |row, out| {
+            for (at, cells) in cells.iter().enumerate() {
+                if at > 0 {
+                    out.push(self.options.delimiter);
                 }
-            });
-        }
-        Ok(encoded)
+                if cells.is_null(row) {
+                    out.extend_from_slice(null.as_bytes());
+                    continue;
+                }
+                let start = out.len();
+                cells.write_joined(row, &self.options.element_delimiter, &json, out);
+                quote(start, &self.options, out);
+            }
+        }))
     }
 }
 
-fn write_cell(text: &[u8], options: &CsvOptions, out: &mut Vec<u8>) {
+/// Quotes the cell that begins at `start`, where it must be.
+fn quote(start: usize, options: &CsvOptions, out: &mut Vec<u8>) {
     let special = |byte: &u8| {
         *byte == options.delimiter || Some(*byte) == options.quote || matches!(byte, b'\n' | b'\r')
     };
-    match options.quote {
-        Some(quote) if text.iter().any(special) => {
-            out.push(quote);
-            for byte in text {
-                if *byte == quote {
-                    out.push(options.escape.unwrap_or(quote));
-                }
-                out.push(*byte);
-            }
-            out.push(quote);
+    let Some(quote) = options.quote.filter(|_| out[start..].iter().any(special)) else { return };
+    let text = out.split_off(start);
+    out.push(quote);
+    for byte in text {
+        if byte == quote {
+            out.push(options.escape.unwrap_or(quote));
         }
-        _ => out.extend_from_slice(text),
+        out.push(byte);
     }
+    out.push(quote);
 }

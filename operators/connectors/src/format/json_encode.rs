@@ -11,7 +11,8 @@ use super::{Encoded, Encoder};
 /// One object a row, the fields in their order, nulls written unless
 /// `json.encode.ignore-null-fields`.
 pub struct JsonEncoder {
-    names: Vec<String>,
+    /// As [`json_name`] makes them.
+    names: Vec<Vec<u8>>,
     options: JsonOptions,
 }
 
@@ -26,12 +27,9 @@ impl Encoder for JsonEncoder {
     fn encode(&self, columns: &[ArrayRef], _: Option<&Int64Array>) -> Result<Encoded> {
         super::check_width(self.names.len(), columns)?;
         let fields = self.names.iter().zip(columns);
-        let fields = fields.map(|(name, column)| Ok((name.clone(), Cells::new(column)?)));
+        let fields = fields.map(|(name, column)| Ok((name, Cells::new(column)?)));
         let fields = fields.collect::<Result<Vec<_>>>()?;
-        let mut encoded = Encoded::default();
-        for row in 0..columns.first().map_or(0, |column| column.len()) {
-            encoded.push(|out| write_object(&fields, row, &self.options, out));
-        }
-        Ok(encoded)
+        let rows = columns.first().map_or(0, |column| column.len());
+        Ok(Encoded::of(rows, |row, out| write_object(&fields, row, &self.options, out)))
     }
 }

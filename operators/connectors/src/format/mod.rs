@@ -16,6 +16,7 @@ mod json_scan;
 mod json_visit;
 mod maxwell_json;
 mod minute;
+mod number;
 mod ogg_json;
 mod protobuf;
 mod raw;
@@ -28,6 +29,8 @@ mod values;
 mod avro_tests;
 #[cfg(test)]
 mod changelog_tests;
+#[cfg(test)]
+mod encode_tests;
 #[cfg(test)]
 mod json_tests;
 #[cfg(test)]
@@ -88,6 +91,15 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// The messages of rows: `write` appends that of each.
+    fn of(rows: usize, mut write: impl FnMut(usize, &mut Vec<u8>)) -> Self {
+        let mut encoded = Self { bytes: vec![], ends: Vec::with_capacity(rows) };
+        for row in 0..rows {
+            encoded.push(|out| write(row, out));
+        }
+        encoded
+    }
+
     /// Takes the next row's message from what `write` appends.
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);

@@ -118,20 +118,16 @@ impl Encoder for RawEncoder {
         super::check_width(1, columns)?;
         let cells = Cells::new(&columns[0])?;
         let text = matches!(self.ty, DataType::Utf8);
-        let mut encoded = Encoded::default();
-        for row in 0..columns[0].len() {
-            encoded.push(|out| match text {
-                true => cells.write_text(row, &JsonOptions::default(), out),
-                false => {
-                    let start = out.len();
-                    cells.write_bytes(row, out);
-                    if self.options.little_endian && !matches!(self.ty, DataType::Binary) {
-                        out[start..].reverse();
-                    }
+        Ok(Encoded::of(columns[0].len(), |row, out| match text {
+            true => cells.write_text(row, &JsonOptions::default(), out),
+            false => {
+                let start = out.len();
+                cells.write_bytes(row, out);
+                if self.options.little_endian && !matches!(self.ty, DataType::Binary) {
+                    out[start..].reverse();
                 }
-            });
-        }
-        Ok(encoded)
+            }
+        }))
     }
 }
 
