@@ -32,6 +32,8 @@ const LINGER_MS: &str = "1";
 /// What every producer is set up with.
 pub const SETTINGS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
+    // A message that has arrived is nobody's business: it is freed where the answer came in.
+    ("delivery.report.only.error", "true"),
     ("partitioner", "murmur2_random"),
     ("queue.buffering.max.kbytes", QUEUE_KBYTES),
     ("linger.ms", LINGER_MS),
