@@ -3,6 +3,7 @@
 
 mod fences;
 mod lookup;
+mod pending;
 mod reconcile;
 mod sink;
 
@@ -19,9 +20,7 @@ pub use sink::RedisSinkFactory;
 use crate::format::{Cells, JsonOptions};
 use crate::options::Options;
 use crate::registry::Environment;
-use crate::store::{
-    EmbeddedStore, Patience, RedisAddress, RedisStore, Store, VERSION_FIELD, Write,
-};
+use crate::store::{EmbeddedStore, Patience, RedisAddress, RedisStore, Store, VERSION_FIELD};
 
 /// Keys that wait for one pipeline, unless `sink.buffer-flush.max-rows` says otherwise.
 const BUFFER_ROWS: usize = 1_000;
@@ -108,42 +107,28 @@ impl RedisTable {
         cells: impl Iterator<Item = &'a Cells<'a>>,
         row: usize,
     ) -> Result<String, String> {
-        let mut key = self.key_prefix.clone().into_bytes();
+        let mut key = vec![];
+        self.write_key(cells, row, &mut key)?;
+        String::from_utf8(key).map_err(|error| error.to_string())
+    }
+
+    /// Appends where a row is, by the cells of its primary key.
+    fn write_key<'a>(
+        &self,
+        cells: impl Iterator<Item = &'a Cells<'a>>,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        out.extend_from_slice(self.key_prefix.as_bytes());
         for (cells, at) in cells.zip(&self.table.primary_key) {
             if cells.is_null(row) {
                 let name = self.table.schema.field(*at).name();
                 return Err(format!("the key column \"{name}\" is null"));
             }
-            key.push(b':');
-            cells.write_text(row, &JsonOptions::default(), &mut key);
+            out.push(b':');
+            cells.write_text(row, &JsonOptions::default(), out);
         }
-        String::from_utf8(key).map_err(|error| error.to_string())
-    }
-
-    /// What becomes of a row, or of its key.
-    pub fn change(&self, columns: &[Cells<'_>], row: usize, delete: bool) -> Result<Write, String> {
-        let of_key = self.table.primary_key.iter().map(|at| &columns[*at]);
-        let key = self.key(of_key, row)?;
-        if delete {
-            return Ok(Write::Delete { key });
-        }
-        let (mut set, mut remove) = (Vec::with_capacity(columns.len()), vec![]);
-        let mut field_ttls = vec![];
-        let fields = self.table.schema.fields().iter().zip(&self.column_ttls);
-        for (cells, (field, ttl)) in columns.iter().zip(fields) {
-            let name = field.name().clone();
-            if cells.is_null(row) {
-                remove.push(name);
-                continue;
-            }
-            if let Some(ttl) = ttl {
-                field_ttls.push((name.clone(), *ttl));
-            }
-            let mut value = vec![];
-            cells.write_text(row, &JsonOptions::default(), &mut value);
-            set.push((name, String::from_utf8(value).map_err(|error| error.to_string())?));
-        }
-        Ok(Write::Put { key, set, remove, ttl: self.ttl, field_ttls })
+        Ok(())
     }
 
     /// The same for tables whose rows lie in one store.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use arrow::array::RecordBatch;
 use nowcast_engine::{Epoch, Error, Result, TableDefinition};
 
+use super::pending::Pending;
 use super::{Place, RedisTable};
 use crate::format::Cells;
 use crate::registry::Environment;
@@ -42,16 +43,16 @@ pub async fn reconcile(
     let mut reconciled = Reconciled::default();
     let mut keys = HashSet::new();
     let columns = rows.columns().iter().map(Cells::new).collect::<Result<Vec<_>>>()?;
+    let mut pending = Pending::default();
     let mut row = 0;
     while row < rows.num_rows() {
         let end = rows.num_rows().min(row + redis.buffer_rows);
-        let mut writes = vec![];
+        pending.clear();
         for row in row..end {
-            match redis.change(&columns, row, false) {
-                Ok(write) => writes.push(write),
-                Err(_) => reconciled.rejected += 1,
-            }
+            let taken = pending.push(&redis, &columns, row, false);
+            reconciled.rejected += usize::from(taken.is_err());
         }
+        let writes = pending.writes(&redis)?;
         keys.extend(writes.iter().map(|write| write.key().to_owned()));
         let newer = store.put_older(&writes, &stamp).await.map_err(named)?;
         reconciled.newer += newer;
@@ -62,7 +63,7 @@ pub async fn reconcile(
     let unknown: Vec<String> = there.into_iter().filter(|key| !keys.contains(key)).collect();
     for unknown in unknown.chunks(redis.buffer_rows) {
         let ours = store.owned(unknown, &fence).await.map_err(named)?;
-        let gone: Vec<Write> = ours.into_iter().map(|key| Write::Delete { key }).collect();
+        let gone: Vec<Write<'_>> = ours.iter().map(|key| Write::Delete { key }).collect();
         let newer = store.put_older(&gone, &stamp).await.map_err(named)?;
         reconciled.removed += gone.len() - newer;
     }

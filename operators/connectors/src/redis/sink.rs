@@ -1,6 +1,5 @@
 //! The `redis` sink: changes of rows, the last of each key, as writes of hashes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,10 +10,11 @@ use nowcast_engine::{
 use tokio::sync::Mutex;
 
 use super::fences::{Fences, Writers};
+use super::pending::Pending;
 use super::{Place, RedisTable};
 use crate::format::Cells;
 use crate::registry::Environment;
-use crate::store::{Fence, Store, Write};
+use crate::store::{Fence, Store};
 
 pub struct RedisSinkFactory {
     table: RedisTable,
@@ -89,8 +89,7 @@ impl SinkFactory for RedisSinkFactory {
             store,
             fence: fence.clone(),
             epoch: context.restored + 1,
-            writes: vec![],
-            by_key: HashMap::new(),
+            pending: Pending::default(),
         }))
     }
 }
@@ -101,30 +100,19 @@ struct RedisSink {
     fence: Option<Arc<Fence>>,
     /// Of the checkpoint that what is written now belongs to.
     epoch: Epoch,
-    writes: Vec<Write>,
-    /// Where in `writes` a key is: a later row of it takes the earlier one's place.
-    by_key: HashMap<String, usize>,
+    pending: Pending,
 }
 
 impl RedisSink {
-    fn buffer(&mut self, write: Write) {
-        match self.by_key.get(write.key()) {
-            Some(at) => self.writes[*at] = write,
-            None => {
-                self.by_key.insert(write.key().to_owned(), self.writes.len());
-                self.writes.push(write);
-            }
-        }
-    }
-
     async fn put(&mut self) -> Result<()> {
-        self.by_key.clear();
-        let writes = std::mem::take(&mut self.writes);
+        let writes = self.pending.writes(&self.table)?;
         let put = match &self.fence {
-            Some(fence) => self.store.put_as(writes, &fence.stamp(self.epoch)).await,
-            None => self.store.put(writes).await,
+            Some(fence) => self.store.put_as(&writes, &fence.stamp(self.epoch)).await,
+            None => self.store.put(&writes).await,
         };
-        put.map_err(|error| self.table.named(error))
+        put.map_err(|error| self.table.named(error))?;
+        self.pending.clear();
+        Ok(())
     }
 }
 
@@ -136,19 +124,16 @@ impl Sink for RedisSink {
             {
                 let columns = batch.rows().columns().iter().map(Cells::new);
                 let columns = columns.collect::<Result<Vec<_>>>()?;
-                while row < batch.num_rows() && self.writes.len() < self.table.buffer_rows {
+                while row < batch.num_rows() && !self.pending.is_full(self.table.buffer_rows) {
                     let delete = batch.weights().is_some_and(|weights| weights.value(row) < 0);
-                    match self.table.change(&columns, row, delete) {
-                        Ok(write) => self.buffer(write),
-                        Err(error) => {
-                            let name = &self.table.table.name;
-                            rejected.push(crate::registry::rejected(name, batch, row, error));
-                        }
+                    if let Err(error) = self.pending.push(&self.table, &columns, row, delete) {
+                        let name = &self.table.table.name;
+                        rejected.push(crate::registry::rejected(name, batch, row, error));
                     }
                     row += 1;
                 }
             }
-            if self.writes.len() >= self.table.buffer_rows {
+            if self.pending.is_full(self.table.buffer_rows) {
                 self.put().await?;
             }
         }
@@ -156,7 +141,7 @@ impl Sink for RedisSink {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        match self.writes.is_empty() {
+        match self.pending.is_empty() {
             true => Ok(()),
             false => self.put().await,
         }

@@ -2,7 +2,6 @@
 //! `NOWCAST_REDIS` names one.
 
 mod fencing;
-mod speed;
 mod tls;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};

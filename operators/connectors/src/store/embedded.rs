@@ -96,7 +96,7 @@ impl EmbeddedStore {
     }
 
     /// As [`Store::put`], without an executor.
-    pub fn write(&self, writes: Vec<Write>) -> Result<()> {
+    pub fn write(&self, writes: &[Write<'_>]) -> Result<()> {
         let now = (self.now)();
         let mut writer = self.writer();
         let mut encoded = vec![];
@@ -222,10 +222,13 @@ impl EmbeddedStore {
     }
 }
 
-fn entry(write: Write, now: Millis) -> Entry {
+fn entry(write: &Write<'_>, now: Millis) -> Entry {
+    let key = write.key().to_owned();
     match write {
-        Write::Delete { key } => Entry { key, put: None },
-        Write::Put { key, set, remove, ttl, .. } => {
+        Write::Delete { .. } => Entry { key, put: None },
+        Write::Put { set, remove, ttl, .. } => {
+            let set = set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let remove = remove.iter().map(|name| (*name).into()).collect();
             let ttl = ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
             let expires = ttl.map(|ttl| now.saturating_add(ttl));
             Entry { key, put: Some(Put { set, remove, expires }) }
@@ -241,7 +244,7 @@ fn system_millis() -> Millis {
 /// Nothing here waits: memory, and at most one write to the page cache.
 #[async_trait]
 impl Store for EmbeddedStore {
-    async fn put(&self, writes: Vec<Write>) -> Result<()> {
+    async fn put(&self, writes: &[Write<'_>]) -> Result<()> {
         self.write(writes)
     }
 

@@ -17,25 +17,25 @@ pub type Fields = Vec<(String, String)>;
 
 /// One change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
+pub enum Write<'a> {
     Put {
-        key: String,
+        key: &'a str,
         /// Fields to set; others of the key stay.
-        set: Vec<(String, String)>,
+        set: Vec<(&'a str, &'a str)>,
         /// Fields to delete.
-        remove: Vec<String>,
+        remove: Vec<&'a str>,
         /// From now; `None` leaves the time to live as it is.
         ttl: Option<Duration>,
         /// Of fields among those that are set.
-        field_ttls: Vec<(String, Duration)>,
+        field_ttls: Vec<(&'a str, Duration)>,
     },
     Delete {
-        key: String,
+        key: &'a str,
     },
 }
 
-impl Write {
-    pub fn key(&self) -> &str {
+impl<'a> Write<'a> {
+    pub fn key(&self) -> &'a str {
         match self {
             Self::Put { key, .. } | Self::Delete { key } => key,
         }
@@ -49,11 +49,11 @@ impl Write {
 pub trait Store: Send + Sync {
     /// Makes the changes, in order. Returns when the store has acknowledged all of them; after an
     /// error some may have been made. Repeating writes changes nothing.
-    async fn put(&self, writes: Vec<Write>) -> Result<()>;
+    async fn put(&self, writes: &[Write<'_>]) -> Result<()>;
 
     /// As [`Store::put`], each key once: what an older stamp writes later is passed over, and refused
     /// once another run of the job has taken over. A store that has one writer at a time needs no stamps.
-    async fn put_as(&self, writes: Vec<Write>, _stamp: &Stamp<'_>) -> Result<()> {
+    async fn put_as(&self, writes: &[Write<'_>], _stamp: &Stamp<'_>) -> Result<()> {
         self.put(writes).await
     }
 

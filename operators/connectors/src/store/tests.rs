@@ -9,11 +9,16 @@ use nowcast_engine::ErrorKind;
 
 use super::*;
 
-fn put(key: &str, set: &[(&str, &str)], remove: &[&str], ttl_ms: Option<u64>) -> Write {
+fn put<'a>(
+    key: &'a str,
+    set: &[(&'a str, &'a str)],
+    remove: &[&'a str],
+    ttl_ms: Option<u64>,
+) -> Write<'a> {
     Write::Put {
-        key: key.into(),
-        set: set.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
-        remove: remove.iter().map(|name| (*name).into()).collect(),
+        key,
+        set: set.to_vec(),
+        remove: remove.to_vec(),
         ttl: ttl_ms.map(Duration::from_millis),
         field_ttls: vec![],
     }
@@ -25,15 +30,15 @@ fn fields(pairs: &[(&str, &str)]) -> Option<Fields> {
 
 async fn contract(store: &dyn Store, prefix: &str) {
     let key = |name: &str| format!("{prefix}{name}");
-    let (a, b, c) = (key("a"), key("b"), key("c"));
+    let (a, b, c, never) = (key("a"), key("b"), key("c"), key("never"));
     store
-        .put(vec![
+        .put(&[
             put(&b, &[("y", "2"), ("x", "1")], &[], None),
             put(&a, &[("x", "ä\n\0")], &["gone"], Some(3_600_000)),
             put(&c, &[("x", "1")], &[], None),
-            Write::Delete { key: c.clone() },
+            Write::Delete { key: &c },
             put(&b, &[("x", "3")], &["y"], None),
-            put(&key("never"), &[], &["x"], None),
+            put(&never, &[], &["x"], None),
         ])
         .await
         .unwrap();
@@ -44,16 +49,16 @@ async fn contract(store: &dyn Store, prefix: &str) {
     assert_eq!(store.scan(prefix, 1).await.unwrap().len(), 1);
     assert_eq!(store.scan(&key("b*"), 10).await.unwrap(), [] as [String; 0]);
     // A key whose last field goes is gone.
-    store.put(vec![put(&b, &[], &["x"], None)]).await.unwrap();
+    store.put(&[put(&b, &[], &["x"], None)]).await.unwrap();
     assert_eq!(store.get(&b).await.unwrap(), None);
     // More than one pipeline holds.
-    let many = (0..2_500).map(|n| put(&key(&format!("many:{n:04}")), &[("n", "1")], &[], None));
-    store.put(many.collect()).await.unwrap();
-    assert_eq!(store.scan(&key("many:"), 9_999).await.unwrap().len(), 2_500);
     let keys = (0..2_500).map(|n| key(&format!("many:{n:04}"))).collect::<Vec<_>>();
+    let many: Vec<_> = keys.iter().map(|key| put(key, &[("n", "1")], &[], None)).collect();
+    store.put(&many).await.unwrap();
+    assert_eq!(store.scan(&key("many:"), 9_999).await.unwrap().len(), 2_500);
     assert!(store.multi_get(&keys).await.unwrap().iter().all(Option::is_some));
-    let gone = keys.into_iter().chain([a]).map(|key| Write::Delete { key });
-    store.put(gone.collect()).await.unwrap();
+    let gone: Vec<_> = keys.iter().chain([&a]).map(|key| Write::Delete { key }).collect();
+    store.put(&gone).await.unwrap();
     assert_eq!(store.scan(prefix, 10).await.unwrap(), [] as [String; 0]);
 }
 
@@ -105,11 +110,9 @@ fn what_was_written_is_there_after_a_restart_and_a_torn_end_is_cut() {
         EmbeddedStore::open_with_clock(dir.path(), move || clock.load(Ordering::Relaxed)).unwrap()
     };
     let store = open();
-    store.write(vec![put("a", &[("x", "1")], &[], Some(100))]).unwrap();
-    store
-        .write(vec![put("b", &[("x", "1")], &[], None), put("c", &[("x", "1")], &[], None)])
-        .unwrap();
-    store.write(vec![Write::Delete { key: "c".into() }]).unwrap();
+    store.write(&[put("a", &[("x", "1")], &[], Some(100))]).unwrap();
+    store.write(&[put("b", &[("x", "1")], &[], None), put("c", &[("x", "1")], &[], None)]).unwrap();
+    store.write(&[Write::Delete { key: "c" }]).unwrap();
     assert!(EmbeddedStore::open(dir.path()).err().unwrap().to_string().contains("in use"));
     drop(store);
     let path = dir.path().join("store.log");
@@ -120,7 +123,7 @@ fn what_was_written_is_there_after_a_restart_and_a_torn_end_is_cut() {
         clock.store(1_050, Ordering::Relaxed);
         let store = open();
         assert_eq!(store.keys("", 10)[..2], ["a", "b"]);
-        store.write(vec![put("b", &[("x", "2")], &[], None)]).unwrap();
+        store.write(&[put("b", &[("x", "2")], &[], None)]).unwrap();
         clock.store(1_100, Ordering::Relaxed);
         assert_eq!(store.read("a"), None, "its time is up");
         drop(store);
@@ -134,10 +137,11 @@ fn the_log_stays_within_twice_what_is_live() {
     let store = EmbeddedStore::open(dir.path()).unwrap();
     let value = "v".repeat(1_000);
     for round in 0..50 {
-        let writes = (0..100).map(|n| {
-            put(&format!("k{n}"), &[("value", &value), ("round", &round.to_string())], &[], None)
-        });
-        store.write(writes.collect()).unwrap();
+        let (round, keys) = (round.to_string(), (0..100).map(|n| format!("k{n}")));
+        for key in keys {
+            let set = [("value", value.as_str()), ("round", round.as_str())];
+            store.write(&[put(&key, &set, &[], None)]).unwrap();
+        }
     }
     let length = std::fs::metadata(dir.path().join("store.log")).unwrap().len();
     assert!(length < 1_300_000, "{length} bytes");
@@ -152,15 +156,15 @@ fn a_time_to_live_counts_from_the_last_write_and_stays_without_one() {
     let clock = Arc::new(AtomicI64::new(0));
     let now = Arc::clone(&clock);
     let store = EmbeddedStore::with_clock(move || now.load(Ordering::Relaxed));
-    store.write(vec![put("a", &[("x", "1")], &[], Some(10))]).unwrap();
+    store.write(&[put("a", &[("x", "1")], &[], Some(10))]).unwrap();
     clock.store(5, Ordering::Relaxed);
-    store.write(vec![put("a", &[("x", "2")], &[], Some(10))]).unwrap();
+    store.write(&[put("a", &[("x", "2")], &[], Some(10))]).unwrap();
     clock.store(12, Ordering::Relaxed);
-    store.write(vec![put("a", &[("y", "3")], &[], None)]).unwrap();
+    store.write(&[put("a", &[("y", "3")], &[], None)]).unwrap();
     assert_eq!(store.read("a"), fields(&[("x", "2"), ("y", "3")]));
     clock.store(15, Ordering::Relaxed);
     assert!(store.is_empty());
-    store.write(vec![put("a", &[("y", "4")], &[], None)]).unwrap();
+    store.write(&[put("a", &[("y", "4")], &[], None)]).unwrap();
     assert_eq!(store.read("a"), fields(&[("y", "4")]), "the old fields do not come back");
     assert_eq!(store.bytes(), 3);
 }

@@ -97,26 +97,28 @@ impl Place {
         value: Option<&str>,
         stamp: &Stamp<'_>,
     ) -> Result<(), String> {
-        let write = |nth: usize| {
-            let key = self.key(&format!("{nth}"));
-            match value {
-                Some(value) => Write::Put {
-                    key,
-                    set: vec![("x".into(), value.into())],
-                    remove: vec!["y".into()],
-                    ttl: Some(REMEMBERED),
-                    field_ttls: vec![],
-                },
-                None => Write::Delete { key },
-            }
+        let write = |key| match value {
+            Some(value) => Write::Put {
+                key,
+                set: vec![("x", value)],
+                remove: vec!["y"],
+                ttl: Some(REMEMBERED),
+                field_ttls: vec![],
+            },
+            None => Write::Delete { key },
         };
-        let put = store.put_as((0..500).map(write).collect(), stamp).await;
+        let keys = self.keys();
+        let writes: Vec<_> = keys.iter().map(|key| write(key)).collect();
+        let put = store.put_as(&writes, stamp).await;
         put.map_err(|error| error.to_string())
     }
 
+    fn keys(&self) -> Vec<String> {
+        (0..500).map(|nth| self.key(&format!("{nth}"))).collect()
+    }
+
     async fn all(&self, store: &RedisStore) -> Vec<Option<Fields>> {
-        let keys: Vec<String> = (0..500).map(|nth| self.key(&format!("{nth}"))).collect();
-        store.multi_get(&keys).await.unwrap()
+        store.multi_get(&self.keys()).await.unwrap()
     }
 }
 
@@ -224,7 +226,7 @@ async fn a_lost_fence_is_put_up_again(place: &Place) {
     // What a flush does to it, and to the scripts.
     for key in store.scan("nowcast:fence:", usize::MAX).await.unwrap() {
         if key.ends_with(&format!(":test:{}", place.prefix)) {
-            store.put(vec![Write::Delete { key }]).await.unwrap();
+            store.put(&[Write::Delete { key: &key }]).await.unwrap();
         }
     }
     place.put(&store, Some("second"), &fence.stamp(1)).await.unwrap();
@@ -242,15 +244,15 @@ async fn another_jobs_rows_are_overwritten(place: &Place) {
     place.put(&store, Some("first"), &first.stamp(1)).await.unwrap();
     assert_eq!(same(place.all(&store).await), Some("first".into()));
     // Rows without a version are overwritten too.
-    store.put(vec![Write::Delete { key: place.key("7") }]).await.unwrap();
+    store.put(&[Write::Delete { key: &place.key("7") }]).await.unwrap();
     let plain = Write::Put {
-        key: place.key("7"),
-        set: vec![("x".into(), "plain".into()), ("y".into(), "goes".into())],
+        key: &place.key("7"),
+        set: vec![("x", "plain"), ("y", "goes")],
         remove: vec![],
         ttl: None,
         field_ttls: vec![],
     };
-    store.put(vec![plain]).await.unwrap();
+    store.put(&[plain]).await.unwrap();
     place.put(&store, Some("second"), &second.stamp(9)).await.unwrap();
     assert_eq!(same(place.all(&store).await), Some("second".into()));
     assert_eq!(place.get(&store, "7").await, Some("second".into()));
@@ -290,17 +292,17 @@ async fn a_checkpoint_is_written_anew(place: &Place) {
     let checkpoint = batch(&table, &of_first[..3]);
     let store = place.store().await;
     // A row that was lost, one that is newer since, one that should be gone, and one of nobody.
-    store.put(vec![Write::Delete { key: place.key("DE:1") }]).await.unwrap();
+    store.put(&[Write::Delete { key: &place.key("DE:1") }]).await.unwrap();
     sink.write(&batch(&table, &[line(2, 0.75), line(5, 0.75)]), &mut rejected).await.unwrap();
     sink.flush().await.unwrap();
     let stranger = Write::Put {
-        key: place.key("stranger"),
-        set: vec![("x".into(), "1".into())],
+        key: &place.key("stranger"),
+        set: vec![("x", "1")],
         remove: vec![],
         ttl: None,
         field_ttls: vec![],
     };
-    store.put(vec![stranger]).await.unwrap();
+    store.put(&[stranger]).await.unwrap();
     let environment = Environment::default();
     let anew = reconcile(&table, &environment, "test", 1, checkpoint.rows()).await.unwrap();
     assert_eq!(anew, Reconciled { written: 2, newer: 1, removed: 1, rejected: 0 });

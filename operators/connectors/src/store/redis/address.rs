@@ -6,6 +6,7 @@ use std::time::Duration;
 use nowcast_engine::{Error, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
+use redis::io::tcp::TcpSettings;
 use redis::{
     ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult,
     TlsCertificates,
@@ -34,6 +35,7 @@ impl RedisAddress {
         let node = url.into_connection_info().map_err(|error| {
             Error::user(format!("redis url is redis://host:port/db: {}", cause(&error)))
         })?;
+        let node = node.set_tcp_settings(at_once());
         let certificates = TlsCertificates { client_tls: None, root_cert: None };
         Ok(Self { nodes: vec![node], cluster: false, certificates })
     }
@@ -135,6 +137,7 @@ impl RedisAddress {
             return Ok(Link::One(ConnectionManager::new_with_config(client, config).await?));
         }
         let mut client = ClusterClientBuilder::new(self.nodes.clone())
+            .tcp_settings(at_once())
             .retries(REDIRECTIONS)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(REPLY_TIMEOUT);
@@ -143,4 +146,10 @@ impl RedisAddress {
         }
         Ok(Link::Cluster(Cluster::new(client.build()?.get_async_connection().await?)))
     }
+}
+
+/// What is sent goes out at once: a request ends in a segment that is not full, and others may be
+/// under way whose acknowledgement it would wait for.
+fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }

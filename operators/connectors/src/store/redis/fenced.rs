@@ -7,12 +7,13 @@
 //! cluster.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nowcast_engine::{Epoch, Error, Result};
-use redis::{Cmd, Script, ServerErrorKind, Value, cmd};
+use redis::{Cmd, RedisWrite, Script, ServerErrorKind, Value, cmd};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::link::Requests;
@@ -154,8 +155,8 @@ async fn lift(store: &RedisStore, name: &str, generation: &str) -> Result<()> {
 }
 
 /// Writes, each of another key; how many were passed over.
-pub async fn put(store: &RedisStore, writes: &[Write], stamp: &Stamp<'_>) -> Result<usize> {
-    let mut of_slots: BTreeMap<u16, Vec<&Write>> = BTreeMap::new();
+pub async fn put(store: &RedisStore, writes: &[Write<'_>], stamp: &Stamp<'_>) -> Result<usize> {
+    let mut of_slots: BTreeMap<u16, Vec<&Write<'_>>> = BTreeMap::new();
     for write in writes {
         of_slots.entry(store.slot(write.key())).or_default().push(write);
     }
@@ -163,13 +164,18 @@ pub async fn put(store: &RedisStore, writes: &[Write], stamp: &Stamp<'_>) -> Res
     let mut calls = vec![];
     for (slot, writes) in of_slots {
         let fence = key(store, "fence", slot, &stamp.fence.name);
+        let gone = prefix(store, "gone", slot);
         for writes in writes.chunks(ROWS_PER_CALL) {
-            let mut keys = vec![fence.clone()];
+            let mut call = cmd("EVALSHA");
+            call.arg(PUT.script.get_hash()).arg(1 + 2 * writes.len()).arg(&fence);
             for write in writes {
-                keys.push(write.key().to_owned());
-                keys.push(key(store, "gone", slot, write.key()));
+                call.arg(write.key());
+                let mut key = call.writer_for_next_arg();
+                let written = key.write_all(gone.as_bytes());
+                written
+                    .and_then(|()| key.write_all(write.key().as_bytes()))
+                    .expect("a command takes all bytes");
             }
-            let mut call = call("EVALSHA", PUT.script.get_hash(), &keys);
             call.arg(&generation).arg(&version).arg(millis(stamp.fence.remembered));
             for write in writes {
                 add(&mut call, write);
@@ -180,13 +186,13 @@ pub async fn put(store: &RedisStore, writes: &[Write], stamp: &Stamp<'_>) -> Res
     run(store, calls, &PUT).await
 }
 
-fn add(call: &mut Cmd, write: &Write) {
+fn add(call: &mut Cmd, write: &Write<'_>) {
     let Write::Put { set, remove, ttl, field_ttls, .. } = write else {
         call.arg("d");
         return;
     };
-    call.arg("p").arg(set.len()).arg(remove.len()).arg(field_ttls.len());
-    call.arg(ttl.map_or(0, millis)).arg(set).arg(remove);
+    call.arg(ttl.map_or(0, millis));
+    call.arg(set.len()).arg(remove.len()).arg(field_ttls.len()).arg(set).arg(remove);
     for (field, ttl) in field_ttls {
         call.arg(field).arg(millis(*ttl));
     }
@@ -245,10 +251,15 @@ fn call(command: &str, code: &str, keys: &[String]) -> Cmd {
     call
 }
 
-/// A key of ours in a slot; without a cluster there are no slots to be in.
+/// A key of ours in a slot.
 fn key(store: &RedisStore, what: &str, slot: u16, of: &str) -> String {
+    prefix(store, what, slot) + of
+}
+
+/// What our keys in a slot begin with; without a cluster there are no slots to be in.
+fn prefix(store: &RedisStore, what: &str, slot: u16) -> String {
     match store.link.is_cluster() {
-        true => format!("{OWN}{what}:{{{}}}:{of}", slots::tag(slot)),
-        false => format!("{OWN}{what}:{of}"),
+        true => format!("{OWN}{what}:{{{}}}:", slots::tag(slot)),
+        false => format!("{OWN}{what}:"),
     }
 }

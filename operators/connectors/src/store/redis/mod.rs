@@ -212,7 +212,7 @@ fn passes(error: &RedisError) -> bool {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn put(&self, writes: Vec<Write>) -> Result<()> {
+    async fn put(&self, writes: &[Write<'_>]) -> Result<()> {
         for writes in writes.chunks(PIPELINE_KEYS) {
             let mut requests = Requests::new(writes.len());
             for write in writes {
@@ -225,8 +225,8 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    async fn put_as(&self, writes: Vec<Write>, stamp: &Stamp<'_>) -> Result<()> {
-        self.put_older(&writes, stamp).await?;
+    async fn put_as(&self, writes: &[Write<'_>], stamp: &Stamp<'_>) -> Result<()> {
+        self.put_older(writes, stamp).await?;
         Ok(())
     }
 
@@ -280,7 +280,7 @@ impl Store for RedisStore {
 
 impl RedisStore {
     /// As [`Store::put_as`]; how many writes were passed over.
-    pub async fn put_older(&self, writes: &[Write], stamp: &Stamp<'_>) -> Result<usize> {
+    pub async fn put_older(&self, writes: &[Write<'_>], stamp: &Stamp<'_>) -> Result<usize> {
         let mut passed = 0;
         for writes in writes.chunks(PIPELINE_KEYS) {
             passed += fenced::put(self, writes, stamp).await?;
@@ -307,7 +307,7 @@ impl RedisStore {
         Ok(owned.into_iter().cloned().collect())
     }
 
-    fn add_write(&self, requests: &mut Requests, write: &Write) {
+    fn add_write(&self, requests: &mut Requests, write: &Write<'_>) {
         let mut add = |name: &str, fill: &dyn Fn(&mut Cmd)| {
             let mut command = cmd(name);
             command.arg(write.key());
