@@ -80,6 +80,8 @@ impl JobRun {
 pub struct SinkContext {
     /// Name of the job, unique within its stores.
     pub job: String,
+    /// Name of the stage, unique within the job: several may write one table.
+    pub stage: String,
     pub worker: usize,
     pub workers: usize,
     /// The epoch the job was restored from; 0 at the first start.
@@ -99,6 +101,7 @@ impl SinkContext {
     pub fn alone(job: &str) -> Self {
         Self {
             job: job.to_owned(),
+            stage: String::new(),
             worker: 0,
             workers: 1,
             restored: 0,

@@ -87,6 +87,7 @@ impl Worker {
                 NodeKind::Sink(factory) => {
                     let context = SinkContext {
                         job: worker.wiring.job.clone(),
+                        stage: name.clone(),
                         worker: index,
                         workers,
                         restored: worker.committed,

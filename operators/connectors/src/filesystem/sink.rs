@@ -5,6 +5,11 @@
 //! complete: each row appears exactly once. After a crash the parts of the checkpoint that the job
 //! goes on from appear, later ones are removed, for their rows are read again.
 //!
+//! The hidden name begins with the number of the run. One that was taken over and comes back, perhaps on
+//! another machine, writes into files of its own: what it leaves never appears, and what belongs to a
+//! later run it does not touch. Its own name a part has from job, stage and worker, so that jobs and
+//! statements share a folder.
+//!
 //! Without checkpoints a part appears when it is closed; a Parquet part is closed at every flush, since
 //! it needs its end to be readable. Of a part left by a crash the next start keeps the whole lines.
 //!
@@ -22,7 +27,7 @@ use nowcast_engine::{
 };
 
 use super::commit::Commits;
-use super::part::{Found, Part, hold, publish};
+use super::part::{Found, Hidden, Part, Writer, hold, in_progress, publish, remove};
 use super::{FileFormat, FileTable};
 use crate::format::{CsvEncoder, Encoder, Format};
 
@@ -74,7 +79,8 @@ impl SinkFactory for FileSinkFactory {
             encoder,
             extension,
             header,
-            worker: context.worker,
+            writer: Writer::new(&context.job, &context.stage, context.worker),
+            run: context.generation,
             checkpoints: context.keeps_checkpoints,
             sequence: 0,
             parts: BTreeMap::new(),
@@ -98,7 +104,9 @@ struct FileSink {
     encoder: Option<Box<dyn Encoder>>,
     extension: &'static str,
     header: Option<Vec<u8>>,
-    worker: usize,
+    writer: Writer,
+    /// The run's number.
+    run: Epoch,
     /// Whether parts wait for a checkpoint until they appear.
     checkpoints: bool,
     sequence: u64,
@@ -135,28 +143,39 @@ impl FileSink {
             let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
             whole |= self.commits.as_ref().is_some_and(|commits| commits.policy().file() == name);
             let Some(found) = Found::read(&name) else { continue };
-            readable |= !found.hidden;
-            if found.worker == self.worker {
+            readable |= found.hidden.is_none();
+            let of_job = found.is_of_job(&self.writer);
+            if found.is_of(&self.writer) {
                 self.sequence = self.sequence.max(found.sequence + 1);
             }
             // A run with more workers may have left parts that no worker of this one would write.
-            if found.hidden && found.worker % context.workers.max(1) == self.worker {
-                left.push((found.epoch, folder.join(name)));
+            let own = found.worker % context.workers.max(1) == self.writer.worker;
+            match found.hidden {
+                Some(hidden) if own && of_job => left.push((hidden, folder.join(name))),
+                _ => {}
             }
         }
-        for (epoch, path) in left {
-            let failed = |error: std::io::Error| self.table.failed(&path, error);
-            match epoch {
-                Some(epoch) if epoch <= context.restored => self.show(&path)?,
-                None if !self.checkpoints => self.adopt(&path)?,
-                _ => fs::remove_file(&path).map_err(failed)?,
-            }
+        for (hidden, path) in left {
+            self.recover_part(&hidden, &path, context)?;
         }
         // The run before may have ended between the rows and the mark.
-        if readable && !whole && self.worker == 0 {
+        if readable && !whole && self.writer.worker == 0 {
             self.readable(folder);
         }
         Ok(())
+    }
+
+    /// What becomes of a part of the job that has not appeared.
+    fn recover_part(&mut self, part: &Hidden, path: &Path, context: &SinkContext) -> Result<()> {
+        // Earlier versions did not say which run it was.
+        let of_checkpoint = part.run.is_none_or(|run| run == context.restored_generation);
+        match part.epoch {
+            // This run was taken over before it had begun.
+            _ if part.run.is_some_and(|run| run > self.run) => Ok(()),
+            Some(epoch) if of_checkpoint && epoch <= context.restored => self.show(path),
+            None if !self.checkpoints => self.adopt(path),
+            _ => remove(path).map_err(|error| self.table.failed(path, error)),
+        }
     }
 
     /// Keeps the whole lines of a part that was never closed.
@@ -198,7 +217,7 @@ impl FileSink {
             self.make_room()?;
             let path = self.root.join(folder);
             fs::create_dir_all(&path).map_err(|error| self.table.failed(&path, error))?;
-            let name = format!(".part-{}-{:06}.{}", self.worker, self.sequence, self.extension);
+            let name = in_progress(self.run, &self.writer, self.sequence, self.extension);
             let path = path.join(name);
             let part = match self.encoder {
                 Some(_) => Part::of_lines(&self.table, path, self.header.as_deref())?,
@@ -269,6 +288,14 @@ impl FileSink {
     }
 }
 
+/// Says why a part that was just closed is gone.
+fn taken(error: std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "another run of this job has taken over".into(),
+        _ => error.to_string(),
+    }
+}
+
 /// The folders `depth` below one.
 fn folders_at(
     table: &FileTable,
@@ -331,7 +358,8 @@ impl Sink for FileSink {
     async fn prepare(&mut self, epoch: Epoch) -> Result<()> {
         self.roll_all()?;
         for path in std::mem::take(&mut self.closed) {
-            let held = hold(&path, epoch).map_err(|error| self.table.failed(&path, error))?;
+            let held =
+                hold(&path, epoch).map_err(|error| self.table.failed(&path, taken(error)))?;
             self.touched.extend(held.parent().map(Path::to_owned));
             self.pending.push((epoch, held));
         }
@@ -348,7 +376,7 @@ impl Sink for FileSink {
         let prepared = self.prepared.extract_if(.., |(of, _)| *of <= epoch).last();
         match (&self.commits, prepared) {
             (Some(commits), Some((_, watermark))) => {
-                commits.complete(self.worker, epoch, watermark)
+                commits.complete(self.writer.worker, epoch, watermark)
             }
             _ => Ok(()),
         }

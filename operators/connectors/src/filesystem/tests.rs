@@ -105,11 +105,8 @@ async fn what_is_written_is_read_again_in_every_format() {
                 sink.flush().await.unwrap();
                 if part == 0 {
                     sink.prepare(1).await.unwrap();
-                    assert!(
-                        visible(dir.path())
-                            .iter()
-                            .any(|name| name.starts_with(&format!("part-{worker}-0")))
-                    );
+                    let of = format!("-{worker}-000000.");
+                    assert!(visible(dir.path()).iter().any(|name| name.contains(&of)));
                 }
             }
         }
@@ -178,7 +175,8 @@ async fn a_part_left_by_a_crash_keeps_its_whole_lines() {
     let mut sink = sink(&table, 0).await;
     sink.write(&batch(&table, 4, 5), &mut vec![]).await.unwrap();
     drop(sink);
-    let parts = ["part-0-000004.json", "part-0-000005.json", "part-0-000006.json"];
+    let new = part_name("test", 6);
+    let parts = ["part-0-000004.json", "part-0-000005.json", &new];
     assert_eq!(visible(dir.path()), parts, "another worker's part is its own");
     assert_eq!(read(&table, at(&[])).await.0, [1, 2, 3, 4]);
 }
@@ -250,6 +248,101 @@ async fn columns_that_nobody_reads_are_passed_over() {
     }
 }
 
+/// The name of a part of JSON of the first worker.
+fn part_name(job: &str, sequence: u64) -> String {
+    let name = part::in_progress(0, &part::Writer::new(job, "", 0), sequence, "json");
+    name.strip_prefix(".run-0.").unwrap().to_owned()
+}
+
+fn sorted(mut numbers: Vec<i64>) -> Vec<i64> {
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn a_run_that_was_taken_over_leaves_the_parts_of_the_next_alone() {
+    for partitions in [vec![], vec![1]] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = [("format", "json")];
+        let table = TableDefinition { partition_keys: partitions, ..table(dir.path(), &options) };
+        let open = async |generation, restored, restored_generation| {
+            let alone = SinkContext::alone("test");
+            let context = SinkContext {
+                generation,
+                restored,
+                restored_generation,
+                keeps_checkpoints: true,
+                ..alone
+            };
+            registry().sink(&table).unwrap().open(context).await.unwrap()
+        };
+        let rows = |n: i64| texts(&table, &[(n, Some("a"))]);
+        let mut one = open(1, 0, 0).await;
+        one.write(&rows(1), &mut vec![]).await.unwrap();
+        one.prepare(2).await.unwrap();
+        // Complete, but not yet heard of, when it is paused; it has gone on to the next part.
+        one.write(&rows(2), &mut vec![]).await.unwrap();
+        one.flush().await.unwrap();
+
+        // The one that takes over goes on from it and writes the same rows again.
+        let mut two = open(3, 2, 1).await;
+        assert_eq!(read(&table, at(&[])).await.0, [1]);
+        two.write(&rows(2), &mut vec![]).await.unwrap();
+        two.flush().await.unwrap();
+
+        // The first one is back: what was complete stays, once; what it goes on with never appears.
+        one.commit(2).await.unwrap();
+        let error = one.prepare(4).await.unwrap_err().to_string();
+        assert!(error.ends_with("another run of this job has taken over"), "{error}");
+        // And so does one that was paused before it had looked at the folder.
+        let mut late = open(2, 2, 1).await;
+        late.write(&rows(2), &mut vec![]).await.unwrap();
+        late.prepare(4).await.unwrap();
+
+        two.prepare(4).await.unwrap();
+        two.commit(4).await.unwrap();
+        assert_eq!(sorted(read(&table, at(&[])).await.0), [1, 2]);
+        let mut three = open(5, 4, 3).await;
+        three.write(&rows(3), &mut vec![]).await.unwrap();
+        three.prepare(6).await.unwrap();
+        three.commit(6).await.unwrap();
+        drop((one, two, late));
+        assert_eq!(sorted(read(&table, at(&[])).await.0), [1, 2, 3], "each row once");
+    }
+}
+
+#[tokio::test]
+async fn jobs_and_statements_share_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(dir.path(), &[("format", "json")]);
+    let context = |job: &str, stage: &str, generation, restored| SinkContext {
+        stage: stage.into(),
+        generation,
+        restored,
+        restored_generation: restored,
+        keeps_checkpoints: true,
+        ..SinkContext::alone(job)
+    };
+    let writers = [("one", "t"), ("one", "t#2"), ("two", "t")];
+    let mut sinks = vec![];
+    for (job, stage) in writers {
+        sinks.push(registry().sink(&table).unwrap().open(context(job, stage, 1, 0)).await.unwrap());
+    }
+    for (sink, from) in sinks.iter_mut().zip([10, 20, 30]) {
+        sink.write(&batch(&table, from, from + 2), &mut vec![]).await.unwrap();
+    }
+    for sink in &mut sinks {
+        sink.prepare(2).await.unwrap();
+    }
+    // One job crashes and begins anew; the other has its parts all the same.
+    let two = sinks.pop().unwrap();
+    drop(sinks);
+    drop(registry().sink(&table).unwrap().open(context("one", "t", 3, 0)).await.unwrap());
+    let mut two = two;
+    two.commit(2).await.unwrap();
+    assert_eq!(sorted(read(&table, at(&[])).await.0), [30, 31]);
+}
+
 /// Columns `n` and `text`, partitioned by the text.
 fn partitioned(path: &Path, options: &[(&str, &str)]) -> TableDefinition {
     TableDefinition { partition_keys: vec![1], ..table(path, options) }
@@ -287,10 +380,11 @@ async fn partitions_are_folders_that_are_read_again() {
         sink.write(&texts(&table, &rows), &mut vec![]).await.unwrap();
         sink.flush().await.unwrap();
         sink.prepare(1).await.unwrap();
+        let part = |n| part_name("test", n).replace("json", format);
         let names = [
-            format!("text=__DEFAULT_PARTITION__/part-0-000001.{format}"),
-            format!("text=a%3Ab/part-0-000000.{format}"),
-            format!("text=c/part-0-000002.{format}"),
+            format!("text=__DEFAULT_PARTITION__/{}", part(1)),
+            format!("text=a%3Ab/{}", part(0)),
+            format!("text=c/{}", part(2)),
         ];
         assert_eq!(tree(dir.path()), names);
         let mut source = registry().source(&table).unwrap().open(at(&[])).await.unwrap();
@@ -390,7 +484,10 @@ async fn a_partition_is_marked_at_a_checkpoint_where_no_time_is_asked_for() {
     sink.prepare(1).await.unwrap();
     assert_eq!(tree(dir.path()), Vec::<String>::new());
     sink.commit(1).await.unwrap();
-    assert_eq!(tree(dir.path()), ["text=a/DONE", "text=a/part-0-000000.json"]);
+    assert_eq!(
+        tree(dir.path()),
+        ["text=a/DONE".to_owned(), format!("text=a/{}", part_name("test", 0))]
+    );
 }
 
 #[tokio::test]
