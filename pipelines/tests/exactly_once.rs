@@ -229,4 +229,30 @@ fn what_exactly_once_needs_is_said(bootstrap: String) {
         &mut bench.run("10min", &bench.data()),
         &["transaction.timeout.ms", "two of them"],
     );
+    let job = |timeout: &str| {
+        let Bench { bootstrap, folder, evens, .. } = &bench;
+        let sql = format!(
+            "CREATE TABLE numbers (id BIGINT, k INT) WITH (
+               'connector' = 'datagen', 'number-of-rows' = '10');
+             CREATE TABLE evens (id BIGINT, k INT) WITH (
+               'connector' = 'kafka', 'topic' = '{evens}', 'format' = 'json',
+               'properties.bootstrap.servers' = '{bootstrap}',
+               'properties.transaction.timeout.ms' = '{timeout}',
+               'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = 'short');
+             INSERT INTO evens SELECT id, k FROM numbers;"
+        );
+        let file = folder.path().join("timeout.sql");
+        std::fs::write(&file, sql).unwrap();
+        let mut run = nowcast();
+        run.arg("run").arg(file).args(["--no-http", "--checkpoint-interval", "1s", "--data-dir"]);
+        run.arg(folder.path().join("short"));
+        run
+    };
+    let hour = &["transaction.timeout.ms", "3600s", "brokers allow 900s"];
+    common::fail(&mut job("3600000"), hour);
+    common::fail(&mut job("soon"), &["no number of milliseconds"]);
+    common::fail(&mut job("1500"), &["two of them"]);
+    let said = common::finish(&mut job("2000"));
+    let said = String::from_utf8_lossy(&said.stderr);
+    assert!(!said.contains("KIP-890"), "these brokers keep exactly-once: {said}");
 }

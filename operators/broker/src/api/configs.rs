@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
     AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
 };
 
+use super::transactions::TIMEOUT_MS_MAX;
 use super::{NODE, text};
 use crate::error::Refusal;
 use crate::server::Shared;
@@ -118,6 +119,16 @@ fn broker_entries(shared: &Shared) -> Vec<Entry> {
             "max.connections",
             config.limits.connections_max.to_string(),
             "the next one is closed at once",
+        ),
+        entry(
+            "transaction.max.timeout.ms",
+            TIMEOUT_MS_MAX.to_string(),
+            "how long a transaction may be open",
+        ),
+        entry(
+            "transaction.partition.verification.enable",
+            "true".to_owned(),
+            "records of no open transaction are refused",
         ),
     ]
 }

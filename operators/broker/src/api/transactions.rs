@@ -23,7 +23,7 @@ use crate::server::Shared;
 use crate::transactions::Producer;
 
 /// Kafka's `transaction.max.timeout.ms`.
-const TIMEOUT_MS_MAX: i32 = 15 * 60 * 1000;
+pub(super) const TIMEOUT_MS_MAX: i32 = 15 * 60 * 1000;
 
 /// What an older incarnation of a producer is told: clients of old versions know one code only.
 fn fenced(version: i16, since: i16) -> ResponseError {

@@ -1,5 +1,6 @@
 //! The `kafka` and `upsert-kafka` connectors, on librdkafka.
 
+mod brokers;
 mod client;
 mod latest;
 mod message;

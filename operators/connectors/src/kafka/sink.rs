@@ -122,10 +122,17 @@ impl SinkFactory for KafkaSinkFactory {
         let config = config(&self.options, SETTINGS);
         let transaction = match self.options.transactional {
             None => None,
+            Some(_) if !context.keeps_checkpoints => {
+                return Err(Error::user(format!(
+                    "table \"{}\": exactly-once needs checkpoints, and this job keeps none",
+                    self.options.table
+                )));
+            }
             Some(_) => {
-                Transaction::check(&self.options, &context)?;
                 let begun = self.transaction.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                Some(begun.ok_or_else(|| Error::bug("opened before its transaction"))?)
+                let begun = begun.ok_or_else(|| Error::bug("opened before its transaction"))?;
+                begun.check(&context)?;
+                Some(begun)
             }
         };
         let producing = transaction.as_ref().map(|transaction| transaction.producer());

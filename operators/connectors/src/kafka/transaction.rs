@@ -16,13 +16,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::brokers::transaction_timeout;
 use super::client::{ASK_TIMEOUT, Watch, config, failed, partitions, refused};
 use super::options::KafkaOptions;
 
-/// How long an open transaction lives when its job is gone and does not come back. It is the
-/// longest that brokers allow unless they are told otherwise (`transaction.max.timeout.ms`).
-const TIMEOUT: Duration = Duration::from_mins(15);
-const TIMEOUT_KEY: &str = "transaction.timeout.ms";
+pub const TIMEOUT_KEY: &str = "transaction.timeout.ms";
 
 /// How long one request to the transaction's coordinator may take, and how often it is made.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,6 +50,8 @@ pub struct Transaction {
     /// The topics whose first partition carries the mark: those of the job's tables.
     topics: Mutex<BTreeSet<String>>,
     options: Arc<KafkaOptions>,
+    /// How long it may be open.
+    timeout: Duration,
     /// Whether a transaction is open.
     open: AtomicBool,
     /// The last epoch that is committed. Held while a transaction begins or ends.
@@ -100,7 +100,8 @@ impl Transaction {
     fn begin(id: &str, options: &Arc<KafkaOptions>) -> Result<Self> {
         let mut settings = config(options, super::sink::SETTINGS);
         settings.set("transactional.id", id);
-        settings.set(TIMEOUT_KEY, timeout(options)?.as_millis().to_string());
+        let timeout = transaction_timeout(options)?;
+        settings.set(TIMEOUT_KEY, timeout.as_millis().to_string());
         let producer: ThreadedProducer<Watch> = settings
             .create_with_context(Watch::default())
             .map_err(|error| refused(options, error))?;
@@ -118,6 +119,7 @@ impl Transaction {
             marker,
             topics: Mutex::default(),
             options: Arc::clone(options),
+            timeout,
             open: AtomicBool::new(false),
             committed: tokio::sync::Mutex::new(0),
         })
@@ -143,17 +145,14 @@ impl Transaction {
 
     /// # Errors
     /// For settings with which a crash would lose rows.
-    pub fn check(options: &KafkaOptions, context: &SinkContext) -> Result<()> {
-        let refuse = |why: String| Err(Error::user(format!("table \"{}\": {why}", options.table)));
-        if !context.keeps_checkpoints {
-            return refuse("exactly-once needs checkpoints, and this job keeps none".into());
-        }
-        let (timeout, interval) = (timeout(options)?, context.checkpoint_interval);
-        match interval {
-            Some(interval) if interval * 2 > timeout => refuse(format!(
-                "a transaction lives for {timeout:?} (\"properties.{TIMEOUT_KEY}\") and checkpoints \
-                 begin every {interval:?}: it must live for two of them at least"
-            )),
+    pub fn check(&self, context: &SinkContext) -> Result<()> {
+        let table = &self.options.table;
+        let timeout = self.timeout;
+        match context.checkpoint_interval {
+            Some(interval) if interval * 2 > timeout => Err(Error::user(format!(
+                "table \"{table}\": a transaction lives for {timeout:?} (\"properties.{TIMEOUT_KEY}\") \
+                 and checkpoints begin every {interval:?}: it must live for two of them at least"
+            ))),
             _ => Ok(()),
         }
     }
@@ -252,19 +251,6 @@ fn again(deed: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
             }
             other => return other,
         }
-    }
-}
-
-fn timeout(options: &KafkaOptions) -> Result<Duration> {
-    let given = options.properties.iter().find(|(key, _)| key == TIMEOUT_KEY);
-    match given.map(|(_, value)| (value, value.parse())) {
-        None => Ok(TIMEOUT),
-        Some((_, Ok(millis))) => Ok(Duration::from_millis(millis)),
-        Some((value, Err(_))) => Err(Error::user(format!(
-            "table \"{}\": option \"properties.{TIMEOUT_KEY}\" = \"{value}\": no number of \
-             milliseconds",
-            options.table
-        ))),
     }
 }
 
