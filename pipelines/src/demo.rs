@@ -14,6 +14,7 @@ use nowcast_connectors::Store;
 use nowcast_engine::stats::JobStats;
 use nowcast_serve::Feeds;
 
+use crate::behind::Waiting;
 use crate::doors::Doors;
 use crate::events::{Feed, Input};
 use crate::home::Home;
@@ -109,7 +110,8 @@ pub async fn demo(command: Demo) -> Result<()> {
     let serving = match doors {
         Some(doors) => {
             let store: Arc<dyn Store> = Arc::clone(&home.store) as _;
-            let serving = doors.serve(store, feeds, Arc::clone(&jobs))?;
+            let serving = doors.serve(feeds, Waiting::Starts)?;
+            serving.open(store, Arc::clone(&jobs));
             say!("serving on {}   (Ctrl-C ends)", serving.url);
             Some(serving)
         }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use async_trait::async_trait;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nowcast_connectors::Store;
-use nowcast_serve::{AppState, Feeds, Fields, Protection, Reader, bind, serve};
+use nowcast_serve::{AppState, Feeds, Protection, bind, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::behind::{Behind, Waiting};
 use crate::options::Serve;
 use crate::status::Jobs;
 
@@ -29,6 +29,7 @@ pub struct Doors {
 
 /// A running server.
 pub struct Serving {
+    behind: Arc<Behind>,
     stop: watch::Sender<bool>,
     server: JoinHandle<nowcast_engine::Result<()>>,
     /// `https://address`, or without TLS `http://address`.
@@ -64,31 +65,28 @@ impl Doors {
         Ok(Some(Self { listener, protection, metrics }))
     }
 
-    pub fn serve(
-        self,
-        store: Arc<dyn Store>,
-        feeds: Arc<Feeds>,
-        jobs: Arc<Jobs>,
-    ) -> Result<Serving> {
+    /// Answers probes from here on, and all else once the jobs run ([`Serving::open`]).
+    pub fn serve(self, feeds: Arc<Feeds>, waiting: Waiting) -> Result<Serving> {
         let address = self.listener.local_addr()?;
         let scheme = if self.protection.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{address}");
         let (stop, mut stopped) = watch::channel(false);
+        let behind = Arc::new(Behind::new(waiting));
         let state = AppState {
-            reader: Arc::new(StoreReader(store)),
+            reader: Arc::clone(&behind) as _,
             feeds,
-            job: Arc::clone(&jobs) as _,
+            job: Arc::clone(&behind) as _,
             metrics: self.metrics.clone(),
             tables: None,
         };
         let mut ticking = stop.subscribe();
-        let metrics = self.metrics;
+        let (metrics, told) = (self.metrics, Arc::clone(&behind));
         tokio::spawn(async move {
             let mut tick = tokio::time::interval(METRICS_EVERY);
             loop {
                 tokio::select! {
                     _ = tick.tick() => {
-                        jobs.publish();
+                        told.publish();
                         if let Some(metrics) = &metrics {
                             metrics.run_upkeep();
                         }
@@ -103,24 +101,19 @@ impl Doors {
             let _ = stopped.changed().await;
         };
         let server = tokio::spawn(serve(self.listener, state, self.protection, shutdown));
-        Ok(Serving { stop, server, url })
+        Ok(Serving { behind, stop, server, url })
     }
 }
 
 impl Serving {
+    /// The jobs run.
+    pub fn open(&self, store: Arc<dyn Store>, jobs: Arc<Jobs>) {
+        self.behind.open(store, jobs);
+    }
+
     pub async fn stop(self) -> Result<()> {
         // The server may have ended by an error, which is what counts then.
         let _ = self.stop.send(true);
         Ok(self.server.await??)
-    }
-}
-
-/// The feature store as the server reads it.
-struct StoreReader(Arc<dyn Store>);
-
-#[async_trait]
-impl Reader for StoreReader {
-    async fn multi_get(&self, keys: &[String]) -> nowcast_engine::Result<Vec<Option<Fields>>> {
-        self.0.multi_get(keys).await
     }
 }

@@ -9,6 +9,7 @@ macro_rules! say {
     }};
 }
 
+mod behind;
 mod bench;
 mod broker;
 mod check;

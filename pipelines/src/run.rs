@@ -11,6 +11,7 @@ use futures::future::select_all;
 use nowcast_serve::Feeds;
 use serde::{Deserialize, Serialize};
 
+use crate::behind::Waiting;
 use crate::doors::Doors;
 use crate::home::Home;
 use crate::options::{Common, Serve};
@@ -78,20 +79,21 @@ pub async fn run(command: Run) -> Result<()> {
     if planned.is_empty() {
         return Ok(());
     }
+    let waiting = if options.standby { Waiting::StandsBy } else { Waiting::Starts };
+    let serving = doors.map(|doors| doors.serve(Arc::clone(&feeds), waiting)).transpose()?;
+    if let (Some(serving), Waiting::StandsBy) = (&serving, waiting) {
+        tracing::info!("probes on {}", serving.url);
+    }
     let mut running = vec![];
     for pipeline in planned {
         running.push(start(&home, pipeline, &options, &feeds).await?);
     }
     let jobs = Arc::new(Jobs::of(&running));
-    let serving = match doors {
-        Some(doors) => {
-            let store = crate::store::serving_store(&home, &running).await?;
-            let serving = doors.serve(store, feeds, Arc::clone(&jobs))?;
-            tracing::info!("serving on {}", serving.url);
-            Some(serving)
-        }
-        None => None,
-    };
+    if let Some(serving) = &serving {
+        let store = crate::store::serving_store(&home, &running).await?;
+        serving.open(store, Arc::clone(&jobs));
+        tracing::info!("serving on {}", serving.url);
+    }
     let result = until_end(running, &jobs, command.common.stop_timeout).await;
     say_aside(&jobs);
     if let Some(serving) = serving {

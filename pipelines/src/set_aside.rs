@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::letter::Letter;
 use crate::letter_topic::LetterTopic;
 use crate::letters_to::LettersTo;
+use crate::secrets::hidden;
 
 /// Folder of both tables beneath the data folder.
 pub const FOLDER: &str = "aside";
@@ -147,7 +148,8 @@ fn line(letter: DeadLetter) -> Vec<u8> {
 
 #[async_trait]
 impl Aside for SetAside {
-    fn dead_letter(&self, letter: DeadLetter) {
+    fn dead_letter(&self, mut letter: DeadLetter) {
+        letter.error = hidden(&letter.error);
         match &self.topic {
             Some(topic) => topic.send(letter),
             None => self.letters.append(&line(letter)),

@@ -52,6 +52,10 @@ pub fn why(command: &Why) -> Result<()> {
     }
     let mut answer = request.call().map_err(unreachable)?;
     let status: Status = answer.body_mut().read_json().map_err(unreachable)?;
+    if let Some(waiting) = &status.waiting {
+        say!("{waiting}: the run has no jobs yet");
+        return Ok(());
+    }
     let wanted = |name: &str| command.job.as_deref().is_none_or(|job| job == name);
     let mut found = false;
     for job in status.jobs.iter().filter(|job| wanted(&job.job)) {

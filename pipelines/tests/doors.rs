@@ -4,11 +4,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Server, fail, nowcast, succeed, wait_until};
+use common::{Server, address_said, fail, nowcast, succeed, wait_until};
 use rcgen::{CertificateParams, KeyPair};
 
 /// A certificate for 127.0.0.1 that has signed itself.
@@ -51,12 +50,8 @@ fn tokens_and_certificates_are_read_again_when_they_change() {
     run.arg("--tls-key").arg(folder.path().join("key.pem"));
     run.env("NOWCAST_LOG", "nowcast=info,warn").stderr(Stdio::piped());
     let mut child = run.spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let address = lines.find_map(|line| {
-        line.unwrap().split("serving on ").nth(1).map(|address| address.trim().to_owned())
-    });
-    std::thread::spawn(move || lines.for_each(|line| println!("{}", line.unwrap_or_default())));
-    let server = Server { child, address: address.unwrap() };
+    let address = address_said(&mut child, "serving on ");
+    let server = Server { child, address };
     assert!(server.address.starts_with("https://"), "{}", server.address);
     let why = |token: &str| {
         let mut why = nowcast();

@@ -4,8 +4,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use common::{Server, fail, nowcast, succeed, wait_until};
+use common::{Server, fail, get, nowcast, succeed, wait_until};
 
 /// Numbers into standard output: a sink that is as slow as whoever reads it.
 fn printing(folder: &Path, rows: usize, rate: usize) -> PathBuf {
@@ -164,15 +163,6 @@ fn fail_usage(command: &mut Command, word: &str) {
 }
 
 /// Status and body.
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
-}
-
 /// The state of the job outgrows the largest file that its process may write, until it may write
 /// larger ones: as on a disk that is full, and then is not.
 #[test]

@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub struct Status {
     /// The job's clock, ms.
     pub now: Millis,
+    /// Why there are no jobs yet.
+    pub waiting: Option<String>,
     pub jobs: Vec<Job>,
 }
 

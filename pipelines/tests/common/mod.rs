@@ -2,7 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test uses its part
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -264,6 +265,26 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_secs(120), "{what} did not come");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Status and body of an HTTP answer.
+pub fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+}
+
+/// The address behind `words` in what a child says; the rest of it goes to the test's output.
+pub fn address_said(child: &mut Child, words: &str) -> String {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = lines.find_map(|line| {
+        line.unwrap().split(words).nth(1).map(|address| address.trim().to_owned())
+    });
+    std::thread::spawn(move || lines.for_each(|line| println!("{}", line.unwrap_or_default())));
+    address.unwrap_or_else(|| panic!("it did not say {words:?}"))
 }
 
 /// All features of a store, by key.
