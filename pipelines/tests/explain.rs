@@ -60,7 +60,8 @@ fn a_source_tells_what_is_read_of_it() {
     );
     let text = explained(&both, &[]);
     assert!(text.contains("`clicks`\n") && !text.contains("reads"), "all of it: {text}");
-    let computed = "CREATE TABLE c (a INT, b INT, d AS a + 1, e AS b + 1) WITH ('connector' = 'datagen');
+    let computed =
+        "CREATE TABLE c (a INT, b INT, d AS a + 1, e AS b + 1) WITH ('connector' = 'datagen');
         CREATE TABLE s (n BIGINT) WITH ('connector' = 'blackhole');";
     let text = explained(&format!("{computed}INSERT INTO s SELECT d FROM c;"), &[]);
     assert!(text.contains("no watermark, reads d\n"), "{text}");

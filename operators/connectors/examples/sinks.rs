@@ -88,6 +88,7 @@ fn batches() -> Anyhow<Vec<Batch>> {
 fn table(options: &[(&str, &str)]) -> TableDefinition {
     TableDefinition {
         name: "measured".into(),
+        unread: vec![],
         schema: schema(),
         metadata: vec![],
         primary_key: if options[0].1 == "redis" { vec![2, 3] } else { vec![] },

@@ -102,7 +102,10 @@ fn collected(unread: &[usize], columns: &[usize]) -> (Vec<Vec<i64>>, usize) {
 #[test]
 fn what_is_not_read_rejects_no_message_and_leaves_its_column_blank() {
     let (values, rejected) = collected(&[], &[0, 1, 2, 3, 4]);
-    assert_eq!((values, rejected), (vec![vec![1; 2], vec![2; 2], vec![17; 2], vec![3; 2], vec![3; 2]], 4));
+    assert_eq!(
+        (values, rejected),
+        (vec![vec![1; 2], vec![2; 2], vec![17; 2], vec![3; 2], vec![3; 2]], 4)
+    );
     // The key and `b`: only NOT NULL `a` still rejects.
     let (values, rejected) = collected(&[0, 3, 4], &[1, 2]);
     assert_eq!((values, rejected), (vec![vec![2, 4], vec![17; 2]], 2));

@@ -243,7 +243,7 @@ fn read_timestamp(
 /// Whether digits up to `end` are a whole integer, and none that serde_json takes for a float.
 #[inline]
 fn is_integer(message: &[u8], end: usize, negative: bool, value: u64) -> bool {
-    !matches!(message.get(end), Some(b'.' | b'e' | b'E')) && !(negative && value == 0)
+    !(matches!(message.get(end), Some(b'.' | b'e' | b'E')) || negative && value == 0)
 }
 
 /// Passes over a value that nobody reads.

@@ -177,14 +177,15 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         1 => proptest::collection::vec(member, 0..20),
     ];
     let spaces = select(vec![("", ""), ("", ""), ("", " "), (" ", " "), ("\n  ", "\t")]);
-    let text = (members, spaces, select(vec!["", "", "", "\n", " \r\n", "x", "\u{b}", "\u{c}", "{}"]))
-        .prop_map(|(members, (before, behind), tail)| {
-            let members: Vec<String> = members
-                .iter()
-                .map(|(name, value)| format!("{before}\"{name}\"{before}:{behind}{value}"))
-                .collect();
-            format!("{{{}{before}}}{tail}", members.join(&format!("{before},"))).into_bytes()
-        });
+    let text =
+        (members, spaces, select(vec!["", "", "", "\n", " \r\n", "x", "\u{b}", "\u{c}", "{}"]))
+            .prop_map(|(members, (before, behind), tail)| {
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|(name, value)| format!("{before}\"{name}\"{before}:{behind}{value}"))
+                    .collect();
+                format!("{{{}{before}}}{tail}", members.join(&format!("{before},"))).into_bytes()
+            });
     let change = prop_oneof![
         any::<Index>().prop_map(Change::Cut),
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Put(at, byte)),
