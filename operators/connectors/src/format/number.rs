@@ -4,9 +4,8 @@ use std::fmt::Debug;
 use std::io::Write;
 use std::ops::Range;
 
-/// Floats that zmij and `Debug` write alike, without an exponent. `Debug` goes on until 1e16, but zmij has
-/// one before that, for an f32 from here on.
-const PLAIN: Range<f64> = 1e-4..1e13;
+/// Floats that zmij and `Debug` write alike if they have few digits: without an exponent.
+const PLAIN: Range<f64> = 1e-4..1e12;
 
 pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -16,10 +15,17 @@ pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
 /// What is no number is written as Java has it: `NaN`, `Infinity`.
 pub fn write_float<F: zmij::Float + Into<f64> + Copy + Debug>(value: F, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
-    let text: &[u8] = match wide {
-        _ if wide == 0.0 || PLAIN.contains(&wide.abs()) => {
-            return out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    if wide == 0.0 || PLAIN.contains(&wide.abs()) {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        // No other number of so few digits reads as the same float. With more there may be two that are
+        // as near, and zmij and `Debug` choose differently.
+        let alone = if size_of::<F>() == size_of::<f32>() { f32::DIGITS } else { f64::DIGITS };
+        if text.len() <= alone as usize {
+            return out.extend_from_slice(text.as_bytes());
         }
+    }
+    let text: &[u8] = match wide {
         _ if wide.is_finite() => {
             return write!(out, "{value:?}").expect("a Vec takes all bytes");
         }
