@@ -1,4 +1,10 @@
 //! The `kafka` sink: an idempotent producer of its own, or the transaction of the job.
+//!
+//! Of the CPU that a row of seven columns takes (158 bytes as JSON: 0.7 to 0.8 µs in all), 0.2 µs are encoding and the rest is
+//! librdkafka, which makes an object of each message, takes locks for it and looks at the clock twice; handing over whole batches
+//! (`rd_kafka_produce_batch`) saves 0.04 µs of that. `cargo run --release --workspace --example sinks kafka` measures it. Producing
+//! by the protocol itself would spare most of that, and needs sequence numbers, retries and the transaction's coordinator done
+//! anew: what must never lose or double a row stays with the client that many have tried.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
