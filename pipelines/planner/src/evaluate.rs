@@ -15,6 +15,7 @@ use nowcast_engine::evaluate::{CLOCK_COLUMN, ColumnAt};
 use nowcast_engine::{Error, Evaluate, Result};
 
 use crate::functions::clock;
+use crate::time_shift::TimeShift;
 use crate::types::timestamp_ltz;
 
 /// An expression over the columns of `input`, and the type of its values.
@@ -22,10 +23,23 @@ pub fn compile(
     expr: &Expr,
     input: &DFSchema,
 ) -> datafusion_common::Result<(Arc<dyn Evaluate>, DataType)> {
-    let ty = expr.get_type(input)?;
     if let Expr::Column(column) = expr.clone().unalias() {
+        let ty = expr.get_type(input)?;
         return Ok((Arc::new(ColumnAt(input.index_of_column(&column)?)), ty));
     }
+    let (compiled, ty) = arrows(expr, input)?;
+    Ok(match TimeShift::of(expr, &ty, input, &compiled) {
+        Some(shift) => (Arc::new(shift), ty),
+        None => (compiled, ty),
+    })
+}
+
+/// As [`compile`], computed by DataFusion and Arrow in any case.
+pub fn arrows(
+    expr: &Expr,
+    input: &DFSchema,
+) -> datafusion_common::Result<(Arc<dyn Evaluate>, DataType)> {
+    let ty = expr.get_type(input)?;
     let props = ExecutionProps::new();
     let context = PhysicalPlanningContext::default();
     let physical = |expr, input| create_physical_expr(expr, input, &props, &context);

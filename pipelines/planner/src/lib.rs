@@ -24,6 +24,7 @@ mod relation;
 mod stages;
 mod tables;
 mod text_table;
+mod time_shift;
 mod translate;
 mod types;
 mod typing;

@@ -11,8 +11,7 @@ use super::join::{Parts, text};
 use super::{Lowered, Lowering, boxed};
 use crate::catalog::Role;
 use crate::error::SqlResult;
-
-const DAY_MS: i64 = 86_400_000;
+use crate::time_shift::shifted;
 
 /// What the condition of a join says of the times of its sides.
 pub(super) struct Interval {
@@ -105,40 +104,6 @@ fn bound(condition: &Expr, pairs: &DFSchema, roles: &[Role], lefts: usize) -> Op
         _ => return None,
     };
     Some(Bound { times, lower_ms, upper_ms })
-}
-
-/// A column and what is added to it, in ms.
-fn shifted(expr: &Expr, schema: &DFSchema) -> Option<(usize, i64)> {
-    match expr {
-        Expr::Column(column) => Some((schema.index_of_column(column).ok()?, 0)),
-        Expr::Alias(alias) => shifted(&alias.expr, schema),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let by = milliseconds(right)?;
-            let by = match op {
-                Operator::Plus => by,
-                Operator::Minus => by.checked_neg()?,
-                _ => return None,
-            };
-            let (column, ms) = shifted(left, schema)?;
-            Some((column, ms.checked_add(by)?))
-        }
-        _ => None,
-    }
-}
-
-fn milliseconds(expr: &Expr) -> Option<i64> {
-    match expr {
-        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)
-            if interval.months == 0 && interval.nanoseconds % 1_000_000 == 0 =>
-        {
-            Some(i64::from(interval.days) * DAY_MS + interval.nanoseconds / 1_000_000)
-        }
-        Expr::Literal(ScalarValue::IntervalDayTime(Some(interval)), _) => {
-            Some(i64::from(interval.days) * DAY_MS + i64::from(interval.milliseconds))
-        }
-        Expr::Negative(inner) => milliseconds(inner)?.checked_neg(),
-        _ => None,
-    }
 }
 
 impl Lowering<'_> {
