@@ -25,6 +25,7 @@ mod saved;
 mod score;
 mod session_aggregate;
 mod session_assign;
+mod sessions;
 mod set_all;
 mod sort_key;
 mod temporal_sort;

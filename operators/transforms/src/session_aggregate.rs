@@ -1,6 +1,5 @@
 //! GROUP BY over SESSION windows of the same keys: a session is its accumulators, not its rows.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
@@ -15,6 +14,7 @@ use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
 use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::saved::{self, Columns};
+use crate::sessions::Sessions;
 use crate::window::{Span, TIME_LIMIT, time_column, unusable};
 
 /// The output columns are the keys, the aggregates, `window_start`, `window_end`, `window_time`.
@@ -41,31 +41,10 @@ pub struct SessionAggregateSpec {
 pub struct SessionAggregate {
     spec: SessionAggregateSpec,
     keys: Keys,
-    /// By slot of the key, then start and end, the session's number: a session that has ended may
-    /// overlap one that has not.
-    sessions: Vec<BTreeMap<(Millis, Millis), u32>>,
-    /// End, start and slot of every session.
-    ends: BTreeSet<(Millis, Millis, u32)>,
+    sessions: Sessions,
     /// Their slots are the numbers of sessions.
     accumulators: Vec<Box<dyn Accumulator>>,
-    numbers: Numbers,
     now: Millis,
-}
-
-/// Numbers of sessions: those of sessions that have left are given out again.
-#[derive(Default)]
-struct Numbers {
-    next: u32,
-    free: Vec<u32>,
-}
-
-impl Numbers {
-    fn take(&mut self) -> u32 {
-        self.free.pop().unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
-        })
-    }
 }
 
 const STATE: &str = "sessions";
@@ -91,10 +70,8 @@ impl SessionAggregate {
             spec.aggregates.iter().map(|call| call.accumulator(&types, Rows::Inserted));
         Ok(Self {
             keys: Keys::new(&key_types)?,
-            sessions: vec![],
-            ends: BTreeSet::new(),
+            sessions: Sessions::default(),
             accumulators: accumulators.collect::<Result<_>>()?,
-            numbers: Numbers::default(),
             now: TIME_MIN,
             spec,
         })
@@ -102,7 +79,7 @@ impl SessionAggregate {
 
     fn slots(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         let slots = self.keys.intern(keys, rows)?;
-        self.sessions.resize_with(self.keys.slots_len(), BTreeMap::new);
+        self.sessions.resize(self.keys.slots_len());
         Ok(slots)
     }
 
@@ -113,38 +90,16 @@ impl SessionAggregate {
         slot: u32,
         time: Millis,
         watermark: Millis,
-        joined: &mut Vec<Span>,
+        joined: &mut Vec<u32>,
     ) -> Option<Span> {
         let clock = self.spec.clock;
         let alone = Span { start: time, end: time + self.spec.gap_ms };
-        let open = |(start, end): &&(Millis, Millis)| {
-            !clock.is_over(*end, watermark) && *start <= alone.end && *end >= alone.start
-        };
-        joined.clear();
-        let sessions = self.sessions[slot as usize].keys().filter(open);
-        joined.extend(sessions.map(|(start, end)| Span { start: *start, end: *end }));
-        let whole = joined.iter().fold(alone, |whole, session| Span {
-            start: whole.start.min(session.start),
-            end: whole.end.max(session.end),
+        self.sessions.touching(slot, alone, |end| !clock.is_over(end, watermark), joined);
+        let whole = joined.iter().fold(alone, |whole, number| {
+            let Span { start, end } = self.sessions.get(*number).span;
+            Span { start: whole.start.min(start), end: whole.end.max(end) }
         });
         (!clock.is_over(whole.end, watermark)).then_some(whole)
-    }
-
-    /// Makes one session of those that `joined` names, which is `whole`; the numbers that they had
-    /// are put into `numbers`, the first of which it keeps and is returned.
-    fn unite(&mut self, slot: u32, joined: &[Span], whole: Span, numbers: &mut Vec<u32>) -> u32 {
-        let sessions = &mut self.sessions[slot as usize];
-        numbers.clear();
-        for Span { start, end } in joined {
-            numbers.extend(sessions.remove(&(*start, *end)));
-            self.ends.remove(&(*end, *start, slot));
-        }
-        if numbers.is_empty() {
-            numbers.push(self.numbers.take());
-        }
-        sessions.insert((whole.start, whole.end), numbers[0]);
-        self.ends.insert((whole.end, whole.start, slot));
-        numbers[0]
     }
 
     /// Adds the rows of a batch at `rows` to their sessions.
@@ -162,7 +117,7 @@ impl SessionAggregate {
                 call.args.iter().map(|arg| taken.column(*arg).clone()).collect();
             let filter: Option<&BooleanArray> =
                 call.filter.map(|filter| taken.column(filter).as_boolean());
-            accumulator.resize(self.numbers.next as usize);
+            accumulator.resize(self.sessions.numbers_len());
             accumulator.update(&of, &args, filter)?;
         }
         Ok(())
@@ -181,25 +136,24 @@ impl SessionAggregate {
 
     fn release(&mut self, number: u32) {
         self.accumulators.iter_mut().for_each(|accumulator| accumulator.clear(number));
-        self.numbers.free.push(number);
+        self.sessions.remove(number);
     }
 
-    /// Forgets a key without sessions.
-    fn forget(&mut self, slot: u32) {
-        if self.sessions[slot as usize].is_empty() {
-            self.keys.remove(slot);
+    /// Forgets keys without sessions.
+    fn forget(&mut self, slots: &[u32]) {
+        for slot in slots {
+            if self.sessions.none_of(*slot) {
+                self.keys.remove(*slot);
+            }
         }
     }
 
     /// Emits sessions that are over and forgets them.
-    fn emit(&mut self, over: &mut Over, out: &mut Output) -> Result<()> {
-        let Over { slots, numbers, starts, ends } = std::mem::take(over);
-        if slots.is_empty() {
-            return Ok(());
-        }
+    fn emit(&mut self, numbers: &[u32], out: &mut Output) -> Result<()> {
+        let Listed { slots, starts, ends } = self.listed(numbers);
         let mut columns = self.keys.columns(&slots)?;
         for accumulator in &self.accumulators {
-            columns.push(accumulator.evaluate(&numbers)?);
+            columns.push(accumulator.evaluate(numbers)?);
         }
         let fields = self.spec.schema.fields();
         for (column, field) in columns.iter_mut().zip(fields) {
@@ -210,18 +164,24 @@ impl SessionAggregate {
             columns.push(time_column(values, fields[columns.len()].data_type())?);
         }
         out.emit(Batch::new(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?));
-        numbers.into_iter().for_each(|number| self.release(number));
-        // A key may have several of the sessions.
-        BTreeSet::from_iter(slots).into_iter().for_each(|slot| self.forget(slot));
+        numbers.iter().for_each(|number| self.release(*number));
+        self.forget(&slots);
         Ok(())
+    }
+
+    fn listed(&self, numbers: &[u32]) -> Listed {
+        let of = || numbers.iter().map(|number| self.sessions.get(*number));
+        Listed {
+            slots: of().map(|session| session.slot).collect(),
+            starts: of().map(|session| session.span.start).collect(),
+            ends: of().map(|session| session.span.end).collect(),
+        }
     }
 }
 
-/// Sessions that are over: the key and number of each, and its bounds.
-#[derive(Default)]
-struct Over {
+/// Of each of some sessions the slot of the key and the bounds.
+struct Listed {
     slots: Vec<u32>,
-    numbers: Vec<u32>,
     starts: Vec<Millis>,
     ends: Vec<Millis>,
 }
@@ -237,7 +197,7 @@ impl Operator for SessionAggregate {
         let mut aside = Admission::<()>::new();
         // Rows that are not in their accumulators yet, and the sessions that they are in.
         let (mut rows, mut of) = (vec![], vec![]);
-        let (mut joined, mut numbers) = (vec![], vec![]);
+        let mut joined = vec![];
         for (row, slot) in slots.iter().enumerate() {
             let time = times.is_valid(row).then(|| times.value(row));
             if let Some(reason) = unusable(time, &name) {
@@ -253,64 +213,52 @@ impl Operator for SessionAggregate {
                 continue;
             };
             let number = match joined.as_slice() {
-                [one] if *one == whole => self.sessions[*slot as usize][&(whole.start, whole.end)],
-                joined => self.unite(*slot, joined, whole, &mut numbers),
+                [] => self.sessions.open(*slot, whole),
+                [one] => {
+                    self.sessions.extend(*one, whole);
+                    *one
+                }
+                [first, ..] => {
+                    self.add(batch.rows(), &mut rows, &mut of)?;
+                    self.merge(&joined)?;
+                    self.sessions.extend(*first, whole);
+                    *first
+                }
             };
-            if joined.len() > 1 {
-                self.add(batch.rows(), &mut rows, &mut of)?;
-                self.merge(&numbers)?;
-            }
             rows.push(row as u32);
             of.push(number);
         }
         self.add(batch.rows(), &mut rows, &mut of)?;
         aside.finish(&batch, out)?;
-        BTreeSet::from_iter(slots).into_iter().for_each(|slot| self.forget(slot));
+        self.forget(&slots);
         Ok(())
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
         let Some(now) = self.spec.clock.progress(time) else { return Ok(()) };
-        let mut over = Over::default();
-        while let Some((end, start, slot)) = self.ends.first().copied()
-            && self.spec.clock.is_over(end, now)
-        {
-            self.ends.pop_first();
-            let number = self.sessions[slot as usize].remove(&(start, end));
-            over.numbers.extend(number);
-            over.slots.push(slot);
-            over.starts.push(start);
-            over.ends.push(end);
-            if over.slots.len() == EMIT_ROWS_MAX {
-                self.emit(&mut over, out)?;
-            }
+        let clock = self.spec.clock;
+        for numbers in self.sessions.over(|end| clock.is_over(end, now)).chunks(EMIT_ROWS_MAX) {
+            self.emit(numbers, out)?;
         }
-        self.emit(&mut over, out)?;
         self.now = self.now.max(now);
         Ok(())
     }
 
     fn waiting(&self) -> Option<Millis> {
-        self.ends.first().and_then(|(end, _, _)| self.spec.clock.awaits(*end))
+        self.sessions.first_end().and_then(|end| self.spec.clock.awaits(end))
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
-        let mut held = Over::default();
-        for (end, start, slot) in &self.ends {
-            held.numbers.push(self.sessions[*slot as usize][&(*start, *end)]);
-            held.slots.push(*slot);
-            held.starts.push(*start);
-            held.ends.push(*end);
-        }
+        let numbers = self.sessions.sorted();
+        let Listed { slots, starts, ends } = self.listed(&numbers);
         let mut columns: Columns =
-            vec![saved::key_groups(&self.keys, self.spec.keys.len(), &held.slots)];
-        for (name, times) in [("window_start", held.starts), ("window_end", held.ends)] {
+            vec![saved::key_groups(&self.keys, self.spec.keys.len(), &slots)];
+        for (name, times) in [("window_start", starts), ("window_end", ends)] {
             columns.push((name.to_owned(), Arc::new(Int64Array::from(times))));
         }
-        columns.extend(saved::named("key_", self.keys.columns(&held.slots)?));
+        columns.extend(saved::named("key_", self.keys.columns(&slots)?));
         for (nth, accumulator) in self.accumulators.iter().enumerate() {
-            columns
-                .extend(saved::named(&format!("state_{nth}_"), accumulator.save(&held.numbers)?));
+            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&numbers)?));
         }
         Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
     }
@@ -332,11 +280,11 @@ impl Operator for SessionAggregate {
             let mut numbers = Vec::with_capacity(slots.len());
             for (row, slot) in slots.into_iter().enumerate() {
                 let whole = Span { start: starts[row], end: ends[row] };
-                numbers.push(self.unite(slot, &[], whole, &mut vec![]));
+                numbers.push(self.sessions.open(slot, whole));
             }
             for accumulator in &mut self.accumulators {
                 let (own, rest) = states.split_at(accumulator.save(&[])?.len());
-                accumulator.resize(self.numbers.next as usize);
+                accumulator.resize(self.sessions.numbers_len());
                 accumulator.merge(&numbers, own)?;
                 states = rest;
             }
