@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
-use crate::keys::{KeyCodec, key_group, key_hash, owner};
+use crate::keys::{KeyCodec, key_group, owner};
 use crate::operator::Epoch;
 use crate::time::Millis;
 
@@ -52,11 +52,10 @@ impl Partitioner {
 
     /// One batch a worker, in its order of rows; some may be empty.
     pub fn split(&self, batch: &Batch) -> Result<Vec<Batch>> {
-        let keys = self.codec.encode(&batch.columns(&self.columns))?;
-        let mut rows = vec![vec![]; self.workers];
-        for (row, key) in keys.iter().enumerate() {
-            let group = key_group(key_hash(key.as_ref()));
-            rows[owner(group, self.workers)].push(row as u32);
+        let keys = self.codec.hashed(&batch.columns(&self.columns), batch.num_rows())?;
+        let mut rows = vec![Vec::with_capacity(batch.num_rows()); self.workers];
+        for (row, hash) in keys.hashes().iter().enumerate() {
+            rows[owner(key_group(*hash), self.workers)].push(row as u32);
         }
         rows.into_iter().map(|rows| batch.take(&UInt32Array::from(rows))).collect()
     }

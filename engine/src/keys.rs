@@ -43,9 +43,47 @@ impl KeyCodec {
         Ok(self.converter.convert_columns(columns)?)
     }
 
+    /// The encoded keys of `rows` rows with their hashes; without key columns every row has the empty key.
+    pub fn hashed(&self, columns: &[ArrayRef], rows: usize) -> Result<EncodedKeys> {
+        if columns.is_empty() {
+            return Ok(EncodedKeys { rows: None, hashes: vec![key_hash(&[]); rows] });
+        }
+        let encoded = self.converter.convert_columns(columns)?;
+        let hashes = encoded.iter().map(|key| key_hash(key.data())).collect();
+        Ok(EncodedKeys { rows: Some(encoded), hashes })
+    }
+
     pub fn decode<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
         let parser = self.converter.parser();
         Ok(self.converter.convert_rows(keys.map(|key| parser.parse(key)))?)
+    }
+}
+
+/// The keys of a batch's rows, encoded and hashed once for all that look them up.
+pub struct EncodedKeys {
+    /// None where there are no key columns: every row has the empty key.
+    rows: Option<Rows>,
+    hashes: Vec<u64>,
+}
+
+impl EncodedKeys {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// The encoded key of a row.
+    pub fn key(&self, row: usize) -> &[u8] {
+        self.rows.as_ref().map_or(&[], |rows| rows.row(row).data())
+    }
+
+    /// [`key_hash`] of each row's key.
+    pub fn hashes(&self) -> &[u64] {
+        &self.hashes
     }
 }
 
@@ -55,20 +93,72 @@ impl KeyCodec {
 /// ever were at once.
 pub struct Keys {
     codec: KeyCodec,
-    slots: HashTable<u32>,
-    keys: Vec<Option<Box<[u8]>>>,
+    table: HashTable<u32>,
+    /// By slot.
+    places: Vec<Place>,
+    /// The bytes of long keys, those of removed ones among them until they are most of it.
+    arena: Vec<u8>,
+    removed_bytes: usize,
     free: Vec<u32>,
     bytes: usize,
     /// Whether there are no key columns: then there is one key, the empty one.
     global: bool,
 }
 
+/// A key's bytes and their hash, two keys to a cache line. A number and a short text are at hand here; of
+/// longer keys `bytes` begins with their place in the arena.
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u64,
+    /// [`VACANT`] where the slot is free.
+    length: u32,
+    bytes: [u8; SHORT],
+}
+
+const SHORT: usize = 20;
+const VACANT: u32 = u32::MAX;
+
+/// Bytes of removed keys that are worth no move of the others.
+const REMOVED_BYTES_MIN: usize = 64 << 10;
+
+impl Place {
+    /// Long keys are put into the arena.
+    fn new(key: &[u8], hash: u64, arena: &mut Vec<u8>) -> Self {
+        let length = u32::try_from(key.len()).expect("a key is shorter than a batch, 4 GB");
+        let mut bytes = [0; SHORT];
+        if key.len() <= SHORT {
+            bytes[..key.len()].copy_from_slice(key);
+        } else {
+            bytes[..8].copy_from_slice(&(arena.len() as u64).to_le_bytes());
+            arena.extend_from_slice(key);
+        }
+        Self { hash, length, bytes }
+    }
+
+    fn key<'a>(&'a self, arena: &'a [u8]) -> &'a [u8] {
+        let length = self.length as usize;
+        if self.is_short() {
+            return &self.bytes[..length];
+        }
+        let mut start = [0; 8];
+        start.copy_from_slice(&self.bytes[..8]);
+        let start = u64::from_le_bytes(start) as usize;
+        &arena[start..start + length]
+    }
+
+    fn is_short(&self) -> bool {
+        self.length as usize <= SHORT
+    }
+}
+
 impl Keys {
     pub fn new(types: &[DataType]) -> Result<Self> {
         Ok(Self {
             codec: KeyCodec::new(types)?,
-            slots: HashTable::new(),
-            keys: vec![],
+            table: HashTable::new(),
+            places: vec![],
+            arena: vec![],
+            removed_bytes: 0,
             free: vec![],
             bytes: 0,
             global: types.is_empty(),
@@ -80,63 +170,116 @@ impl Keys {
         self.codec.encode(columns)
     }
 
+    /// The keys of `rows` rows with their hashes, for [`Keys::intern_rows`].
+    pub fn hashed(&self, columns: &[ArrayRef], rows: usize) -> Result<EncodedKeys> {
+        self.codec.hashed(columns, rows)
+    }
+
     /// The slot of each row's key; new keys get one. `rows` counts where there are no key columns.
     pub fn intern(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         if self.global {
             let slot = self.intern_bytes(&[]);
             return Ok(vec![slot; rows]);
         }
-        let encoded = self.codec.encode(columns)?;
-        Ok(encoded.iter().map(|key| self.intern_bytes(key.as_ref())).collect())
+        let encoded = self.codec.hashed(columns, rows)?;
+        Ok((0..rows).map(|row| self.intern_hashed(encoded.key(row), encoded.hashes[row])).collect())
+    }
+
+    /// The slots of the keys at `rows` of a batch; new keys get one.
+    pub fn intern_rows(&mut self, encoded: &EncodedKeys, rows: &[u32]) -> Vec<u32> {
+        let slot = |row: &u32| {
+            let row = *row as usize;
+            self.intern_hashed(encoded.key(row), encoded.hashes[row])
+        };
+        rows.iter().map(slot).collect()
     }
 
     /// The slot of an encoded key; a new key gets one.
     pub fn intern_bytes(&mut self, key: &[u8]) -> u32 {
-        let hash = key_hash(key);
-        let keys = &mut self.keys;
-        let free = &mut self.free;
-        let bytes = &mut self.bytes;
-        let held =
-            |slot: &u32, keys: &[Option<Box<[u8]>>]| keys[*slot as usize].as_deref() == Some(key);
-        if let Some(slot) = self.slots.find(hash, |slot| held(slot, keys)) {
+        self.intern_hashed(key, key_hash(key))
+    }
+
+    /// The slots of keys held elsewhere; new keys get one.
+    pub fn intern_slots(&mut self, other: &Self, slots: &[u32]) -> Vec<u32> {
+        let slot = |slot: &u32| self.intern_hashed(other.key(*slot), other.place(*slot).hash);
+        slots.iter().map(slot).collect()
+    }
+
+    fn intern_hashed(&mut self, key: &[u8], hash: u64) -> u32 {
+        let (places, arena) = (&mut self.places, &mut self.arena);
+        let held = |slot: &u32| {
+            let place = &places[*slot as usize];
+            place.hash == hash && place.key(arena) == key
+        };
+        if let Some(slot) = self.table.find(hash, held) {
             return *slot;
         }
-        *bytes += key.len();
-        let slot = match free.pop() {
+        let place = Place::new(key, hash, arena);
+        self.bytes += key.len();
+        let slot = match self.free.pop() {
             Some(slot) => {
-                keys[slot as usize] = Some(key.into());
+                places[slot as usize] = place;
                 slot
             }
             None => {
-                keys.push(Some(key.into()));
-                (keys.len() - 1) as u32
+                places.push(place);
+                (places.len() - 1) as u32
             }
         };
-        self.slots.insert_unique(hash, slot, |slot| {
-            key_hash(keys[*slot as usize].as_deref().expect("a slot in the table has its key"))
-        });
+        self.table.insert_unique(hash, slot, |slot| places[*slot as usize].hash);
         slot
     }
 
     /// The slot of an encoded key, where it has one.
     pub fn find(&self, key: &[u8]) -> Option<u32> {
-        let held = |slot: &u32| self.keys[*slot as usize].as_deref() == Some(key);
-        self.slots.find(key_hash(key), held).copied()
+        let hash = key_hash(key);
+        let held = |slot: &u32| {
+            let place = &self.places[*slot as usize];
+            place.hash == hash && place.key(&self.arena) == key
+        };
+        self.table.find(hash, held).copied()
     }
 
     pub fn remove(&mut self, slot: u32) {
-        let Some(key) = self.keys[slot as usize].take() else { return };
-        let found = self.slots.find_entry(key_hash(&key), |held| *held == slot);
-        if let Ok(entry) = found {
+        let place = &mut self.places[slot as usize];
+        if place.length == VACANT {
+            return;
+        }
+        if let Ok(entry) = self.table.find_entry(place.hash, |held| *held == slot) {
             entry.remove();
         }
-        self.bytes -= key.len();
+        self.bytes -= place.length as usize;
+        if !place.is_short() {
+            self.removed_bytes += place.length as usize;
+        }
+        place.length = VACANT;
         self.free.push(slot);
+        if self.removed_bytes > REMOVED_BYTES_MIN.max(self.arena.len() / 2) {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let mut arena = Vec::with_capacity(self.arena.len() - self.removed_bytes);
+        for place in self.places.iter_mut().filter(|place| place.length != VACANT) {
+            if !place.is_short() {
+                *place = Place::new(place.key(&self.arena), place.hash, &mut arena);
+            }
+        }
+        self.arena = arena;
+        self.removed_bytes = 0;
+    }
+
+    /// Makes room for so many keys more.
+    pub fn reserve(&mut self, more: usize) {
+        let places = &self.places;
+        self.table.reserve(more, |slot| places[*slot as usize].hash);
+        self.places.reserve(more);
     }
 
     /// Keys held.
     pub fn len(&self) -> usize {
-        self.keys.len() - self.free.len()
+        self.places.len() - self.free.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -145,17 +288,18 @@ impl Keys {
 
     /// One more than the greatest slot given out: how long vectors by slot must be.
     pub fn slots_len(&self) -> usize {
-        self.keys.len()
+        self.places.len()
     }
 
     /// The slots in use, ascending.
     pub fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.keys.len() as u32).filter(|slot| self.keys[*slot as usize].is_some())
+        let used = |(_, place): &(usize, &Place)| place.length != VACANT;
+        self.places.iter().enumerate().filter(used).map(|(slot, _)| slot as u32)
     }
 
     /// Encoded key of a slot in use.
     pub fn key(&self, slot: u32) -> &[u8] {
-        self.keys[slot as usize].as_deref().expect("the slot is in use")
+        self.place(slot).key(&self.arena)
     }
 
     /// Key columns of slots in use.
@@ -167,12 +311,18 @@ impl Keys {
     }
 
     pub fn key_group(&self, slot: u32) -> u16 {
-        key_group(key_hash(self.key(slot)))
+        key_group(self.place(slot).hash)
     }
 
     /// Bytes of the keys held.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn place(&self, slot: u32) -> &Place {
+        let place = &self.places[slot as usize];
+        assert_ne!(place.length, VACANT, "the slot is in use");
+        place
     }
 }
 
@@ -195,6 +345,24 @@ mod tests {
         assert_eq!(keys.len(), 2);
         assert_eq!(keys.intern_bytes(b"x"), 1);
         assert_eq!(keys.slots().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn keys_outlive_the_removal_of_others() {
+        let mut keys = Keys::new(&[DataType::Utf8]).unwrap();
+        let name = |number: usize| format!("key {number} {}", "x".repeat(number % 50));
+        let slots: Vec<u32> =
+            (0..10_000).map(|number| keys.intern_bytes(name(number).as_bytes())).collect();
+        let stays = |number: &usize| number.is_multiple_of(7);
+        (0..10_000).filter(|number| !stays(number)).for_each(|number| keys.remove(slots[number]));
+        for number in (0..10_000).filter(stays) {
+            assert_eq!(keys.find(name(number).as_bytes()), Some(slots[number]));
+            assert_eq!(keys.key(slots[number]), name(number).as_bytes());
+        }
+        assert_eq!(keys.find(name(1).as_bytes()), None);
+        let left: usize = (0..10_000).filter(stays).map(|number| name(number).len()).sum();
+        assert_eq!(keys.bytes(), left);
+        assert!(keys.arena.len() <= 2 * left + REMOVED_BYTES_MIN, "{}", keys.arena.len());
     }
 
     #[test]

@@ -58,9 +58,9 @@ impl<Id: Copy + Eq + Hash> Admission<Id> {
         self.groups.into_iter().map(|(id, rows)| (id, UInt32Array::from(rows)))
     }
 
-    /// Sets late and rejected rows aside; returns the others by where they belong, in the order in
-    /// which each was first met.
-    pub fn finish(self, batch: &Batch, out: &mut Output) -> Result<Vec<(Id, RecordBatch)>> {
+    /// Sets late and rejected rows aside; returns the positions of the others by where they belong,
+    /// in the order in which each was first met.
+    pub fn finish(self, batch: &Batch, out: &mut Output) -> Result<Vec<(Id, Vec<u32>)>> {
         let rows = batch.rows();
         out.reject(rows, self.rejected)?;
         if !self.late.is_empty() {
@@ -70,15 +70,15 @@ impl<Id: Copy + Eq + Hash> Admission<Id> {
                 watermarks: self.late_watermarks,
             });
         }
-        let mut parts = Vec::with_capacity(self.groups.len());
-        for (id, members) in self.groups {
-            let part = match members.len() == rows.num_rows() {
-                true => rows.clone(),
-                false => take_record_batch(rows, &UInt32Array::from(members))?,
-            };
-            parts.push((id, part));
-        }
-        Ok(parts)
+        Ok(self.groups)
+    }
+}
+
+/// The rows at `picked` (ascending); no copy where these are all.
+pub(crate) fn picked_rows(rows: &RecordBatch, picked: Vec<u32>) -> Result<RecordBatch> {
+    match picked.len() == rows.num_rows() {
+        true => Ok(rows.clone()),
+        false => Ok(take_record_batch(rows, &UInt32Array::from(picked))?),
     }
 }
 

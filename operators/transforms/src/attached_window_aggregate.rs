@@ -11,7 +11,7 @@ use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable,
 use crate::admission::{Admission, inserts_only};
 use crate::aggregate::AggregateCall;
 use crate::clock::WindowClock;
-use crate::groups::{GroupPlan, Groups, groups_of};
+use crate::groups::{Arriving, GroupPlan, Groups, groups_of};
 use crate::saved;
 use crate::window::{Span, unusable};
 
@@ -73,8 +73,10 @@ impl Operator for AttachedWindowAggregate {
                 false => admission.admit(row, (end, start)),
             }
         }
+        let arriving = Arriving::new(&self.plan, batch.rows())?;
         for (window, rows) in admission.finish(&batch, out)? {
-            groups_of(&mut self.windows, window, &self.plan)?.update(&self.plan, &rows)?;
+            groups_of(&mut self.windows, window, &self.plan)?
+                .update(&self.plan, &arriving, rows)?;
         }
         Ok(())
     }

@@ -54,7 +54,12 @@ impl WindowClock {
 
     /// Whether a window that ends at `end`, as shown, is over when time has come to `now`.
     pub fn is_over(&self, end: Millis, now: Millis) -> bool {
-        self.last_instant(end - 1) <= now
+        self.over_at(end) <= now
+    }
+
+    /// When a window that ends at `end`, as shown, is over.
+    pub(crate) fn over_at(&self, end: Millis) -> Millis {
+        self.last_instant(end - 1)
     }
 
     /// As Flink sets its timers (`TimeWindowUtil.toEpochMillsForTimer`): where the clock shows an

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, SchemaRef};
-use nowcast_engine::keys::Keys;
+use nowcast_engine::keys::{EncodedKeys, KeyCodec, Keys};
 use nowcast_engine::{Batch, Error, Millis, Output, Result, StateTable};
 
 use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
@@ -21,6 +22,7 @@ pub(crate) const EMIT_ROWS_MAX: usize = 8192;
 pub(crate) struct GroupPlan {
     pub keys: Vec<usize>,
     pub calls: Vec<AggregateCall>,
+    codec: Arc<KeyCodec>,
     input_types: Vec<DataType>,
     /// Of the output: keys, aggregates, window_start, window_end, window_time.
     schema: SchemaRef,
@@ -35,10 +37,14 @@ impl GroupPlan {
         input: &SchemaRef,
         schema: &SchemaRef,
     ) -> Result<Self> {
+        let input_types: Vec<DataType> =
+            input.fields().iter().map(|field| field.data_type().clone()).collect();
+        let key_types: Vec<DataType> = keys.iter().map(|key| input_types[*key].clone()).collect();
         let plan = Self {
             keys: keys.to_vec(),
             calls: calls.to_vec(),
-            input_types: input.fields().iter().map(|field| field.data_type().clone()).collect(),
+            codec: Arc::new(KeyCodec::new(&key_types)?),
+            input_types,
             schema: Arc::clone(schema),
         };
         let (given, wanted) = (schema.fields().len(), keys.len() + calls.len() + 3);
@@ -53,6 +59,19 @@ impl GroupPlan {
 
     fn key_types(&self) -> Vec<DataType> {
         self.keys.iter().map(|key| self.input_types[*key].clone()).collect()
+    }
+}
+
+/// A batch whose keys are encoded once for all groups that its rows go to.
+pub(crate) struct Arriving<'a> {
+    batch: &'a RecordBatch,
+    keys: EncodedKeys,
+}
+
+impl<'a> Arriving<'a> {
+    pub fn new(plan: &GroupPlan, batch: &'a RecordBatch) -> Result<Self> {
+        let keys: Vec<ArrayRef> = plan.keys.iter().map(|key| batch.column(*key).clone()).collect();
+        Ok(Self { batch, keys: plan.codec.hashed(&keys, batch.num_rows())? })
     }
 }
 
@@ -84,17 +103,27 @@ impl Groups {
         })
     }
 
-    /// Adds each row to its group.
-    pub fn update(&mut self, plan: &GroupPlan, rows: &RecordBatch) -> Result<()> {
-        let keys: Vec<ArrayRef> = plan.keys.iter().map(|key| rows.column(*key).clone()).collect();
-        let slots = self.keys.intern(&keys, rows.num_rows())?;
+    /// Adds the rows at `picked` (ascending) to their groups.
+    pub fn update(&mut self, plan: &GroupPlan, rows: &Arriving, picked: Vec<u32>) -> Result<()> {
+        let slots = self.keys.intern_rows(&rows.keys, &picked);
+        let picked = (picked.len() < rows.keys.len()).then(|| UInt32Array::from(picked));
+        let mut taken: Vec<Option<ArrayRef>> = vec![None; rows.batch.num_columns()];
+        let mut column = |at: usize| -> Result<ArrayRef> {
+            if let Some(column) = &taken[at] {
+                return Ok(column.clone());
+            }
+            let column = match &picked {
+                Some(picked) => take(rows.batch.column(at), picked, None)?,
+                None => rows.batch.column(at).clone(),
+            };
+            taken[at] = Some(column.clone());
+            Ok(column)
+        };
         for (call, accumulator) in plan.calls.iter().zip(&mut self.accumulators) {
-            let args: Vec<ArrayRef> =
-                call.args.iter().map(|arg| rows.column(*arg).clone()).collect();
-            let filter: Option<&BooleanArray> =
-                call.filter.map(|filter| rows.column(filter).as_boolean());
+            let args = call.args.iter().map(|arg| column(*arg)).collect::<Result<Vec<_>>>()?;
+            let filter = call.filter.map(&mut column).transpose()?;
             accumulator.resize(self.keys.slots_len());
-            accumulator.update(&slots, &args, filter)?;
+            accumulator.update(&slots, &args, filter.as_ref().map(|filter| filter.as_boolean()))?;
         }
         Ok(())
     }
@@ -102,11 +131,11 @@ impl Groups {
     /// Adds the groups of `other`, whose rows count as later ones.
     pub fn merge(&mut self, other: &Groups) -> Result<()> {
         let theirs: Vec<u32> = other.keys.slots().collect();
-        let ours: Vec<u32> =
-            theirs.iter().map(|slot| self.keys.intern_bytes(other.keys.key(*slot))).collect();
+        self.keys.reserve(theirs.len());
+        let ours = self.keys.intern_slots(&other.keys, &theirs);
         for (accumulator, from) in self.accumulators.iter_mut().zip(&other.accumulators) {
             accumulator.resize(self.keys.slots_len());
-            accumulator.merge(&ours, &from.save(&theirs)?)?;
+            accumulator.merge_from(&ours, from.as_ref(), &theirs)?;
         }
         Ok(())
     }

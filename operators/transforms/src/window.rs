@@ -1,5 +1,6 @@
 //! Windows over event time: which of them a row belongs to, as Flink's table functions cut them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
@@ -90,6 +91,23 @@ impl Window {
         }
     }
 
+    /// The times around `time` that have the same [`Window::ends_of`].
+    pub fn alike(&self, time: Millis) -> Range<Millis> {
+        let cut = |time: Millis, period: i64| period_start(time, period, self.offset_ms);
+        match self.kind {
+            WindowKind::Tumble { size_ms: period }
+            | WindowKind::Cumulate { step_ms: period, .. } => {
+                let start = cut(time, period);
+                start..start + period
+            }
+            // One window begins at each of the latter, one ends at each of the former.
+            WindowKind::Hop { size_ms, slide_ms } => {
+                let (ended, begun) = (cut(time - size_ms, slide_ms) + size_ms, cut(time, slide_ms));
+                ended.max(begun)..ended.min(begun) + slide_ms
+            }
+        }
+    }
+
     /// The window that ends at `end`, a cut of this window.
     pub fn window_ending(&self, end: Millis) -> Span {
         let start = match self.kind {
@@ -134,5 +152,36 @@ pub(crate) fn unusable(time: Option<Millis>, name: &str) -> Option<String> {
             Some(format!("event time `{name}` is out of range"))
         }
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_alike_from_the_first_to_the_last_of_the_same_windows() {
+        let kinds = [
+            WindowKind::Tumble { size_ms: 7 },
+            WindowKind::Cumulate { max_ms: 12, step_ms: 4 },
+            WindowKind::Hop { size_ms: 10, slide_ms: 4 },
+            WindowKind::Hop { size_ms: 12, slide_ms: 4 },
+            WindowKind::Hop { size_ms: 3, slide_ms: 5 },
+        ];
+        for kind in kinds {
+            let window = Window { kind, offset_ms: 2 };
+            for time in -30..30 {
+                let alike = window.alike(time);
+                assert!(alike.contains(&time), "{kind:?} at {time}");
+                for other in -60..60 {
+                    let same = window.ends_of(other) == window.ends_of(time);
+                    if alike.contains(&other) {
+                        assert!(same, "{kind:?} at {time}: {other}");
+                    } else if window.ends_of(time).is_some() {
+                        assert!(!same, "{kind:?} at {time}: {other}");
+                    }
+                }
+            }
+        }
     }
 }

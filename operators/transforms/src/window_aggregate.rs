@@ -5,6 +5,7 @@
 //! merged.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::array::{Array, AsArray};
 use arrow::compute::take_record_batch;
@@ -15,7 +16,7 @@ use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable,
 use crate::admission::{Admission, inserts_only};
 use crate::aggregate::AggregateCall;
 use crate::clock::WindowClock;
-use crate::groups::{GroupPlan, Groups, groups_of};
+use crate::groups::{Arriving, GroupPlan, Groups, groups_of};
 use crate::saved;
 use crate::window::{Window, unusable};
 
@@ -57,6 +58,21 @@ struct Slice {
     last: Millis,
 }
 
+/// Neighbouring times whose rows are all of one slice while its first window is open: most rows are in
+/// the same as the row before.
+struct Cell {
+    times: Range<Millis>,
+    /// When the first window is over.
+    over_at: Millis,
+    slice: Slice,
+}
+
+impl Cell {
+    fn holds(&self, time: Millis, watermark: Millis) -> bool {
+        watermark < self.over_at && self.times.contains(&time)
+    }
+}
+
 const STATE: &str = "slices";
 
 impl WindowAggregate {
@@ -89,6 +105,15 @@ impl WindowAggregate {
         Some(Slice { first, last })
     }
 
+    /// The times around `shown`, whose windows end at `first` to `last`.
+    fn cell(&self, shown: Millis, (first, last): (Millis, Millis)) -> Cell {
+        Cell {
+            times: self.spec.window.alike(shown),
+            over_at: self.spec.clock.over_at(first),
+            slice: Slice { first, last },
+        }
+    }
+
     fn fire(&mut self, end: Millis, out: &mut Output) -> Result<()> {
         let covering: Vec<Slice> = self
             .slices
@@ -101,17 +126,21 @@ impl WindowAggregate {
         if let [one] = covering.as_slice() {
             self.slices[one].emit(&self.plan, span, time, out)?;
         } else {
-            let mut whole = Groups::new(&self.plan)?;
-            for slice in &covering {
+            // The earliest slice goes with this window: the others are added to it.
+            let ends = covering.first().filter(|slice| slice.last == end);
+            let mut whole = match ends.and_then(|slice| self.slices.remove(slice)) {
+                Some(groups) => groups,
+                None => Groups::new(&self.plan)?,
+            };
+            for slice in covering.iter().skip(usize::from(ends.is_some())) {
                 whole.merge(&self.slices[slice])?;
             }
             whole.emit(&self.plan, span, time, out)?;
         }
         for slice in covering {
-            let mut groups = self.slices.remove(&slice).expect("it was just read");
-            if slice.last == end {
+            let Some(mut groups) = self.slices.remove(&slice).filter(|_| slice.last > end) else {
                 continue;
-            }
+            };
             let next = Slice { first: end + self.spec.window.step_ms(), last: slice.last };
             if let Some(later) = self.slices.remove(&next) {
                 groups.merge(&later)?;
@@ -128,6 +157,7 @@ impl Operator for WindowAggregate {
         let times = to_millis(batch.column(self.spec.time))?;
         let name = self.spec.input_schema.field(self.spec.time).name();
         let mut admission = Admission::new();
+        let mut last: Option<Cell> = None;
         for row in 0..times.len() {
             let time = times.is_valid(row).then(|| times.value(row));
             if let Some(reason) = unusable(time, name) {
@@ -137,14 +167,23 @@ impl Operator for WindowAggregate {
             let clock = &self.spec.clock;
             let time = clock.of_row(times.value(row), self.now);
             let watermark = clock.row_now(&batch, row, self.now);
-            let Some(ends) = self.spec.window.ends_of(clock.shown(time)) else { continue };
+            let shown = clock.shown(time);
+            if let Some(cell) = last.as_ref().filter(|cell| cell.holds(shown, watermark)) {
+                admission.admit(row, cell.slice);
+                continue;
+            }
+            let Some(ends) = self.spec.window.ends_of(shown) else { continue };
             match self.slice(ends, watermark) {
-                Some(slice) => admission.admit(row, slice),
+                Some(slice) => {
+                    admission.admit(row, slice);
+                    last = Some(self.cell(shown, ends));
+                }
                 None => admission.late(row, time, watermark),
             }
         }
+        let arriving = Arriving::new(&self.plan, batch.rows())?;
         for (slice, rows) in admission.finish(&batch, out)? {
-            groups_of(&mut self.slices, slice, &self.plan)?.update(&self.plan, &rows)?;
+            groups_of(&mut self.slices, slice, &self.plan)?.update(&self.plan, &arriving, rows)?;
         }
         Ok(())
     }

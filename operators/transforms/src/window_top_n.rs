@@ -10,7 +10,7 @@ use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
 
-use crate::admission::{Admission, inserts_only};
+use crate::admission::{Admission, inserts_only, picked_rows};
 use crate::aggregate::{Place, Values};
 use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
@@ -145,13 +145,15 @@ impl Window {
         for (row, slot) in slots.iter().enumerate() {
             let best = &mut self.best[*slot as usize];
             let key = order.row(row);
-            let at = best.partition_point(|held| match spec.ties {
+            let before = |held: &Held| match spec.ties {
                 Ties::EarlierFirst => &*held.order <= key,
                 Ties::LaterFirst => &*held.order < key,
-            });
-            if at == spec.last {
+            };
+            // Most rows come behind the last of a full list.
+            if best.len() == spec.last && best.last().is_some_and(before) {
                 continue;
             }
+            let at = best.partition_point(before);
             best.insert(at, Held { order: key.into(), place: place(row) });
             self.held += 1;
             if best.len() > spec.last {
@@ -194,7 +196,7 @@ impl Operator for WindowTopN {
             }
         }
         for (end, rows) in admission.finish(&batch, out)? {
-            self.insert(end, &rows)?;
+            self.insert(end, &picked_rows(batch.rows(), rows)?)?;
         }
         Ok(())
     }

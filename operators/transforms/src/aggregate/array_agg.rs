@@ -1,5 +1,6 @@
 //! ARRAY_AGG: values as a list in order of arrival, nulls among them.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, UInt32Array};
@@ -97,5 +98,20 @@ impl Accumulator for ArrayAgg {
             rows.extend(range);
         }
         self.keep(lists.values(), rows, &of)
+    }
+
+    fn merge_from(&mut self, slots: &[u32], other: &dyn Accumulator, theirs: &[u32]) -> Result<()> {
+        let other: &dyn Any = other;
+        let other = other.downcast_ref::<Self>().expect("accumulators of one call are alike");
+        let place = self.values.append(&other.values);
+        for (slot, of) in slots.iter().zip(theirs) {
+            let theirs = &other.lists[*of as usize];
+            self.lists[*slot as usize].extend(theirs.iter().map(|held| place(*held)));
+            self.live += theirs.len();
+        }
+        match self.values.should_compact(self.live) {
+            true => self.compact(),
+            false => Ok(()),
+        }
     }
 }

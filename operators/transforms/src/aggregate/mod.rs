@@ -6,6 +6,7 @@ mod arrivals;
 mod avg;
 mod collect;
 mod count;
+mod count_distinct;
 mod distinct;
 mod extremes;
 mod first_last;
@@ -19,6 +20,8 @@ mod sum;
 mod total;
 mod values;
 mod variance;
+
+use std::any::Any;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::NullBuffer;
@@ -87,7 +90,7 @@ pub enum AggregateFunction {
 ///
 /// Rows come in order of arrival. `slots`, `args` and `filter` are of one length; a slot may repeat.
 /// Slots at or past the last [`Accumulator::resize`] are out of bounds.
-pub trait Accumulator: Send {
+pub trait Accumulator: Any + Send {
     /// Makes room for slots below `slots`; new ones are empty. Never shrinks.
     fn resize(&mut self, slots: usize);
 
@@ -111,6 +114,12 @@ pub trait Accumulator: Send {
 
     /// Adds saved states to slots, as if their rows came after those here.
     fn merge(&mut self, slots: &[u32], saved: &[ArrayRef]) -> Result<()>;
+
+    /// Adds the states that `theirs` have in `other`, an accumulator of the same call, to slots, as if
+    /// their rows came after those here.
+    fn merge_from(&mut self, slots: &[u32], other: &dyn Accumulator, theirs: &[u32]) -> Result<()> {
+        self.merge(slots, &other.save(theirs)?)
+    }
 
     /// Whether [`Accumulator::retract`] works and leaves what the remaining rows alone would make.
     /// Float sums do not: what rounding lost does not come back.
@@ -155,6 +164,12 @@ impl AggregateCall {
             && input.get(filter) != Some(&DataType::Boolean)
         {
             return Err(Error::user(format!("{}: FILTER is not a boolean", self.name())));
+        }
+        if self.distinct
+            && !types.is_empty()
+            && (&self.function, rows) == (&AggregateFunction::Count, Rows::Inserted)
+        {
+            return count_distinct::count_distinct(&types, &self.output);
         }
         let plain = self.plain(&types, rows)?;
         if !self.distinct || self.ignores_repeats(rows) {

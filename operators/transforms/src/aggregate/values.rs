@@ -62,6 +62,20 @@ impl Values {
         move |row| Place { chunk, row: row as u32 }
     }
 
+    /// Keeps the rows of others of the same columns as well, without a copy; a row at a place there is
+    /// here where this returns.
+    pub fn append(&mut self, other: &Self) -> impl Fn(Place) -> Place + use<> {
+        let before = self.next_chunk() - 1;
+        for (chunks, others) in self.chunks.iter_mut().zip(&other.chunks) {
+            chunks.extend_from_slice(&others[1..]);
+        }
+        self.rows += other.rows;
+        move |place| match place.is_none() {
+            true => place,
+            false => Place { chunk: before + place.chunk, row: place.row },
+        }
+    }
+
     /// The number the next chunk will have.
     pub fn next_chunk(&self) -> u32 {
         self.chunks.first().map_or(1, Vec::len) as u32

@@ -11,7 +11,7 @@ use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable,
 use super::pairs::{Condition, Made, Port};
 use super::regular::{JoinKind, JoinSpec, STATES};
 use super::side::Side;
-use crate::admission::{Admission, inserts_only};
+use crate::admission::{Admission, inserts_only, picked_rows};
 use crate::clock::{Clock, WindowClock};
 use crate::groups::EMIT_ROWS_MAX;
 use crate::window::unusable;
@@ -155,7 +155,7 @@ impl Operator for WindowJoin {
             }
         }
         for (end, rows) in admission.finish(&batch, out)? {
-            self.window(end)?.add(port, &rows)?;
+            self.window(end)?.add(port, &picked_rows(batch.rows(), rows)?)?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use nowcast_engine::{
     Batch, Epoch, Error, Evaluate, Millis, Operator, Output, Result, StateTable, Time,
 };
 
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only, picked_rows, row_watermark};
 use crate::aggregate::{Place, Values, as_type};
 use crate::calc::tested;
 use crate::groups::EMIT_ROWS_MAX;
@@ -430,6 +430,7 @@ impl Operator for MatchRecognize {
             }
         }
         for ((), rows) in admission.finish(&batch, out)? {
+            let rows = picked_rows(batch.rows(), rows)?;
             let times = to_millis(rows.column(self.spec.time))?;
             self.held.push(&rows, times.values(), TIME_MIN)?;
         }

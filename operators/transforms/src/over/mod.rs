@@ -17,7 +17,7 @@ use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
 
-use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::admission::{Admission, inserts_only, picked_rows, row_watermark};
 use crate::aggregate::{AggregateCall, as_type};
 use crate::held::{Held, Taken};
 use crate::rounds::{Rounds, RoundsBuilder};
@@ -240,6 +240,7 @@ impl Over {
             }
         }
         for (behind, rows) in admission.finish(batch, out)? {
+            let rows = picked_rows(batch.rows(), rows)?;
             self.held.push(&rows, to_millis(rows.column(time))?.values(), behind)?;
         }
         Ok(())
