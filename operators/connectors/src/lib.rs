@@ -28,6 +28,7 @@ mod tls;
 #[cfg(test)]
 mod tls_tests;
 
+pub use kafka::{Drained as DrainedTopic, drain as drain_topic};
 pub use options::parse_duration;
 pub use redis::Reconciled;
 pub use registry::{Environment, Output, Registry, StoredTable};

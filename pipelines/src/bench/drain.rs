@@ -1,9 +1,9 @@
-//! The floor to compare with: librdkafka reads a topic and nothing is done with it.
+//! The floor to compare with: a client reads a topic and nothing is done with it.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nowcast_bench::cpu;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -19,6 +19,15 @@ pub struct Drain {
     bootstrap: String,
     #[arg(long)]
     topic: String,
+    #[arg(long, value_enum, default_value_t = Client::Librdkafka)]
+    client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Client {
+    Librdkafka,
+    /// Our own.
+    Native,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,11 +39,26 @@ pub struct Drained {
 }
 
 pub fn drain(command: &Drain) -> Result<()> {
-    say!("{}", serde_json::to_string(&read_to_end(&command.bootstrap, &command.topic)?)?);
+    let drained = match command.client {
+        Client::Librdkafka => by_librdkafka(&command.bootstrap, &command.topic)?,
+        Client::Native => natively(&command.bootstrap, &command.topic)?,
+    };
+    say!("{}", serde_json::to_string(&drained)?);
     Ok(())
 }
 
-fn read_to_end(bootstrap: &str, topic: &str) -> Result<Drained> {
+fn natively(bootstrap: &str, topic: &str) -> Result<Drained> {
+    let (started, before) = (Instant::now(), cpu::own()?.cpu_s);
+    let drained = nowcast_connectors::drain_topic(bootstrap, topic)?;
+    Ok(Drained {
+        events: drained.messages,
+        bytes: drained.bytes,
+        cpu_s: cpu::own()?.cpu_s - before,
+        wall_s: started.elapsed().as_secs_f64(),
+    })
+}
+
+fn by_librdkafka(bootstrap: &str, topic: &str) -> Result<Drained> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "nowcast-bench-drain")

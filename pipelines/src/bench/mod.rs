@@ -19,7 +19,7 @@ enum Kind {
     Latency(latency::Latency),
     /// CPU-seconds per million events of the clickstream job beside a plain librdkafka drain.
     Throughput(throughput::Throughput),
-    /// Reads a topic to its end with librdkafka and drops what it reads; prints one JSON line.
+    /// Reads a topic to its end and drops what it reads; prints one JSON line.
     Drain(drain::Drain),
 }
 

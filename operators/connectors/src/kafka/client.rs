@@ -15,6 +15,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
 
+pub use super::contact::failed;
 use super::options::{KafkaOptions, Topics};
 use crate::nearest::did_you_mean;
 
@@ -149,14 +150,6 @@ pub fn refused(options: &KafkaOptions, error: KafkaError) -> Error {
         }
         other => Error::user(format!("table \"{table}\": {other}")),
     }
-}
-
-/// An error of the brokers.
-pub fn failed(options: &KafkaOptions, error: impl std::fmt::Display) -> Error {
-    let error = error.to_string();
-    let mut letters = error.chars();
-    let first = letters.next().map(|letter| letter.to_lowercase().to_string()).unwrap_or_default();
-    Error::outside(format!("{}: {first}{}", options.name(), letters.as_str()))
 }
 
 /// The partitions of each of the table's topics, ascending. It blocks, and calls `serve` now and

@@ -1,12 +1,18 @@
-//! The `kafka` and `upsert-kafka` connectors, on librdkafka.
+//! The `kafka` and `upsert-kafka` connectors: reading by our own client or librdkafka, writing by
+//! librdkafka.
 
 mod brokers;
 mod client;
+mod contact;
+mod drain;
 mod latest;
+mod librdkafka;
 mod message;
+mod native;
 mod offsets;
 mod options;
 mod reader;
+mod reading;
 mod security;
 mod sink;
 mod source;
@@ -19,6 +25,7 @@ use std::sync::Arc;
 
 use nowcast_engine::{Result, SinkFactory, SourceFactory, TableDefinition};
 
+pub use self::drain::{Drained, drain};
 use self::options::KafkaOptions;
 pub use self::transaction::Transactions;
 use crate::parts::TopicMode;
@@ -65,5 +72,6 @@ fn sink_of(
     mode: TopicMode,
 ) -> Result<Arc<dyn SinkFactory>> {
     let options = KafkaOptions::read(table, environment, mode)?;
+    security::check_build(&options.table, &options.properties)?;
     Ok(Arc::new(sink::KafkaSinkFactory::new(table, options, environment)?))
 }

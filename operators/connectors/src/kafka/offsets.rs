@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 
 use nowcast_engine::{Error, Position, Result};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{ASK_TIMEOUT, Watch, failed};
+use super::contact::{Brokers, Name};
 use super::options::{Bound, KafkaOptions, Reset, Startup};
 
 /// What one source instance reads of a partition.
@@ -31,16 +28,15 @@ impl Span {
 
 /// Finds the spans of some partitions, going on from `positions` where there are any. It blocks.
 pub fn spans(
-    consumer: &BaseConsumer<Watch>,
+    brokers: &mut impl Brokers,
     options: &KafkaOptions,
-    partitions: &[(String, i32)],
+    partitions: &[Name],
     positions: &[Position],
 ) -> Result<Vec<Span>> {
-    let asked = Asked::new(consumer, options, partitions)?;
+    let asked = Asked::new(brokers, options, partitions)?;
     let mut spans = vec![];
     for (topic, partition) in partitions {
-        let limits = consumer.fetch_watermarks(topic, *partition, ASK_TIMEOUT);
-        let (low, high) = limits.map_err(|error| failed(options, error))?;
+        let (low, high) = brokers.limits(topic, *partition)?;
         let mut span =
             Span { topic: topic.clone(), partition: *partition, start: low, end: None, high };
         let split = span.split();
@@ -58,14 +54,9 @@ pub fn spans(
 }
 
 /// The spans of partitions that have just been found. It blocks.
-pub fn from_the_beginning(
-    consumer: &BaseConsumer<Watch>,
-    options: &KafkaOptions,
-    partitions: &[(String, i32)],
-) -> Result<Vec<Span>> {
-    let span = |(topic, partition): &(String, i32)| {
-        let limits = consumer.fetch_watermarks(topic, *partition, ASK_TIMEOUT);
-        let (start, high) = limits.map_err(|error| failed(options, error))?;
+pub fn from_the_beginning(brokers: &mut impl Brokers, partitions: &[Name]) -> Result<Vec<Span>> {
+    let span = |(topic, partition): &Name| {
+        let (start, high) = brokers.limits(topic, *partition)?;
         Ok(Span { topic: topic.clone(), partition: *partition, start, end: None, high })
     };
     partitions.iter().map(span).collect()
@@ -73,41 +64,31 @@ pub fn from_the_beginning(
 
 /// What was asked of the brokers for all partitions at once.
 struct Asked {
-    startup: BTreeMap<(String, i32), Offset>,
-    bound: BTreeMap<(String, i32), Offset>,
+    startup: BTreeMap<Name, i64>,
+    bound: BTreeMap<Name, i64>,
 }
 
 impl Asked {
     fn new(
-        consumer: &BaseConsumer<Watch>,
+        brokers: &mut impl Brokers,
         options: &KafkaOptions,
-        partitions: &[(String, i32)],
+        partitions: &[Name],
     ) -> Result<Self> {
-        let list = |offset: Offset| -> KafkaResult<TopicPartitionList> {
-            let mut list = TopicPartitionList::new();
-            for (topic, partition) in partitions {
-                list.add_partition_offset(topic, *partition, offset)?;
-            }
-            Ok(list)
-        };
-        let times = |millis: i64| {
-            consumer.offsets_for_times(list(Offset::Offset(millis))?, ASK_TIMEOUT).map(map)
-        };
-        let committed = || consumer.committed_offsets(list(Offset::Invalid)?, ASK_TIMEOUT).map(map);
         let startup = match options.startup {
-            Startup::Timestamp(millis) if !partitions.is_empty() => times(millis),
-            Startup::Group if !partitions.is_empty() => committed(),
-            _ => Ok(BTreeMap::new()),
+            Startup::Timestamp(millis) if !partitions.is_empty() => {
+                brokers.at_time(partitions, millis)?
+            }
+            Startup::Group if !partitions.is_empty() => brokers.committed(partitions)?,
+            _ => BTreeMap::new(),
         };
         let bound = match options.bounded {
-            Some(Bound::Timestamp(millis)) if !partitions.is_empty() => times(millis),
-            Some(Bound::Group) if !partitions.is_empty() => committed(),
-            _ => Ok(BTreeMap::new()),
+            Some(Bound::Timestamp(millis)) if !partitions.is_empty() => {
+                brokers.at_time(partitions, millis)?
+            }
+            Some(Bound::Group) if !partitions.is_empty() => brokers.committed(partitions)?,
+            _ => BTreeMap::new(),
         };
-        Ok(Self {
-            startup: startup.map_err(|error| failed(options, error))?,
-            bound: bound.map_err(|error| failed(options, error))?,
-        })
+        Ok(Self { startup, bound })
     }
 
     fn start(
@@ -124,15 +105,13 @@ impl Asked {
             (Startup::Earliest, _) => Ok(low),
             (Startup::Latest, _) => Ok(high),
             // No message is that young.
-            (Startup::Timestamp(_), Some(Offset::Offset(offset))) => Ok(*offset),
+            (Startup::Timestamp(_), Some(offset)) => Ok(*offset),
             (Startup::Timestamp(_), _) => Ok(high),
             (Startup::Specific(offsets), _) => match offsets.get(&partition) {
                 Some(offset) => reachable(options, &split, *offset, low, high),
                 None => Ok(low),
             },
-            (Startup::Group, Some(Offset::Offset(offset))) => {
-                reachable(options, &split, *offset, low, high)
-            }
+            (Startup::Group, Some(offset)) => reachable(options, &split, *offset, low, high),
             (Startup::Group, _) => match options.reset {
                 Reset::Earliest => Ok(low),
                 Reset::Latest => Ok(high),
@@ -155,7 +134,7 @@ impl Asked {
     ) -> Option<i64> {
         let found = self.bound.get(&(topic.to_owned(), partition));
         match (options.bounded.as_ref()?, found) {
-            (Bound::Timestamp(_) | Bound::Group, Some(Offset::Offset(offset))) => Some(*offset),
+            (Bound::Timestamp(_) | Bound::Group, Some(offset)) => Some(*offset),
             (Bound::Group, _) => Some(low),
             (Bound::Specific(offsets), _) => offsets.get(&partition).copied().or(Some(high)),
             (Bound::Latest | Bound::Timestamp(_), _) => Some(high),
@@ -184,8 +163,4 @@ pub fn reachable(
     };
     tracing::warn!("{problem}; going on from {start}");
     Ok(start)
-}
-
-fn map(list: TopicPartitionList) -> BTreeMap<(String, i32), Offset> {
-    list.to_topic_map().into_iter().collect()
 }

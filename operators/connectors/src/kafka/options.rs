@@ -18,7 +18,9 @@ pub struct KafkaOptions {
     pub table: String,
     pub topics: Topics,
     pub bootstrap: String,
-    /// Properties for librdkafka, without the bootstrap servers and the group.
+    /// Who reads; `None`: our own client where it can.
+    pub client: Option<Client>,
+    /// Properties as librdkafka names them, without the bootstrap servers and the group.
     pub properties: Vec<(String, String)>,
     /// The consumer group whose offsets are committed; none without `properties.group.id`.
     pub group: Option<String>,
@@ -40,6 +42,14 @@ pub struct KafkaOptions {
     pub message_bytes_max: usize,
     /// Exactly once: what the transactional id begins with.
     pub transactional: Option<String>,
+}
+
+/// A client of the brokers (`client`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// Our own.
+    Native,
+    Librdkafka,
 }
 
 /// What to do where an offset is not there (`properties.auto.offset.reset`).
@@ -165,8 +175,14 @@ impl KafkaOptions {
                 options.parsed("sink.buffer-flush.max-rows", "a number of rows")?
             }
         };
+        let clients = [
+            ("auto", None),
+            ("native", Some(Client::Native)),
+            ("librdkafka", Some(Client::Librdkafka)),
+        ];
         let read = Self {
             table: table.name.clone(),
+            client: options.choice("client", &clients)?,
             topics,
             bootstrap,
             group,

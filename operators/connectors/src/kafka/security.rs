@@ -1,5 +1,5 @@
 //! Who we are to the brokers and how we reach them: the properties of Java's clients as librdkafka
-//! has them.
+//! has them. Our own client reads these too.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use nowcast_engine::{Error, Result};
 /// `ssl.` of Java's clients are translated, librdkafka's own go on as they are.
 ///
 /// # Errors
-/// For what librdkafka, or this build, cannot do.
+/// For what neither client can do.
 pub fn translated(
     table: &str,
     given: BTreeMap<String, String>,
@@ -28,6 +28,28 @@ pub fn translated(
     Ok(given)
 }
 
+/// Whether the librdkafka of this build can do what translated properties ask.
+///
+/// # Errors
+/// Where it takes OpenSSL and the build has none.
+pub fn check_build(table: &str, properties: &[(String, String)]) -> Result<()> {
+    if cfg!(feature = "kafka-tls") {
+        return Ok(());
+    }
+    for (key, value) in properties {
+        let what = match (key.as_str(), value.as_str()) {
+            ("security.protocol", "ssl" | "sasl_ssl") => "TLS",
+            ("sasl.mechanism", "SCRAM-SHA-256" | "SCRAM-SHA-512") => "SCRAM",
+            _ => continue,
+        };
+        return Err(Error::user(format!(
+            "table \"{table}\": option \"properties.{key}\": the librdkafka of this build has no \
+             {what}; build it with `cargo build --release --features kafka-tls`"
+        )));
+    }
+    Ok(())
+}
+
 struct Doors<'a> {
     table: &'a str,
     given: BTreeMap<String, String>,
@@ -40,27 +62,13 @@ impl Doors<'_> {
         Err(Error::user(format!("table \"{table}\": option \"properties.{key}\": {why}")))
     }
 
-    fn needs_tls(&self, key: &str, what: &str) -> Result<()> {
-        match cfg!(feature = "kafka-tls") {
-            true => Ok(()),
-            false => self.refuse(
-                key,
-                &format!(
-                    "this build has no {what} for Kafka; build it with \
-                     `cargo build --release --features kafka-tls`"
-                ),
-            ),
-        }
-    }
-
     fn protocol(&mut self) -> Result<()> {
         let key = "security.protocol";
         let Some(protocol) = self.given.get(key).map(|given| given.to_ascii_uppercase()) else {
             return Ok(());
         };
         match protocol.as_str() {
-            "PLAINTEXT" | "SASL_PLAINTEXT" => {}
-            "SSL" | "SASL_SSL" => self.needs_tls(key, "TLS")?,
+            "PLAINTEXT" | "SASL_PLAINTEXT" | "SSL" | "SASL_SSL" => {}
             _ => {
                 let one_of = "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL";
                 return self.refuse(key, &format!("it is {one_of}, not \"{protocol}\""));
@@ -87,8 +95,7 @@ impl Doors<'_> {
                            PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
                 return self.refuse(key, why);
             }
-            None | Some("PLAIN") => {}
-            Some("SCRAM-SHA-256" | "SCRAM-SHA-512") => self.needs_tls(key, "SCRAM")?,
+            None | Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") => {}
             Some(other) => {
                 let why =
                     format!("there are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, not \"{other}\"");
@@ -361,9 +368,10 @@ mod tests {
 
     #[cfg(not(feature = "kafka-tls"))]
     #[test]
-    fn a_build_without_tls_says_how_to_get_it() {
+    fn a_build_without_openssl_says_how_to_get_it() {
         for given in [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512")] {
-            let error = of(&[given]).unwrap_err();
+            let made: Vec<_> = of(&[given]).unwrap().into_iter().collect();
+            let error = check_build("t", &made).unwrap_err().to_string();
             assert!(error.contains("--features kafka-tls"), "{error}");
         }
     }

@@ -1,8 +1,7 @@
 //! The `kafka` source: partitions assigned by a fixed rule, positions kept by the checkpoint.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -10,32 +9,24 @@ use nowcast_engine::{
     ChangelogMode, Epoch, Error, Position, Result, Source, SourceContext, SourceEvent,
     SourceFactory, TableDefinition,
 };
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{Watch, config, failed, partitions, refused};
+use super::contact::{Brokers, Outlook, failed, own_partitions};
+use super::librdkafka::Librdkafka;
+use super::native::Native;
+use super::native::settings::{Refusal, Settings};
 use super::offsets::{Span, spans};
-use super::options::{KafkaOptions, Startup};
-use super::reader::{Limits, Reader};
+use super::options::{Client, KafkaOptions, Startup};
+use super::reader::Reader;
+use super::reading::Limits;
+use super::security;
 use crate::handover::Handover;
 use crate::parts::TopicMode;
-
-/// Kilobytes of messages that librdkafka fetches ahead for one source instance; then it stops
-/// fetching until the reader has caught up.
-const QUEUE_KBYTES: &str = "32768";
-/// How soon it looks again whether the queue has room. librdkafka's 1,000 ms would starve a reader
-/// that empties the queue faster.
-const QUEUE_BACKOFF_MS: &str = "10";
-
-/// Events looked for between two tries to connect: some errors and statistics come with each.
-const EVENTS_SERVED: usize = 64;
-
-/// How often librdkafka says where partitions end.
-const STATISTICS_MS: &str = "1000";
 
 pub struct KafkaSourceFactory {
     table: TableDefinition,
     options: Arc<KafkaOptions>,
+    /// Those of our own client; `None`: librdkafka reads.
+    settings: Option<Arc<Settings>>,
 }
 
 impl KafkaSourceFactory {
@@ -50,7 +41,41 @@ impl KafkaSourceFactory {
             )));
         }
         options.rows(table).map_err(|error| with_table(error, &table.name))?;
-        Ok(Self { table: table.clone(), options: Arc::new(options) })
+        let settings = client(&options)?.map(Arc::new);
+        Ok(Self { table: table.clone(), options: Arc::new(options), settings })
+    }
+
+    fn start<B: Brokers>(&self, opened: Opened<B>, context: &SourceContext) -> Result<KafkaSource> {
+        let Opened { brokers, spans } = opened;
+        let splits = spans.iter().map(|span| (span.split().into(), span.start)).collect();
+        let (hands, handover) = Handover::new(splits);
+        let outlook = brokers.outlook();
+        let options = Arc::clone(&self.options);
+        let limits = Limits::new(&options, context);
+        let reader = Reader::new(brokers, &self.table, Arc::clone(&options), spans, limits, hands)?;
+        let thread = std::thread::Builder::new().name(format!("kafka {}", self.table.name));
+        let reader = thread.spawn(move || reader.run()).map_err(|error| failed(&options, error))?;
+        Ok(KafkaSource { handover, outlook, reader: Some(reader), options })
+    }
+}
+
+/// Our own client's settings where it is asked for, or nothing is said and it can do all that the
+/// table asks.
+fn client(options: &KafkaOptions) -> Result<Option<Settings>> {
+    if options.client == Some(Client::Librdkafka) {
+        security::check_build(&options.table, &options.properties)?;
+        return Ok(None);
+    }
+    match (Settings::read(options), options.client) {
+        (Ok(settings), _) => Ok(Some(settings)),
+        (Err(Refusal::Wrong(error)), _) => Err(error),
+        (Err(refusal), Some(_)) => Err(refusal.into_error(&options.table)),
+        (Err(Refusal::Unknown { key, why }), None) => {
+            let table = &options.table;
+            tracing::info!("table \"{table}\": librdkafka reads, for \"properties.{key}\" {why}");
+            security::check_build(table, &options.properties)?;
+            Ok(None)
+        }
     }
 }
 
@@ -79,97 +104,54 @@ impl SourceFactory for KafkaSourceFactory {
     }
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
-        let (options, asked) = (Arc::clone(&self.options), context.clone());
-        let connected = tokio::task::spawn_blocking(move || connect(&options, &asked)).await;
-        let (consumer, spans) =
-            connected.map_err(|error| Error::bug(format!("a task died: {error}")))??;
-        let splits = spans.iter().map(|span| (span.split().into(), span.start)).collect();
-        let (hands, handover) = Handover::new(splits);
-        let consumer = Arc::new(consumer);
-        let reading = Arc::downgrade(&consumer);
-        let idle_timeout = self.options.idle_timeout.or(context.idle_timeout);
-        let reader = Reader::new(
-            consumer,
-            &self.table,
-            Arc::clone(&self.options),
-            spans,
-            Limits {
-                rows_max: context.rows_max.max(1),
-                idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
-                share: (context.worker, context.workers),
-            },
-            hands,
-        )?;
-        let thread = std::thread::Builder::new().name(format!("kafka {}", self.table.name));
-        let reader =
-            thread.spawn(move || reader.run()).map_err(|error| failed(&self.options, error))?;
-        Ok(Box::new(KafkaSource {
-            handover,
-            consumer: reading,
-            reader: Some(reader),
-            options: Arc::clone(&self.options),
-        }))
+        let options = Arc::clone(&self.options);
+        let source = match &self.settings {
+            Some(settings) => {
+                let settings = Arc::clone(settings);
+                let make = move || Native::new(options, settings);
+                self.start(opened(make, &self.options, &context).await?, &context)?
+            }
+            None => {
+                let make = move || Librdkafka::new(options);
+                self.start(opened(make, &self.options, &context).await?, &context)?
+            }
+        };
+        Ok(Box::new(source))
     }
 }
 
-/// A consumer assigned to the partitions of this worker: every `workers`-th of each topic.
-pub fn connect(
+/// Brokers that fetch, and what.
+pub struct Opened<B> {
+    pub brokers: B,
+    pub spans: Vec<Span>,
+}
+
+async fn opened<B: Brokers>(
+    make: impl FnOnce() -> Result<B> + Send + 'static,
+    options: &Arc<KafkaOptions>,
+    context: &SourceContext,
+) -> Result<Opened<B>> {
+    let (options, context) = (Arc::clone(options), context.clone());
+    let connect = move || connect(make()?, &options, &context);
+    let connected = tokio::task::spawn_blocking(connect).await;
+    connected.map_err(|error| Error::bug(format!("a task died: {error}")))?
+}
+
+/// Begins to fetch the partitions of this worker. It blocks.
+pub fn connect<B: Brokers>(
+    mut brokers: B,
     options: &KafkaOptions,
     context: &SourceContext,
-) -> Result<(BaseConsumer<Watch>, Vec<Span>)> {
-    let mut config = config(
-        options,
-        &[
-            ("enable.partition.eof", "true"),
-            ("queued.max.messages.kbytes", QUEUE_KBYTES),
-            ("fetch.queue.backoff.ms", QUEUE_BACKOFF_MS),
-            ("statistics.interval.ms", STATISTICS_MS),
-        ],
-    );
-    config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
-    // librdkafka wants a group for any assignment; without commits nobody sees it.
-    config.set("group.id", options.group.as_deref().unwrap_or("nowcast"));
-    // The reader does it, and says so.
-    config.set("auto.offset.reset", "error");
-    let consumer: BaseConsumer<Watch> =
-        config.create_with_context(Watch::default()).map_err(|error| refused(options, error))?;
-    // Nothing is assigned yet: there are no messages to lose.
-    // A poll that meets statistics returns without the events behind them.
-    let serve = || (0..EVENTS_SERVED).for_each(|_| drop(consumer.poll(Duration::ZERO)));
-    let own = own_partitions(&consumer, options, (context.worker, context.workers), &serve)?;
-    let spans = spans(&consumer, options, &own, &context.positions)?;
-    let mut list = TopicPartitionList::new();
-    for span in &spans {
-        let added =
-            list.add_partition_offset(&span.topic, span.partition, Offset::Offset(span.start));
-        added.map_err(|error| failed(options, error))?;
-    }
-    if !spans.is_empty() {
-        consumer.assign(&list).map_err(|error| failed(options, error))?;
-    }
-    Ok((consumer, spans))
-}
-
-/// The partitions that worker `share.0` of `share.1` reads.
-pub fn own_partitions(
-    consumer: &BaseConsumer<Watch>,
-    options: &KafkaOptions,
-    share: (usize, usize),
-    serve: &dyn Fn(),
-) -> Result<Vec<(String, i32)>> {
-    let mut own = vec![];
-    for (topic, partitions) in partitions(consumer.client(), options, serve)? {
-        let (worker, workers) = (share.0 as i32, share.1.max(1) as i32);
-        let mine = partitions.into_iter().filter(|partition| partition % workers == worker);
-        own.extend(mine.map(|partition| (topic.clone(), partition)));
-    }
-    Ok(own)
+) -> Result<Opened<B>> {
+    let own = own_partitions(&mut brokers, (context.worker, context.workers))?;
+    let spans = spans(&mut brokers, options, &own, &context.positions)?;
+    brokers.read(&spans)?;
+    Ok(Opened { brokers, spans })
 }
 
 struct KafkaSource {
     handover: Handover,
-    /// The reader's: it ends with the thread.
-    consumer: Weak<BaseConsumer<Watch>>,
+    outlook: Arc<dyn Outlook>,
     reader: Option<JoinHandle<()>>,
     options: Arc<KafkaOptions>,
 }
@@ -200,29 +182,19 @@ impl Source for KafkaSource {
     }
 
     fn ends(&self) -> Vec<Position> {
-        let ends = self.consumer.upgrade().map_or(vec![], |consumer| consumer.context().ends());
-        ends.into_iter().map(|(split, offset)| Position { split, offset }).collect()
+        self.outlook.ends()
     }
 
     /// Commits the group's offsets, for tools that show its lag; the checkpoint does not need them.
     fn commit(&mut self, _: Epoch, positions: &[Position]) {
-        let (Some(_), Some(consumer)) = (&self.options.group, self.consumer.upgrade()) else {
+        if self.options.group.is_none() {
             return;
-        };
-        let own = self.handover.splits();
-        let mut list = TopicPartitionList::new();
-        for position in positions.iter().filter(|at| own.iter().any(|split| **split == *at.split)) {
-            let Some((topic, partition)) = position.split.rsplit_once('/') else { continue };
-            let Ok(partition) = partition.parse() else { continue };
-            let offset = Offset::Offset(position.offset);
-            list.add_partition_offset(topic, partition, offset).unwrap_or_else(|error| {
-                tracing::warn!("{}: offset not committed: {error}", self.options.name());
-            });
         }
-        if list.count() > 0
-            && let Err(error) = consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::warn!("{}: offsets not committed: {error}", self.options.name());
+        let own = self.handover.splits();
+        let mine = |position: &&Position| own.iter().any(|split| **split == *position.split);
+        let positions: Vec<Position> = positions.iter().filter(mine).cloned().collect();
+        if !positions.is_empty() {
+            self.outlook.commit(&positions);
         }
     }
 }

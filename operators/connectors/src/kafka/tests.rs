@@ -1,8 +1,28 @@
 //! Against the broker that `NOWCAST_KAFKA` names (`127.0.0.1:9092`); librdkafka's own clients produce
 //! and consume beside ours.
 
+/// Each case with our own client and with librdkafka.
+macro_rules! with_each_client {
+    ($($case:ident),* $(,)?) => {
+        mod native {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case("native").await;
+            })*
+        }
+        mod librdkafka {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case("librdkafka").await;
+            })*
+        }
+    };
+}
+
+mod batches;
 mod changelog;
 mod doors;
+mod leaders;
 mod life;
 mod reading;
 mod refusals;
@@ -36,6 +56,8 @@ struct Topic {
     name: String,
     bootstrap: String,
     producer: FutureProducer,
+    /// Who reads it.
+    client: &'static str,
 }
 
 /// One message to produce: partition, key, value, timestamp.
@@ -43,18 +65,22 @@ type Line<'a> = (i32, Option<&'a str>, Option<&'a str>, Option<i64>);
 
 impl Topic {
     async fn new(test: &str, partitions: i32) -> Option<Self> {
+        Self::read_by("auto", test, partitions).await
+    }
+
+    async fn read_by(client: &'static str, test: &str, partitions: i32) -> Option<Self> {
         let Ok(bootstrap) = std::env::var("NOWCAST_KAFKA") else {
             println!("skipped: NOWCAST_KAFKA names no broker");
             return None;
         };
-        let name = format!("nowcast-{test}-{}", std::process::id());
+        let name = format!("nowcast-{test}-{client}-{}", std::process::id());
         let config = config(&bootstrap);
         // Some messages have times of long ago, which Kafka deletes when it looks, every five minutes.
         let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
         let new = new.set("retention.ms", "-1");
         let made = admin(&bootstrap).create_topics([&new], &AdminOptions::new()).await.unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
-        Some(Self { name, producer: config.create().unwrap(), bootstrap })
+        Some(Self { name, producer: config.create().unwrap(), bootstrap, client })
     }
 
     async fn produce(&self, lines: &[Line<'_>]) {
@@ -78,7 +104,9 @@ impl Topic {
     }
 
     fn table(&self, fields: Vec<Field>, options: &[(&str, &str)]) -> TableDefinition {
-        table(&self.name, &self.bootstrap, fields, options)
+        let mut table = table(&self.name, &self.bootstrap, fields, options);
+        table.options.entry("client".into()).or_insert(self.client.into());
+        table
     }
 
     /// `n BIGINT`, read from the start to what is there.

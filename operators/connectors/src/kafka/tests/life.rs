@@ -2,14 +2,41 @@
 
 use std::time::Instant;
 
+use super::super::contact::Brokers;
+use super::super::librdkafka::Librdkafka;
+use super::super::native::Native;
+use super::super::native::settings::Settings;
 use super::super::options::KafkaOptions;
-use super::super::reader::{Limits, Reader};
-use super::super::source::connect;
+use super::super::reader::Reader;
+use super::super::reading::Limits;
+use super::super::source::{Opened, connect};
 use super::*;
 use crate::handover::Handover;
 use crate::parts::TopicMode;
 
+with_each_client!(
+    a_topic_that_is_deleted_is_named,
+    offsets_that_expire_before_they_are_read_are_passed_over_aloud,
+    a_partition_that_gives_nothing_of_what_it_has_ends_the_read,
+);
+
 const UNBOUNDED: (&str, &str) = ("scan.bounded.mode", "unbounded");
+
+/// A reader of which something is held back.
+fn start<B: Brokers>(
+    brokers: B,
+    table: &TableDefinition,
+    options: &Arc<KafkaOptions>,
+    hold: impl FnOnce(&mut B),
+) -> (Handover, std::thread::JoinHandle<()>) {
+    let Opened { mut brokers, spans } = connect(brokers, options, &at(&[])).unwrap();
+    hold(&mut brokers);
+    let splits = spans.iter().map(|span| (span.split().into(), span.start)).collect();
+    let (hands, handover) = Handover::new(splits);
+    let limits = Limits { rows_max: 10, idle_timeout: None, share: (0, 1) };
+    let reader = Reader::new(brokers, table, Arc::clone(options), spans, limits, hands).unwrap();
+    (handover, std::thread::spawn(move || reader.run()))
+}
 
 /// The error that ends a read, and the numbers before it.
 async fn end(source: &mut Box<dyn Source>) -> (Vec<i64>, nowcast_engine::Error) {
@@ -24,11 +51,10 @@ async fn end(source: &mut Box<dyn Source>) -> (Vec<i64>, nowcast_engine::Error) 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_that_is_deleted_is_named() {
-    let Some(topic) = Topic::new("deleted", 1).await else { return };
+async fn a_topic_that_is_deleted_is_named(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "deleted", 1).await else { return };
     topic.count(1, 3).await;
-    let other = Topic::new("stays", 1).await.unwrap();
+    let other = Topic::read_by(client, "stays", 1).await.unwrap();
     let both = format!("{};{}", other.name, topic.name);
     let refresh = ("properties.topic.metadata.refresh.interval.ms", "500");
     let mut table = topic.counted(&[UNBOUNDED, refresh]);
@@ -44,9 +70,8 @@ async fn a_topic_that_is_deleted_is_named() {
     assert_eq!(error.kind(), ErrorKind::User);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn offsets_that_expire_before_they_are_read_are_passed_over_aloud() {
-    let Some(topic) = Topic::new("expired", 1).await else { return };
+async fn offsets_that_expire_before_they_are_read_are_passed_over_aloud(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "expired", 1).await else { return };
     let wide = "x".repeat(10_000);
     let produce = async |numbers: std::ops::Range<i64>| {
         for number in numbers {
@@ -87,25 +112,25 @@ async fn offsets_that_expire_before_they_are_read_are_passed_over_aloud() {
     assert!(error.to_string().contains("is gone, there are 150 to 200"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partition_that_gives_nothing_of_what_it_has_ends_the_read() {
-    let Some(topic) = Topic::new("stalled", 2).await else { return };
+async fn a_partition_that_gives_nothing_of_what_it_has_ends_the_read(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "stalled", 2).await else { return };
     topic.count(2, 3).await;
     let table = topic.counted(&[UNBOUNDED, ("scan.stall-timeout", "1 s")]);
     let options = KafkaOptions::read(&table, &Environment::default(), TopicMode::Log).unwrap();
-    let (consumer, spans) = tokio::task::block_in_place(|| connect(&options, &at(&[]))).unwrap();
-    let mut held = TopicPartitionList::new();
-    held.add_partition(&topic.name, 0);
-    // Nothing is fetched of it, and the reader does not know.
-    consumer.incremental_unassign(&held).unwrap();
-    topic.count(1, 3).await;
-    let (hands, mut handover) =
-        Handover::new(spans.iter().map(|span| (span.split().into(), span.start)).collect());
-    let limits = Limits { rows_max: 10, idle_timeout: None, share: (0, 1) };
-    let consumer = Arc::new(consumer);
     let options = Arc::new(options);
-    let reader = Reader::new(Arc::clone(&consumer), &table, options, spans, limits, hands).unwrap();
-    let thread = std::thread::spawn(move || reader.run());
+    // Nothing is fetched of it, and the reader does not know.
+    let (mut handover, thread) = tokio::task::block_in_place(|| match client {
+        "native" => {
+            let settings = Arc::new(Settings::read(&options).unwrap());
+            let native = Native::new(Arc::clone(&options), settings).unwrap();
+            start(native, &table, &options, |native| native.hold(0))
+        }
+        _ => {
+            let librdkafka = Librdkafka::new(Arc::clone(&options)).unwrap();
+            start(librdkafka, &table, &options, |librdkafka| librdkafka.hold(&topic.name, 0))
+        }
+    });
+    topic.count(1, 3).await;
     let started = Instant::now();
     let error = loop {
         match tokio::time::timeout(PATIENCE, handover.next()).await.expect("an end in time") {

@@ -4,9 +4,21 @@ use std::time::Instant;
 
 use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bad_messages_are_set_aside_and_their_neighbours_kept() {
-    let Some(topic) = Topic::new("bad", 1).await else { return };
+with_each_client!(
+    bad_messages_are_set_aside_and_their_neighbours_kept,
+    reading_goes_on_from_positions_and_a_dropped_future_loses_nothing,
+    startup_and_bounded_modes,
+    an_end_that_is_yet_to_come_is_waited_for,
+    a_group_reads_on_from_its_commits,
+    quiet_partitions_are_idle_once_until_they_speak,
+    several_topics_are_one_table,
+    positions_that_are_gone_are_left_for_the_earliest,
+    metadata_and_keys_are_columns,
+    new_partitions_and_topics_are_found_while_reading,
+);
+
+async fn bad_messages_are_set_aside_and_their_neighbours_kept(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "bad", 1).await else { return };
     topic
         .produce(&[
             (0, None, Some("{\"n\":1}"), Some(5)),
@@ -41,9 +53,8 @@ async fn bad_messages_are_set_aside_and_their_neighbours_kept() {
     assert_eq!(source.positions(), [Position { split, offset: 5 }]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reading_goes_on_from_positions_and_a_dropped_future_loses_nothing() {
-    let Some(topic) = Topic::new("resume", 2).await else { return };
+async fn reading_goes_on_from_positions_and_a_dropped_future_loses_nothing(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "resume", 2).await else { return };
     topic.count(2, 50).await;
     let table = topic.counted(&[]);
     for stop_after in [0, 1, 7, 20] {
@@ -84,9 +95,8 @@ async fn reading_goes_on_from_positions_and_a_dropped_future_loses_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn startup_and_bounded_modes() {
-    let Some(topic) = Topic::new("modes", 1).await else { return };
+async fn startup_and_bounded_modes(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "modes", 1).await else { return };
     topic.count(1, 10).await;
     type Case<'a> = (&'a [(&'a str, &'a str)], std::ops::Range<i64>);
     let cases: [Case<'_>; 7] = [
@@ -116,9 +126,8 @@ async fn startup_and_bounded_modes() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_is_yet_to_come_is_waited_for() {
-    let Some(topic) = Topic::new("ahead", 1).await else { return };
+async fn an_end_that_is_yet_to_come_is_waited_for(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "ahead", 1).await else { return };
     topic.count(1, 2).await;
     let table = topic.counted(&[
         ("scan.bounded.mode", "specific-offsets"),
@@ -138,9 +147,8 @@ async fn an_end_that_is_yet_to_come_is_waited_for() {
     assert_eq!(read, [0, 1, 0]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_reads_on_from_its_commits() {
-    let Some(topic) = Topic::new("group", 1).await else { return };
+async fn a_group_reads_on_from_its_commits(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "group", 1).await else { return };
     topic.count(1, 10).await;
     let group = format!("group-{}", topic.name);
     let options = [("scan.startup.mode", "group-offsets"), ("properties.group.id", group.as_str())];
@@ -173,9 +181,8 @@ async fn a_group_reads_on_from_its_commits() {
     assert_eq!([first, rest].concat(), (0..10).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn quiet_partitions_are_idle_once_until_they_speak() {
-    let Some(topic) = Topic::new("idle", 2).await else { return };
+async fn quiet_partitions_are_idle_once_until_they_speak(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "idle", 2).await else { return };
     let table = topic
         .counted(&[("scan.bounded.mode", "unbounded"), ("scan.watermark.idle-timeout", "50 ms")]);
     let mut source = open(&table, at(&[])).await;
@@ -207,10 +214,9 @@ async fn quiet_partitions_are_idle_once_until_they_speak() {
     assert!(none.next().now_or_never().is_none());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_topics_are_one_table() {
-    let Some(one) = Topic::new("several-a", 2).await else { return };
-    let Some(two) = Topic::new("several-b", 2).await else { return };
+async fn several_topics_are_one_table(client: &'static str) {
+    let Some(one) = Topic::read_by(client, "several-a", 2).await else { return };
+    let Some(two) = Topic::read_by(client, "several-b", 2).await else { return };
     one.count(2, 5).await;
     two.count(1, 5).await;
     let mut table = one.counted(&[]);
@@ -230,9 +236,8 @@ async fn several_topics_are_one_table() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn positions_that_are_gone_are_left_for_the_earliest() {
-    let Some(topic) = Topic::new("gone", 1).await else { return };
+async fn positions_that_are_gone_are_left_for_the_earliest(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "gone", 1).await else { return };
     topic.count(1, 10).await;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic.name, 0, Offset::Offset(6)).unwrap();
@@ -246,9 +251,8 @@ async fn positions_that_are_gone_are_left_for_the_earliest() {
     assert!(error.to_string().contains("offset 2 is gone, there are 6 to 10"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metadata_and_keys_are_columns() {
-    let Some(topic) = Topic::new("metadata", 1).await else { return };
+async fn metadata_and_keys_are_columns(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "metadata", 1).await else { return };
     let mut record = FutureRecord::to(&topic.name).partition(0).timestamp(1_234);
     record = record.key("{\"id\":7}").payload("{\"name\":\"x\",\"id\":8}");
     let header = Header { key: "trace", value: Some(&[1_u8, 2][..]) };
@@ -322,9 +326,8 @@ async fn metadata_and_keys_are_columns() {
     assert_eq!(headers, [("trace", Some(&[1_u8, 2][..])), ("none", None)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_partitions_and_topics_are_found_while_reading() {
-    let Some(topic) = Topic::new("found", 1).await else { return };
+async fn new_partitions_and_topics_are_found_while_reading(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "found", 1).await else { return };
     let options =
         [("scan.bounded.mode", "unbounded"), ("scan.topic-partition-discovery.interval", "20 ms")];
     let mut table = topic.counted(&options);
@@ -348,10 +351,11 @@ async fn new_partitions_and_topics_are_found_while_reading() {
     let line = |partition| (partition, None, Some("{\"n\":7}"), None);
     // The producer learns of the partition when it next asks.
     let producer: FutureProducer = config(&topic.bootstrap).create().unwrap();
-    let two = Topic { name: topic.name.clone(), bootstrap: topic.bootstrap.clone(), producer };
+    let two =
+        Topic { name: topic.name.clone(), bootstrap: topic.bootstrap.clone(), producer, client };
     two.produce(&[line(1)]).await;
     assert_eq!(until(&mut source, format!("{}/1", topic.name), 1).await, [7]);
-    let Some(other) = Topic::new("found-too", 1).await else { return };
+    let Some(other) = Topic::read_by(client, "found-too", 1).await else { return };
     other.produce(&[line(0)]).await;
     assert_eq!(until(&mut source, format!("{}/0", other.name), 1).await, [7]);
     let of = |split: String| source.positions().into_iter().find(|at| at.split == split);

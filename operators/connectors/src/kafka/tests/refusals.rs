@@ -2,9 +2,12 @@
 
 use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unknown_topics_and_properties_are_named() {
-    let Some(topic) = Topic::new("named", 1).await else { return };
+const START: (&str, &str) = ("scan.startup.mode", "earliest-offset");
+
+with_each_client!(unknown_topics_and_properties_are_named, an_unreachable_broker_is_named);
+
+async fn unknown_topics_and_properties_are_named(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "named", 1).await else { return };
     let mut table = topic.counted(&[]);
     table.options.insert("topic".into(), topic.name.replace("named", "nemad"));
     let error = open_error(&table).await;
@@ -22,11 +25,9 @@ async fn unknown_topics_and_properties_are_named() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unreachable_broker_is_named() {
+async fn an_unreachable_broker_is_named(client: &'static str) {
     let fields = || vec![Field::new("n", DataType::Int64, true)];
-    let table =
-        table("clicks", "127.0.0.1:1", fields(), &[("scan.startup.mode", "earliest-offset")]);
+    let table = table("clicks", "127.0.0.1:1", fields(), &[START, ("client", client)]);
     let error = open_error(&table).await;
     assert_eq!(error.kind(), ErrorKind::Outside);
     let message = error.to_string();
@@ -38,7 +39,6 @@ async fn an_unreachable_broker_is_named() {
 #[tokio::test]
 async fn what_cannot_work_is_said_before_it_starts() {
     let fields = || vec![Field::new("n", DataType::Int64, true)];
-    let start = ("scan.startup.mode", "earliest-offset");
     let refused = |options: &[(&str, &str)]| {
         let table = table("clicks", "embedded", fields(), options);
         let environment =
@@ -46,17 +46,17 @@ async fn what_cannot_work_is_said_before_it_starts() {
         Registry::new(environment).source(&table).err().expect("a refusal").to_string()
     };
     for (options, expected) in [
-        (vec![start, ("formt", "json")], "unknown option \"formt\"; did you mean \"format\"?"),
+        (vec![START, ("formt", "json")], "unknown option \"formt\"; did you mean \"format\"?"),
         (
-            vec![start, ("format", "jsn")],
+            vec![START, ("format", "jsn")],
             "option \"format\" is one of json, csv, raw, debezium-json, canal-json, maxwell-json, ogg-json, avro, avro-confluent, protobuf, not \"jsn\"",
         ),
-        (vec![start, ("json.ignore", "x")], "unknown option \"json.ignore\""),
+        (vec![START, ("json.ignore", "x")], "unknown option \"json.ignore\""),
         (vec![("scan.startup.mode", "begin")], "option \"scan.startup.mode\" is one of"),
         (vec![("scan.startup.mode", "timestamp")], "\"scan.startup.timestamp-millis\" is missing"),
         (vec![], "properties.group.id"),
-        (vec![start, ("key.fields", "n")], "\"key.fields\" needs \"key.format\""),
-        (vec![start, ("key.fields", "m"), ("key.format", "raw")], "unknown column \"m\""),
+        (vec![START, ("key.fields", "n")], "\"key.fields\" needs \"key.format\""),
+        (vec![START, ("key.fields", "m"), ("key.format", "raw")], "unknown column \"m\""),
         (
             vec![
                 ("scan.startup.mode", "specific-offsets"),
@@ -69,7 +69,7 @@ async fn what_cannot_work_is_said_before_it_starts() {
         assert!(message.starts_with("table \"events\": "), "{message}");
         assert!(message.contains(expected), "{message}");
     }
-    let table = table("clicks", "embedded", fields(), &[start]);
+    let table = table("clicks", "embedded", fields(), &[START]);
     let without = registry().source(&table).err().unwrap().to_string();
     assert!(without.contains("no embedded broker"), "{without}");
     let odd = with_metadata(table, &[("ofset", DataType::Int64, true)]);

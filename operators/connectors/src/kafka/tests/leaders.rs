@@ -1,0 +1,98 @@
+//! Who leads a partition changes while it is read, and brokers come and go: librdkafka's own cluster for
+//! tests, which speaks Kafka's protocol on real sockets.
+
+use rdkafka::mocking::MockCluster;
+
+use super::*;
+
+with_each_client!(
+    a_partition_is_followed_to_its_new_leader,
+    brokers_that_were_away_are_found_again,
+);
+
+const TOPIC: &str = "led";
+
+fn unbounded(client: &'static str, bootstrap: &str) -> TableDefinition {
+    let options = [
+        ("client", client),
+        ("scan.startup.mode", "earliest-offset"),
+        ("properties.reconnect.backoff.max.ms", "500"),
+    ];
+    table(TOPIC, bootstrap, vec![Field::new("n", DataType::Int64, true)], &options)
+}
+
+async fn produce(bootstrap: &str, partition: i32, numbers: std::ops::Range<i64>) {
+    let producer: FutureProducer = config(bootstrap).create().unwrap();
+    for number in numbers {
+        let value = format!("{{\"n\":{number}}}");
+        let record = FutureRecord::<(), _>::to(TOPIC).partition(partition).payload(&value);
+        producer.send(record, PATIENCE).await.unwrap();
+    }
+}
+
+/// The next `count` numbers of a partition.
+async fn read(source: &mut Box<dyn Source>, partition: i32, count: usize) -> Vec<i64> {
+    let mut read = vec![];
+    while read.len() < count {
+        if let SourceEvent::Rows { split, rows, .. } = next(source).await
+            && *split == *format!("{TOPIC}/{partition}")
+        {
+            read.extend(numbers(&[rows]));
+        }
+    }
+    read
+}
+
+async fn a_partition_is_followed_to_its_new_leader(client: &'static str) {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic(TOPIC, 2, 3).unwrap();
+    let bootstrap = cluster.bootstrap_servers();
+    for partition in 0..2 {
+        cluster.partition_leader(TOPIC, partition, Some(1 + partition)).unwrap();
+    }
+    produce(&bootstrap, 0, 0..3).await;
+    produce(&bootstrap, 1, 0..3).await;
+    let mut source = open(&unbounded(client, &bootstrap), at(&[])).await;
+    let mut first = BTreeMap::<String, usize>::new();
+    while first.values().sum::<usize>() < 6 {
+        if let SourceEvent::Rows { split, rows, .. } = next(&mut source).await {
+            *first.entry(split.to_string()).or_default() += rows.num_rows();
+        }
+    }
+    assert_eq!(first.into_values().collect::<Vec<_>>(), [3, 3]);
+    for (round, leader) in [3, 1, 2].into_iter().enumerate() {
+        cluster.partition_leader(TOPIC, 0, Some(leader)).unwrap();
+        let from = 3 + 2 * round as i64;
+        produce(&bootstrap, 0, from..from + 2).await;
+        assert_eq!(read(&mut source, 0, 2).await, [from, from + 1], "led by {leader}");
+    }
+    // The other one has been read on meanwhile.
+    produce(&bootstrap, 1, 3..5).await;
+    assert_eq!(read(&mut source, 1, 2).await, [3, 4]);
+}
+
+async fn brokers_that_were_away_are_found_again(client: &'static str) {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic(TOPIC, 2, 2).unwrap();
+    let bootstrap = cluster.bootstrap_servers();
+    for partition in 0..2 {
+        cluster.partition_leader(TOPIC, partition, Some(1 + partition)).unwrap();
+    }
+    produce(&bootstrap, 0, 0..2).await;
+    let mut source = open(&unbounded(client, &bootstrap), at(&[])).await;
+    assert_eq!(read(&mut source, 0, 2).await, [0, 1]);
+    cluster.broker_down(1).unwrap();
+    // What the other broker leads is read all the same.
+    produce(&bootstrap, 1, 0..2).await;
+    assert_eq!(read(&mut source, 1, 2).await, [0, 1]);
+    cluster.broker_up(1).unwrap();
+    produce(&bootstrap, 0, 2..4).await;
+    assert_eq!(read(&mut source, 0, 2).await, [2, 3]);
+    // And both at once.
+    (1..=2).for_each(|broker| cluster.broker_down(broker).unwrap());
+    (1..=2).for_each(|broker| cluster.broker_up(broker).unwrap());
+    produce(&bootstrap, 0, 4..6).await;
+    assert_eq!(read(&mut source, 0, 2).await, [4, 5]);
+    produce(&bootstrap, 1, 2..4).await;
+    assert_eq!(read(&mut source, 1, 2).await, [2, 3]);
+}
