@@ -10,7 +10,8 @@
 #
 # Nobody edits `expected` by hand: where it is wrong, the case asks the wrong question. The jars come
 # from Maven once, into ${NOWCAST_CACHE:-~/.cache/nowcast}/flink. Needs java and javac 17, mvn. All
-# cases run in one JVM, about 2 CPU-seconds each; FLINK_HEAP sets its memory (1g).
+# cases run in one JVM, about 2 CPU-seconds each; FLINK_HEAP sets its memory (1g). Cases are short, so
+# that the JVM compiles them fast rather than well; files of --digest are long and get its defaults.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -45,8 +46,10 @@ fi
 
 if [[ ${1-} == --digest ]]; then
     ARGUMENTS=("$@")
+    COMPILES=()
 else
     ARGUMENTS=()
+    COMPILES=(-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC)
     for case in "${@:-$CASES}"; do
         [[ -d $case ]] || case=$CASES/$case
         while IFS= read -r query; do ARGUMENTS+=("${query%/query.sql}"); done \
@@ -63,6 +66,5 @@ done
 # Flink leaves its libraries and spill files behind.
 SCRATCH=$(mktemp -d)
 trap 'rm -rf "$SCRATCH"' EXIT
-java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" "-Djava.io.tmpdir=$SCRATCH" \
-    -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC \
+java "${OPEN[@]}" "-Xmx${FLINK_HEAP:-1g}" "-Djava.io.tmpdir=$SCRATCH" "${COMPILES[@]}" \
     -cp "$CLASSES:$PEER/resources:$JARS/*" Oracle "${ARGUMENTS[@]}"
