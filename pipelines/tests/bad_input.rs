@@ -225,6 +225,39 @@ fn a_port_in_use_is_named_before_anything_starts() {
 }
 
 #[test]
+fn over_that_flink_has_not_is_refused_by_place() {
+    let refused = |function: &str, window: &str, words: &[&str]| {
+        let query = format!("SELECT {function} OVER ({window}) AS a FROM clicks");
+        check(&format!("{TABLES}EXPLAIN {query};"), words);
+    };
+    let sum = "SUM(title_id)";
+    for (function, window, words) in [
+        (sum, "", "needs ORDER BY a column"),
+        (sum, "ORDER BY 'x'", "needs ORDER BY a column"),
+        (sum, "ORDER BY country DESC", "ORDER BY … ASC alone"),
+        (sum, "ORDER BY ts DESC", "ascending"),
+        (sum, "ORDER BY country, title_id", "ORDER BY one column alone"),
+        (sum, "ORDER BY country ROWS 2 PRECEDING", "needs ORDER BY a time attribute"),
+        (sum, "ORDER BY country ROWS CURRENT ROW", "needs ORDER BY a time attribute"),
+        ("LAG(title_id)", "ORDER BY country", "LAG needs ORDER BY a time attribute"),
+        ("RANK()", "ORDER BY ts", "RANK does not take ORDER BY a time attribute"),
+    ] {
+        refused(function, window, &["line 5", words]);
+    }
+    let counted =
+        "CREATE VIEW counted AS SELECT country, COUNT(*) AS n FROM clicks GROUP BY country;
+EXPLAIN SELECT SUM(n) OVER (ORDER BY PROCTIME()) AS a FROM counted;";
+    check(&format!("{TABLES}{counted}"), &["line 6", "takes new rows alone"]);
+}
+
+#[test]
+fn a_table_has_one_event_time() {
+    let two = "CREATE TABLE times (a TIMESTAMP(3), b TIMESTAMP(3)) WITH ('connector' = 'blackhole');
+INSERT INTO times SELECT window_time, ts FROM TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE);";
+    check(&format!("{TABLES}{two}"), &["line 6", "columns a, b of `times`", "CAST all but one"]);
+}
+
+#[test]
 fn row_patterns_that_flink_has_not_are_refused_by_place() {
     let refused = |from: &str, to: &str, words: &[&str]| {
         let query = "SELECT * FROM clicks MATCH_RECOGNIZE (

@@ -53,7 +53,10 @@ pub use match_recognize::{
     COUNTED_MAX, Condition, End, MatchClock, MatchRecognize, MatchRecognizeSpec, Quantifier,
     Reference, Skip, VARIABLES_MAX,
 };
-pub use over::{ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec};
+pub use over::{
+    ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec, SortedFunction,
+    SortedOver, SortedOverSpec, UpTo,
+};
 pub use rank::{Rank, RankSpec};
 pub use score::{Score, ScoreSpec};
 pub use session_aggregate::{SessionAggregate, SessionAggregateSpec};

@@ -71,6 +71,7 @@ const STATES: &[(&str, &str, Lasts)] = &[
         Lasts::Rows,
     ),
     ("Over", "rows of the frame, and rows that the watermark has not passed", Lasts::Forever),
+    ("SortedOver", "all rows, and the answer to each", Lasts::Ttl),
     ("GroupAggregate", "an aggregate a key", Lasts::Ttl),
     ("Join", "rows of both inputs", Lasts::Ttl),
     ("TopN", "first rows of each partition", Lasts::Ttl),

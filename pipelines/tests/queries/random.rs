@@ -140,13 +140,14 @@ impl Writer {
             };
         }
         let input = self.relation(depth - 1);
-        match self.one_of(9) {
+        match self.one_of(10) {
             0 => self.filtered(&input),
             1 => self.projected(&input),
             2 | 3 => self.grouped(&input),
             4 | 5 => self.joined(&input),
             6 => self.combined(&input),
             7 => self.first_rows(&input),
+            8 => self.so_far(&input),
             _ => self.halved(&input),
         }
     }
@@ -319,6 +320,30 @@ impl Writer {
                 input.sql
             ),
             kinds: input.kinds.clone(),
+        }
+    }
+
+    /// Each row with what there is up to it and to those that sort equal: which of these is first would be
+    /// chance.
+    fn so_far(&mut self, input: &Relation) -> Relation {
+        let columns = input.kinds.len();
+        let (key, by) = (self.one_of(columns), self.one_of(columns));
+        let (call, kind) = match self.one_of(4) {
+            0 => (["RANK()", "DENSE_RANK()"][self.one_of(2)].to_owned(), Kind::Number),
+            _ => self.aggregate(input),
+        };
+        let partition = match self.one_of(4) {
+            0 => String::new(),
+            _ => format!("PARTITION BY q.c{key} "),
+        };
+        let mut exprs: Vec<String> = (0..columns).map(|column| format!("q.c{column}")).collect();
+        exprs.push(format!(
+            "CAST({call} OVER ({partition}ORDER BY q.c{by} ASC NULLS FIRST) AS {}) AS c{columns}",
+            kind.sql()
+        ));
+        Relation {
+            sql: format!("SELECT {} FROM ({}) AS q", exprs.join(", "), input.sql),
+            kinds: input.kinds.iter().copied().chain([kind]).collect(),
         }
     }
 

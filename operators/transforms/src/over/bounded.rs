@@ -103,7 +103,7 @@ impl Bounded {
 impl Functions for Bounded {
     fn evaluate(&mut self, ordered: &Ordered<'_>) -> Result<Vec<ArrayRef>> {
         self.resize(ordered.slots_len);
-        let columns = self.inputs.of(ordered);
+        let columns = self.inputs.of(ordered.rows);
         let place = self.values.push(&columns);
         let mut results = vec![vec![]; self.inputs.calls.len()];
         for rows in ordered.rounds.iter() {

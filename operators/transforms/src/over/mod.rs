@@ -7,6 +7,7 @@ mod lag;
 mod nowcast;
 mod running;
 mod series;
+mod sorted;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::rounds::{Rounds, RoundsBuilder};
 use crate::saved;
 use crate::window::unusable;
 use answered::{Answered, behind};
+
+pub use sorted::{SortedFunction, SortedOver, SortedOverSpec, UpTo};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverOrder {

@@ -1,6 +1,6 @@
 //! Aggregates from the beginning up to the current row.
 
-use arrow::array::{ArrayRef, AsArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_arrays;
 use arrow::datatypes::DataType;
 use nowcast_engine::Result;
@@ -44,8 +44,8 @@ impl Inputs {
     }
 
     /// The columns read, of all rows.
-    pub fn of(&self, ordered: &Ordered<'_>) -> Vec<ArrayRef> {
-        self.columns.iter().map(|column| ordered.rows.column(*column).clone()).collect()
+    pub fn of(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
+        self.columns.iter().map(|column| rows.column(*column).clone()).collect()
     }
 }
 
@@ -79,15 +79,32 @@ impl Running {
         let inputs = Inputs::new(calls, types);
         Ok(Self { accumulators: inputs.accumulators()?, inputs })
     }
+
+    /// Makes room for slots below `slots_len`.
+    pub fn resize(&mut self, slots_len: usize) {
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.resize(slots_len));
+    }
+
+    /// Forgets the rows of a slot.
+    pub fn clear(&mut self, slot: u32) {
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.clear(slot));
+    }
+
+    /// Takes rows in that nobody asks the values of.
+    pub fn add(&mut self, rows: &RecordBatch, slots: &[u32]) -> Result<()> {
+        let columns = self.inputs.of(rows);
+        let calls = self.inputs.calls.iter().zip(&mut self.accumulators);
+        calls
+            .into_iter()
+            .try_for_each(|(call, accumulator)| update(call, accumulator.as_mut(), slots, &columns))
+    }
 }
 
 impl Functions for Running {
     fn evaluate(&mut self, ordered: &Ordered<'_>) -> Result<Vec<ArrayRef>> {
-        let columns = self.inputs.of(ordered);
+        let columns = self.inputs.of(ordered.rows);
         let mut results = vec![vec![]; self.accumulators.len()];
-        for accumulator in &mut self.accumulators {
-            accumulator.resize(ordered.slots_len);
-        }
+        self.resize(ordered.slots_len);
         for rows in ordered.rounds.iter() {
             let (columns, slots) = of_round(&columns, ordered.slots, rows)?;
             let calls = self.inputs.calls.iter().zip(&mut self.accumulators);

@@ -16,6 +16,7 @@ mod set_all;
 mod sink;
 mod sink_rules;
 mod sort;
+mod sorted_over;
 mod source;
 mod state;
 mod top_n;

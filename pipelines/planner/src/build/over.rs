@@ -1,4 +1,4 @@
-//! OVER aggregates, LAG, ML_FORECAST and ML_NOWCAST.
+//! OVER in the order of a time attribute: aggregates, ROW_NUMBER, LAG, ML_FORECAST and ML_NOWCAST.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use datafusion_expr::{
 };
 use nowcast_engine::Route;
 use nowcast_transforms::{
-    AggregateCall, ForecastCall, Frame, NowcastCall, Over, OverFunction, OverOrder, OverSpec,
+    AggregateCall, AggregateFunction, ForecastCall, Frame, NowcastCall, Over, OverFunction,
+    OverOrder, OverSpec,
 };
 use serde_json::Value;
 
@@ -22,7 +23,8 @@ use crate::catalog::Role;
 use crate::error::{SqlError, SqlResult};
 use crate::evaluate::compile;
 use crate::functions::aggregate::{FORECAST, NOWCAST};
-use crate::functions::window::{LAG, ROW_NUMBER};
+use crate::functions::clock::is_proctime;
+use crate::functions::window::{DENSE_RANK, LAG, RANK, ROW_NUMBER};
 
 impl Lowering<'_> {
     pub(super) fn over(&mut self, window: &Window) -> SqlResult<Lowered> {
@@ -30,7 +32,10 @@ impl Lowering<'_> {
             return self.lower(&chained);
         }
         let input = self.lower(&window.input)?;
-        self.inserts_only(&input, &["OVER"], "OVER")?;
+        if !in_order_of_time(window, &input) {
+            return self.sorted_over(window, input);
+        }
+        self.inserts_only(&input, &["OVER"], "OVER by a time attribute")?;
         let below = window.input.schema();
         let columns = below.fields().len();
         let mut wanted: Vec<Expr> = below.iter().map(Expr::from).collect();
@@ -49,11 +54,11 @@ impl Lowering<'_> {
                 field.data_type().clone(),
                 true,
             )));
+            let frame = self.frame(&frame_of(&function))?;
             let WindowFunction { fun, params } = *function;
             let partition: Vec<usize> =
                 params.partition_by.iter().map(|expr| place(&mut wanted, expr.clone())).collect();
             let order = self.order(&params.order_by, below, &input)?;
-            let frame = self.frame(&params.window_frame)?;
             match &shape {
                 None => shape = Some((partition, order, frame)),
                 Some(known) if *known == (partition, order, frame) => {}
@@ -64,7 +69,6 @@ impl Lowering<'_> {
             functions.push(self.over_function(
                 &fun,
                 params,
-                order,
                 field.data_type(),
                 below,
                 &mut wanted,
@@ -145,20 +149,16 @@ impl Lowering<'_> {
     }
 
     fn order(&self, order_by: &[Sort], schema: &DFSchema, input: &Lowered) -> SqlResult<OverOrder> {
-        let refused = |message: &str| {
-            Err(self
+        let ascending = order_by.iter().all(|sort| sort.asc);
+        match (time_attribute(order_by, schema, input), order_by) {
+            (Some(order), _) if ascending => Ok(order),
+            (None, [Sort { expr: Expr::Column(column), .. }]) => {
+                Err(self.not_event_time(&column.name))
+            }
+            _ => Err(self
                 .extent
-                .error_at(&["ORDER"], message)
-                .hint("ORDER BY one time attribute, ascending"))
-        };
-        let [Sort { expr: Expr::Column(column), asc: true, .. }] = order_by else {
-            return refused("OVER needs ORDER BY a time attribute, ascending");
-        };
-        let index = schema.index_of_column(column).map_err(|error| self.extent.translate(error))?;
-        match input.roles[index] {
-            Role::EventTime => Ok(OverOrder::EventTime(index)),
-            Role::ProcessingTime => Ok(OverOrder::ProcessingTime),
-            _ => Err(self.not_event_time(&column.name)),
+                .error_at(&["ORDER"], "OVER needs ORDER BY a time attribute, ascending")
+                .hint("ORDER BY one time attribute, ascending")),
         }
     }
 
@@ -207,7 +207,6 @@ impl Lowering<'_> {
         &self,
         function: &WindowFunctionDefinition,
         params: WindowFunctionParams,
-        order: OverOrder,
         output: &arrow::datatypes::DataType,
         schema: &DFSchema,
         wanted: &mut Vec<Expr>,
@@ -221,18 +220,32 @@ impl Lowering<'_> {
                     Some(expr) => match self.constant(expr, schema)? {
                         ScalarValue::Int64(Some(offset)) if offset >= 0 => offset as u64,
                         ScalarValue::Int32(Some(offset)) if offset >= 0 => offset as u64,
-                        other => return Err(self.extent.error_at(&["LAG"], format!("LAG by {other}"))),
+                        other => {
+                            return Err(self.extent.error_at(&["LAG"], format!("LAG by {other}")));
+                        }
                     },
                 };
                 Ok(OverFunction::Lag { arg: put(args.swap_remove(0)), offset })
             }
-            ROW_NUMBER => Err(self
-                .extent
-                .error_at(&["ROW_NUMBER"], "ROW_NUMBER is supported for window Top-N alone")
-                .hint("PARTITION BY window_start, window_end, … ORDER BY …, and WHERE row_number <= n around it")),
+            ROW_NUMBER => Ok(OverFunction::Aggregate(AggregateCall {
+                function: AggregateFunction::Count,
+                args: vec![],
+                distinct: false,
+                filter: None,
+                output: output.clone(),
+            })),
+            name @ (RANK | DENSE_RANK) => {
+                let upper = name.to_uppercase();
+                let message = format!("{upper} does not take ORDER BY a time attribute");
+                Err(self
+                    .extent
+                    .error_at(&[&upper], message)
+                    .hint("ROW_NUMBER does, or CAST the time AS TIMESTAMP(3)"))
+            }
             FORECAST => {
                 let options = self.options(FORECAST, args.pop(), schema)?;
-                let double = |expr: Expr| datafusion_expr::cast(expr, arrow::datatypes::DataType::Float64);
+                let double =
+                    |expr: Expr| datafusion_expr::cast(expr, arrow::datatypes::DataType::Float64);
                 let mut args = args.into_iter();
                 let (Some(value), Some(time)) = (args.next(), args.next()) else {
                     return Err(self.arguments_of(FORECAST));
@@ -243,23 +256,36 @@ impl Lowering<'_> {
             }
             NOWCAST => {
                 let options = self.options(NOWCAST, args.pop(), schema)?;
-                let double = |expr: Expr| datafusion_expr::cast(expr, arrow::datatypes::DataType::Float64);
+                let double =
+                    |expr: Expr| datafusion_expr::cast(expr, arrow::datatypes::DataType::Float64);
                 let mut args = args.into_iter();
-                let (Some(value), Some(start), Some(end)) = (args.next(), args.next(), args.next()) else {
+                let (Some(value), Some(start), Some(end)) = (args.next(), args.next(), args.next())
+                else {
                     return Err(self.arguments_of(NOWCAST));
                 };
                 let value = put(double_of(value, schema, double));
                 let (window_start, window_end) = (put(start), put(end));
                 let regressors = args.map(|expr| put(double_of(expr, schema, double))).collect();
-                Ok(OverFunction::Nowcast(NowcastCall { value, window_start, window_end, regressors, options }))
+                Ok(OverFunction::Nowcast(NowcastCall {
+                    value,
+                    window_start,
+                    window_end,
+                    regressors,
+                    options,
+                }))
             }
             name => {
-                let _ = order;
                 let (function, args) = self.function(name, args)?;
                 let args = args.into_iter().map(&mut put).collect();
                 let filter = params.filter.map(|filter| put(*filter));
                 let output = output.clone();
-                Ok(OverFunction::Aggregate(AggregateCall { function, args, distinct: params.distinct, filter, output }))
+                Ok(OverFunction::Aggregate(AggregateCall {
+                    function,
+                    args,
+                    distinct: params.distinct,
+                    filter,
+                    output,
+                }))
             }
         }
     }
@@ -337,8 +363,52 @@ fn chained(window: &Window) -> datafusion_common::Result<Option<LogicalPlan>> {
 /// PARTITION BY, ORDER BY and frame of an OVER function.
 fn window_of(expr: &Expr) -> Option<(Vec<Expr>, Vec<Sort>, WindowFrame)> {
     let Expr::WindowFunction(function) = expr.clone().unalias() else { return None };
-    let WindowFunctionParams { partition_by, order_by, window_frame, .. } = function.params;
-    Some((partition_by, order_by, window_frame))
+    let frame = frame_of(&function);
+    let WindowFunctionParams { partition_by, order_by, .. } = function.params;
+    Some((partition_by, order_by, frame))
+}
+
+/// The frame of a function: no two rows have one ROW_NUMBER, whatever the window says.
+pub(super) fn frame_of(function: &WindowFunction) -> WindowFrame {
+    match function.fun.name() {
+        ROW_NUMBER => WindowFrame::new_bounds(
+            WindowFrameUnits::Rows,
+            WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+            WindowFrameBound::CurrentRow,
+        ),
+        _ => function.params.window_frame.clone(),
+    }
+}
+
+/// Whether the functions of a window go by a time attribute, or by one that was one.
+fn in_order_of_time(window: &Window, input: &Lowered) -> bool {
+    let Some((_, order_by, _)) = window.window_expr.first().and_then(window_of) else {
+        return true;
+    };
+    let schema = window.input.schema();
+    let [Sort { expr, .. }] = order_by.as_slice() else { return false };
+    let was_time = match expr {
+        Expr::Column(column) => schema
+            .index_of_column(column)
+            .is_ok_and(|index| input.roles[index] == Role::WindowedTime),
+        _ => false,
+    };
+    was_time || time_attribute(&order_by, schema, input).is_some()
+}
+
+/// The one time attribute that rows are ordered by.
+fn time_attribute(order_by: &[Sort], schema: &DFSchema, input: &Lowered) -> Option<OverOrder> {
+    let [Sort { expr, .. }] = order_by else { return None };
+    if is_proctime(expr) {
+        return Some(OverOrder::ProcessingTime);
+    }
+    let Expr::Column(column) = expr else { return None };
+    let index = schema.index_of_column(column).ok()?;
+    match input.roles[index] {
+        Role::EventTime => Some(OverOrder::EventTime(index)),
+        Role::ProcessingTime => Some(OverOrder::ProcessingTime),
+        _ => None,
+    }
 }
 
 /// The expression as DOUBLE, with a cast where it needs one.

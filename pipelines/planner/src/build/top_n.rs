@@ -426,7 +426,7 @@ fn numbered_schema(columns: &[FieldRef], window: &Window, numbered: bool) -> Sch
 
 /// The upsert keys: `own`, unless it holds an expression, and those of the input that tell the
 /// partition, for rows move from one partition to another without order.
-fn keys(
+pub(super) fn keys(
     own: Option<Vec<usize>>,
     partition: &[usize],
     columns: usize,

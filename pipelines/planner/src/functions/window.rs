@@ -1,4 +1,5 @@
-//! Functions for OVER that are no aggregates to DataFusion: ROW_NUMBER, LAG, FIRST_VALUE, LAST_VALUE.
+//! Functions for OVER that are no aggregates to DataFusion: ROW_NUMBER, RANK, DENSE_RANK, LAG, FIRST_VALUE,
+//! LAST_VALUE.
 
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use datafusion_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, Wind
 use super::scalar::{Kind, Takes, coerce};
 
 pub const ROW_NUMBER: &str = "row_number";
+pub const RANK: &str = "rank";
+pub const DENSE_RANK: &str = "dense_rank";
 pub const LAG: &str = "lag";
 
 pub fn window_functions() -> Vec<WindowUDF> {
@@ -22,6 +25,8 @@ pub fn window_functions() -> Vec<WindowUDF> {
     };
     vec![
         udwf(ROW_NUMBER, Takes::These { kinds: &[], required: 0 }),
+        udwf(RANK, Takes::These { kinds: &[], required: 0 }),
+        udwf(DENSE_RANK, Takes::These { kinds: &[], required: 0 }),
         // DataFusion looks for these here, and for other aggregates among the aggregates.
         udwf("first_value", Takes::These { kinds: &[Kind::Any], required: 1 }),
         udwf("last_value", Takes::These { kinds: &[Kind::Any], required: 1 }),
@@ -74,7 +79,7 @@ impl WindowUDFImpl for FlinkWindow {
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
         Ok(Arc::new(match args.input_fields() {
-            // ROW_NUMBER() is BIGINT NOT NULL.
+            // Numbers and ranks are BIGINT NOT NULL.
             [] => Field::new(args.name(), DataType::Int64, false),
             [value, ..] => Field::new(args.name(), value.data_type().clone(), true),
         }))

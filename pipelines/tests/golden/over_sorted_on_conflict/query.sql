@@ -1,0 +1,23 @@
+-- Into a table with a key.
+-- Arrival decides: of the changes of a row the last one counts.
+CREATE TABLE items (
+  id INT,
+  k INT,
+  o INT,
+  v BIGINT,
+  c STRING,
+  d DOUBLE,
+  ts TIMESTAMP(3),
+  PRIMARY KEY (id) NOT ENFORCED
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/changes.json', 'format' = 'debezium-json');
+
+CREATE TABLE answer (
+  id INT,
+  s BIGINT,
+  PRIMARY KEY (id) NOT ENFORCED
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id, SUM(v) OVER (PARTITION BY k ORDER BY o)
+FROM items
+ON CONFLICT DO DEDUPLICATE;

@@ -1,0 +1,20 @@
+-- By one column, then by another.
+CREATE TABLE ev (
+  id INT,
+  k INT,
+  o INT,
+  v BIGINT,
+  c STRING,
+  d DOUBLE,
+  ts TIMESTAMP(3)
+) WITH ('connector' = 'filesystem', 'path' = '${CASE}/input.json', 'format' = 'json');
+
+CREATE TABLE answer (
+  id INT,
+  s BIGINT,
+  t BIGINT
+) WITH ('connector' = 'blackhole');
+
+INSERT INTO answer
+SELECT id, s, SUM(s) OVER (PARTITION BY k ORDER BY id)
+FROM (SELECT id, k, SUM(v) OVER (PARTITION BY k ORDER BY o) AS s FROM ev);
