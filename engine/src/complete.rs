@@ -63,6 +63,11 @@ impl Completed {
         self.0.complete.load(Ordering::Acquire)
     }
 
+    /// The last complete one whose transactions are committed.
+    pub fn settled(&self) -> Epoch {
+        self.0.settled.load(Ordering::Acquire)
+    }
+
     pub fn tell(&self, epoch: Epoch) {
         self.0.complete.store(epoch, Ordering::Release);
         if !self.0.transactions {

@@ -159,6 +159,7 @@ impl Coordinator {
             return;
         }
         self.last += 1;
+        self.stats.checkpoint_pause_us.store(0, Ordering::Relaxed);
         for worker in &missing {
             // A worker that has gone says so by a report of its own.
             let _ = self.workers[*worker].send(Control::Trigger(self.last));
@@ -185,7 +186,7 @@ impl Coordinator {
     /// Takes in what a worker says; what follows from it may be that a checkpoint is written.
     pub fn handle(&mut self, report: Report) -> Result<()> {
         match report {
-            Report::Failed(error) => return Err(error),
+            Report::Failed(error) | Report::Outgrown(error) => return Err(error),
             Report::Saved { worker, epoch, state } => {
                 if let Some(saving) = self.saving.as_mut().filter(|saving| saving.epoch == epoch) {
                     saving.missing.remove(&worker);
@@ -242,7 +243,8 @@ impl Coordinator {
             let sources = state.sources.clone();
             states.push(WorkerState { sources, stages: vec![] });
         }
-        let of = (self.run, self.complete.last());
+        // The last of all may be written before the transactions of the one before it are committed.
+        let (last, of) = (self.complete.last(), (self.run, self.complete.settled()));
         let (workers, writer, taken) = (self.workers.len(), self.writer.clone(), self.taken);
         let (aside, clock) = (Arc::clone(&self.aside), Arc::clone(&self.clock));
         async move {
@@ -251,7 +253,7 @@ impl Coordinator {
             }
             flush(aside).await?;
             let written = async {
-                checkpoints.take(&writer, taken + 1..epoch, of.1).await?;
+                checkpoints.take(&writer, taken + 1..epoch, last).await?;
                 checkpoints.write(&writer, epoch, workers, finished, of, states).await
             };
             let written = written.await;
@@ -263,6 +265,11 @@ impl Coordinator {
             written
         }
         .boxed()
+    }
+
+    /// Why the last checkpoint failed.
+    pub fn last_failure(&self) -> Error {
+        Error::outside(self.stats.failing().error.unwrap_or_default())
     }
 
     /// Whether a checkpoint is being written.
@@ -339,6 +346,9 @@ impl Coordinator {
         tracing::warn!(%error, epoch, failed, "checkpoint failed: a crash repeats what follows the last complete one");
         self.complete.give_up(epoch);
         self.tell(Control::GiveUp, epoch);
+        if self.checkpoints.as_ref().is_some_and(Checkpoints::found_broken) {
+            self.tell(|_| Control::SaveAll, epoch);
+        }
         match last {
             true => self.write_last(pause(failed)),
             false => self.write_what_is_saved(),

@@ -54,6 +54,11 @@ impl Error {
         self.kind
     }
 
+    /// The same error with what follows from it behind.
+    pub fn with(self, what: impl fmt::Display) -> Self {
+        Self { kind: self.kind, message: format!("{}; {what}", self.message) }
+    }
+
     /// The same error with the name of what it happened to in front.
     pub fn context(self, what: impl fmt::Display) -> Self {
         Self { kind: self.kind, message: format!("{what}: {}", self.message) }

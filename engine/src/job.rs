@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -40,6 +41,9 @@ pub struct JobOptions {
     pub checkpoint_timeout: Duration,
     /// Failed checkpoints in a row that the job goes on after; `None`: any number.
     pub tolerable_failed_checkpoints: Option<u64>,
+    /// Whether a checkpoint writes what has changed since the one before, where state is large and
+    /// little of it has changed.
+    pub incremental_checkpoints: bool,
     /// Whether to go on from the newest checkpoint, if there is one.
     pub resume: bool,
     /// Names this run among all runs of the job.
@@ -49,6 +53,8 @@ pub struct JobOptions {
     /// What the operators do, by which they find their state; by the names of nodes alone where it is
     /// empty.
     pub plan: Vec<StagePlan>,
+    /// Bytes of memory that the state of all operators may take, about; `None`: any number.
+    pub state_bytes_max: Option<u64>,
     /// Whether to go on where state of the checkpoint would be lost.
     pub allow_state_loss: bool,
 }
@@ -66,10 +72,12 @@ impl Default for JobOptions {
             checkpoint_interval: None,
             checkpoint_timeout: CHECKPOINT_TIMEOUT,
             tolerable_failed_checkpoints: None,
+            incremental_checkpoints: true,
             resume: true,
             run: String::new(),
             errors: ErrorPolicy::default(),
             plan: vec![],
+            state_bytes_max: None,
             allow_state_loss: false,
         }
     }
@@ -135,6 +143,7 @@ pub(crate) fn wire(
             idle_timeout: options.idle_timeout,
             alignments: Arc::clone(&alignments),
             checkpoint_interval: options.checkpoint_interval,
+            incremental: options.incremental_checkpoints,
             allow_state_loss: options.allow_state_loss,
             complete: completed.clone(),
             last: begin.last,
@@ -157,6 +166,8 @@ impl Job {
     pub async fn start(graph: Graph, options: JobOptions, world: World) -> Result<Self> {
         let graph = Arc::new(graph);
         let stats = JobStats::new(&graph, options.workers);
+        let bound = options.state_bytes_max.unwrap_or(0);
+        stats.state_bytes_max.store(bound, Ordering::Relaxed);
         let checkpoints = world
             .store
             .clone()
@@ -333,6 +344,8 @@ pub(crate) async fn keep(
     let mut timer = interval.map(every);
     // The first checkpoint behind which nothing is read any more.
     let mut stopping: Option<Epoch> = None;
+    // Why the job ends behind that one.
+    let mut outgrown: Option<Error> = None;
     let mut left = false;
     let result = loop {
         let due = async {
@@ -363,12 +376,18 @@ pub(crate) async fn keep(
             outcome = coordinator.settled() => {
                 match (outcome, stopping) {
                     (Ok(Outcome::Finished), _) => break Ok(()),
-                    (Ok(Outcome::Complete(epoch)), Some(last)) if epoch >= last => break Ok(()),
+                    (Ok(Outcome::Complete(epoch)), Some(last)) if epoch >= last => {
+                        break ended(outgrown, Ok(epoch));
+                    }
                     (Ok(Outcome::Complete(_)), Some(_)) => coordinator.trigger(),
+                    (Ok(Outcome::Failed { .. }), Some(_)) if outgrown.is_some() => {
+                        break ended(outgrown, Err(coordinator.last_failure()));
+                    }
                     (Ok(Outcome::Failed { in_a_row }), Some(_)) => {
                         timer = Some(every(pause(in_a_row)));
                     }
                     (Ok(Outcome::Failed { .. } | Outcome::Complete(_)), None) => {}
+                    (Err(error), _) if outgrown.is_some() => break ended(outgrown, Err(error)),
                     (Err(error), _) => break Err(error),
                 }
                 continue;
@@ -381,8 +400,18 @@ pub(crate) async fn keep(
                 false => break Err(Error::bug("all workers left without a word")),
             }
         };
-        if let Err(error) = coordinator.handle(report) {
-            break Err(error);
+        match report {
+            // It reads no more: what it has grows no further while the last checkpoint is taken.
+            Report::Outgrown(error) if coordinator.keeps_checkpoints() => {
+                outgrown.get_or_insert(error);
+                stopping.get_or_insert_with(|| coordinator.drain());
+                coordinator.trigger();
+            }
+            report => {
+                if let Err(error) = coordinator.handle(report) {
+                    break Err(error);
+                }
+            }
         }
     };
     // What a failure does not cover any more is still worth keeping: people look at it.
@@ -402,6 +431,16 @@ pub(crate) async fn keep(
         _ => None,
     });
     cause(result, errors)
+}
+
+/// The end of a job that was told to stop, or whose state has outgrown its bound: then with what became of
+/// the last checkpoint.
+fn ended(outgrown: Option<Error>, last: Result<Epoch>) -> Result<()> {
+    let Some(error) = outgrown else { return last.map(|_| ()) };
+    Err(match last {
+        Ok(epoch) => error.with(format_args!("the next start goes on from checkpoint {epoch}")),
+        Err(why) => error.with(format_args!("the last checkpoint failed: {why}")),
+    })
 }
 
 fn every(interval: Duration) -> tokio::time::Interval {

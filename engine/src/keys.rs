@@ -87,6 +87,9 @@ impl EncodedKeys {
     }
 }
 
+/// What a slot takes: its place, and one in a table that is half full on average.
+const SLOT_BYTES: usize = size_of::<Place>() + 8;
+
 /// Keys and their dense slots: values live in vectors by slot, beside it.
 ///
 /// Slots of removed keys are given out again, so the vectors stay as short as the most keys there
@@ -310,8 +313,21 @@ impl Keys {
         self.codec.decode(slots.iter().map(|slot| self.key(*slot)))
     }
 
+    /// Key columns of encoded keys, whether they are held or not.
+    pub fn decode<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
+        match self.global {
+            true => Ok(vec![]),
+            false => self.codec.decode(keys),
+        }
+    }
+
     pub fn key_group(&self, slot: u32) -> u16 {
         key_group(self.place(slot).hash)
+    }
+
+    /// Bytes of memory that keys and slots take, about.
+    pub fn memory(&self) -> usize {
+        self.arena.capacity() + self.slots_len() * SLOT_BYTES
     }
 
     /// Bytes of the keys held.

@@ -47,7 +47,9 @@ pub use graph::{Graph, Input, Node, NodeKind, Route};
 pub use job::{Job, JobOptions};
 pub use lookup::{Lookup, LookupCache, LookupOptions};
 pub use model::{Model, ModelProvider, Scores, Tensor};
-pub use operator::{Epoch, Operator, Output, Reply, Request, StateTable};
+pub use operator::{
+    Epoch, Operator, Output, Reply, Request, StateChanges, StateTable, TableChanges,
+};
 pub use rejects::{ErrorPolicy, ErrorRate, OnError};
 pub use sink::{ChangelogMode, JobRun, KeptRows, Sink, SinkContext, SinkFactory};
 pub use source::{Position, Source, SourceContext, SourceEvent, SourceFactory};

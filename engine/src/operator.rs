@@ -39,10 +39,23 @@ pub trait Operator: Send {
     }
 
     /// The state as of now. Requests that were not answered yet belong to it: they are made again
-    /// after a restart. `since` is the last epoch whose state is safe outside; an operator may
-    /// return what has changed after it, or everything.
+    /// after a restart.
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         Ok(vec![])
+    }
+
+    /// What has changed of the state since the barrier of checkpoint `since`, or since
+    /// [`Operator::load`] where that was the checkpoint; all of its tables, also those without
+    /// changes; one that is not named is empty now. `None`, also always where `since` is, asks for [`Operator::save`] instead: an operator
+    /// that does not know, or whose state has changed for the most part. Called at the barrier of each
+    /// checkpoint `epoch`, which may come to nothing: `since` is one that is safe outside, perhaps not
+    /// the last.
+    fn changes(
+        &mut self,
+        _epoch: Epoch,
+        _since: Option<Epoch>,
+    ) -> Result<Option<Vec<TableChanges>>> {
+        Ok(None)
     }
 
     /// The tables of [`Operator::save`] as of one key that has seen no rows, or without rows where
@@ -52,8 +65,20 @@ pub trait Operator: Send {
         Ok(vec![])
     }
 
+    /// Whether [`Operator::load`] may be called for each piece of a table, in any order of tables: else
+    /// it is called once with all of them, which are then in memory beside what it makes of them.
+    fn loads_pieces(&self) -> bool {
+        false
+    }
+
+    /// Bytes of memory that the state takes, about: what grows with its keys and rows. Asked a few
+    /// times a second, so it counts as it goes. `None`: as many as it had when it was last saved.
+    fn state_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// Takes back what [`Operator::save`] returned, perhaps on another number of workers: of keyed
-    /// tables only the key groups of this worker. Called once, before any input.
+    /// tables only the key groups of this worker. Called before any input.
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         match tables.is_empty() {
             true => Ok(()),
@@ -68,6 +93,27 @@ pub trait Operator: Send {
 pub struct StateTable {
     pub name: String,
     pub rows: RecordBatch,
+}
+
+/// What an operator says of one of its tables where it knows what has changed.
+#[derive(Debug, Clone)]
+pub enum TableChanges {
+    /// All of it as it is now: most has changed, or what has is not known.
+    All(StateTable),
+    Since(StateChanges),
+}
+
+/// What has changed of a part of an operator's state whose rows follow their key group.
+#[derive(Debug, Clone)]
+pub struct StateChanges {
+    /// That of the [`StateTable`].
+    pub name: String,
+    /// The columns whose values make the key of a row. Several rows may have one key.
+    pub key: Vec<String>,
+    /// All rows of the keys that have changed and have rows still, as the [`StateTable`] has them.
+    pub rows: RecordBatch,
+    /// The key columns of those that may have none any more.
+    pub gone: RecordBatch,
 }
 
 pub const KEY_GROUP: &str = "key_group";

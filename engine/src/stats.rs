@@ -24,6 +24,8 @@ pub struct StageStats {
     watermarks: Vec<AtomicI64>,
     /// By worker, what the earliest held rows wait for; `TIME_MAX` where none are held.
     waiting: Vec<AtomicI64>,
+    /// By worker, the bytes of an operator's state.
+    state_bytes: Vec<AtomicU64>,
     /// By worker, since when a call to the sink has not returned, on the wall clock; `TIME_MIN`
     /// where none is open.
     calls: Vec<AtomicI64>,
@@ -67,6 +69,16 @@ impl StageStats {
     /// What the earliest rows that an operator holds wait for.
     pub fn set_waiting(&self, worker: usize, waiting: Option<Millis>) {
         self.waiting[worker].store(waiting.unwrap_or(TIME_MAX), Ordering::Relaxed);
+    }
+
+    /// What an operator's state takes in memory, about.
+    pub fn set_state_bytes(&self, worker: usize, bytes: usize) {
+        self.state_bytes[worker].store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// As [`StageStats::set_state_bytes`], of all workers.
+    pub fn state_bytes(&self) -> u64 {
+        self.state_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// A call to the sink begins, or with `None` has returned.
@@ -113,11 +125,16 @@ pub struct JobStats {
     pub epoch: AtomicU64,
     pub checkpoint_ms: AtomicU64,
     pub checkpoint_bytes: AtomicU64,
+    /// The longest time that an operator took to tell its state for it, on any worker, which reads no rows
+    /// meanwhile; µs.
+    pub checkpoint_pause_us: AtomicU64,
     /// Checkpoints that failed, since the start.
     pub checkpoints_failed: AtomicU64,
     failing: Mutex<Failing>,
     /// Turns in which sources were not read because something downstream was full.
     pub back_pressure: AtomicU64,
+    /// What all state may take; 0 where there is no bound.
+    pub state_bytes_max: AtomicU64,
     /// By worker, requests to the outside that have no answer yet.
     pub requests: Vec<AtomicU64>,
 }
@@ -147,6 +164,8 @@ pub struct StageReading {
     /// The end of the earliest open window, or the time of the earliest row, that is held until
     /// the watermark has passed it; ms.
     pub waiting: Option<Millis>,
+    /// What its state takes in memory, about.
+    pub state_bytes: u64,
     /// Since when a call to a sink has not returned, on the wall clock; ms.
     pub blocked_since: Option<Millis>,
     /// Why the outside does not answer.
@@ -174,6 +193,7 @@ impl JobStats {
             skipped: AtomicU64::new(0),
             watermarks: (0..workers).map(|_| AtomicI64::new(TIME_MIN)).collect(),
             waiting: (0..workers).map(|_| AtomicI64::new(TIME_MAX)).collect(),
+            state_bytes: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             calls: (0..workers).map(|_| AtomicI64::new(TIME_MIN)).collect(),
             told: Mutex::default(),
         });
@@ -182,9 +202,11 @@ impl JobStats {
             epoch: AtomicU64::new(0),
             checkpoint_ms: AtomicU64::new(0),
             checkpoint_bytes: AtomicU64::new(0),
+            checkpoint_pause_us: AtomicU64::new(0),
             checkpoints_failed: AtomicU64::new(0),
             failing: Mutex::default(),
             back_pressure: AtomicU64::new(0),
+            state_bytes_max: AtomicU64::new(0),
             requests: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         })
     }
@@ -208,6 +230,7 @@ impl JobStats {
                 skipped: load(&stage.skipped),
                 watermark: Some(stage.watermark()).filter(|mark| *mark != TIME_MIN),
                 waiting: least(&stage.waiting, TIME_MAX),
+                state_bytes: stage.state_bytes(),
                 blocked_since: least(&stage.calls, TIME_MIN),
                 trouble: told.trouble.clone(),
                 last_error: told.last_error.clone(),
@@ -235,6 +258,11 @@ impl JobStats {
     pub(crate) fn checkpoints_succeed(&self) -> u64 {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *failing).in_a_row
+    }
+
+    /// Bytes of all state, about.
+    pub fn state_bytes(&self) -> u64 {
+        self.stages.iter().map(StageStats::state_bytes).sum()
     }
 
     /// Rows that sources have handed over.

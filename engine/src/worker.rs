@@ -54,6 +54,8 @@ pub(crate) enum Control {
     Commit(Epoch),
     /// Checkpoint `epoch` never will be.
     GiveUp(Epoch),
+    /// The next checkpoint needs all state.
+    SaveAll,
     /// Read no more rows.
     Drain,
     /// Leave at once.
@@ -83,6 +85,8 @@ pub(crate) enum Report {
         worker: usize,
         state: WorkerState,
     },
+    /// The state takes more than it may: the job is to end.
+    Outgrown(Error),
     Failed(Error),
 }
 
@@ -160,6 +164,8 @@ pub(crate) struct Wiring {
     pub idle_timeout: Option<Duration>,
     pub alignments: Arc<Alignments>,
     pub checkpoint_interval: Option<Duration>,
+    /// Whether checkpoints build on those before.
+    pub incremental: bool,
     /// Whether an operator that cannot take its state begins without it.
     pub allow_state_loss: bool,
     /// The last complete checkpoint; none where the job keeps no checkpoints.
@@ -193,10 +199,15 @@ pub struct Worker {
     positions: BTreeMap<Epoch, Vec<Vec<Position>>>,
     triggered: Epoch,
     committed: Epoch,
+    /// The checkpoint whose state the operators of this worker have changed since; `None` where the
+    /// next one needs all of it.
+    builds_on: Option<Epoch>,
     requests: usize,
     /// The open requests of each node.
     asking: Vec<usize>,
     turn: usize,
+    /// Whether it has said that the state of the job has outgrown its bound.
+    outgrown: bool,
     /// Whether sources are read no more, since the job stops.
     draining: bool,
     tick: Option<tokio::time::Interval>,
@@ -305,7 +316,7 @@ impl Worker {
             Event::Tick => self.tick()?,
         }
         self.settle()?;
-        self.tell_sometimes();
+        self.tell_sometimes()?;
         self.report_saved()?;
         // Peers may still wait for what did not fit into their queues.
         match self.live.is_empty() && !self.outboxes.iter().any(Outbox::is_full) {
@@ -328,6 +339,10 @@ impl Worker {
             }
             Control::GiveUp(epoch) => {
                 self.give_up(epoch);
+                Ok(())
+            }
+            Control::SaveAll => {
+                self.builds_on = None;
                 Ok(())
             }
             Control::SinkFlushed { node, epoch } => {
@@ -430,7 +445,7 @@ impl Worker {
     }
 
     fn tick(&mut self) -> Result<()> {
-        self.tell();
+        self.look_around()?;
         let now = self.now;
         for node in 0..self.runners.len() {
             if !self.inputs[node].ended() {

@@ -111,15 +111,21 @@ async fn list(store: Arc<dyn ObjectStore>, job: Option<String>) -> Result<()> {
 fn words(manifest: &Manifest) -> String {
     let tables = manifest.stages.iter().flat_map(|stage| &stage.tables);
     let (rows, bytes) =
-        tables.fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+        tables.fold((0, 0), |(rows, bytes), file| (rows + file.rows.rows, bytes + file.bytes()));
     let read = manifest.sources.iter().map(|source| {
         let offsets: i64 = source.positions.iter().map(|position| position.offset).sum();
         format!("{} at {offsets} in {} splits", source.name, source.positions.len())
     });
     let read: Vec<String> = read.collect();
+    let before = manifest.files().filter(|file| file.epoch != manifest.epoch);
+    let before: usize = before.map(|file| file.bytes).sum();
+    let before = match before {
+        0 => String::new(),
+        bytes => format!(", {bytes} of them written by checkpoints before it"),
+    };
     let end = if manifest.finished { ", at the end of all input" } else { "" };
     format!(
-        "{rows} rows of state in {bytes} bytes, {} workers; {}{end}",
+        "{rows} rows of state in {bytes} bytes{before}, {} workers; {}{end}",
         manifest.workers,
         read.join(", ")
     )

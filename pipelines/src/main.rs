@@ -26,6 +26,7 @@ mod letter;
 mod letter_topic;
 mod letters;
 mod letters_to;
+mod memory;
 mod models;
 mod options;
 mod parquet_rows;

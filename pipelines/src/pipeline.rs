@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::checkpoint_store;
 use crate::home::Home;
 use crate::letters_to::LettersTo;
+use crate::memory;
 use crate::set_aside::SetAside;
 use crate::status::PlanFacts;
 
@@ -26,6 +27,8 @@ use crate::status::PlanFacts;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TOLERABLE: &str = "execution.checkpointing.tolerable-failed-checkpoints";
+
+const INCREMENTAL: &str = "execution.checkpointing.incremental";
 
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -187,12 +190,17 @@ pub async fn start(
             JobOptions::default().checkpoint_timeout,
         )?,
         tolerable_failed_checkpoints: tolerable(setting(TOLERABLE))?,
+        incremental_checkpoints: switch(INCREMENTAL, setting(INCREMENTAL))?,
+        state_bytes_max: memory::state_bytes_max(setting("state.memory.max"))?,
         resume: options.resume,
         run: run.clone(),
         errors: plan.errors,
         plan: plan.stages,
         allow_state_loss: options.allow_state_loss,
     };
+    if let Some(bytes) = job.state_bytes_max {
+        tracing::info!(job = name, "its state may take {} mb ('state.memory.max')", bytes >> 20);
+    }
     let facts = PlanFacts {
         notes: plan.notes,
         idle_timeout_ms: job.idle_timeout.map(|idle| idle.as_millis() as u64),
@@ -224,6 +232,15 @@ fn duration_setting(text: Option<&str>, default: Duration) -> Result<Duration> {
     match text {
         Some(text) => Ok(nowcast_connectors::parse_duration(text)?),
         None => Ok(default),
+    }
+}
+
+/// A setting that is on unless it says otherwise.
+fn switch(key: &str, setting: Option<&str>) -> Result<bool> {
+    match setting.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(other) => Err(anyhow!("'{key}' = '{other}': neither true nor false")),
     }
 }
 

@@ -49,7 +49,7 @@ pub async fn reconcile(command: Reconcile) -> Result<()> {
     let checkpoint = newest.ok_or_else(|| anyhow!("job {name}: no checkpoint to read"))?;
     let epoch = checkpoint.manifest.epoch;
     for table in tables {
-        let (sink, kept) = rows(&checkpoint, table, &file)?;
+        let (sink, kept) = rows(&checkpoint, table, &file).await?;
         let rows = as_written(&plan.graph, sink, kept.clone())?;
         let done = registry.reconcile(table, &name, epoch, rows.rows()).await?;
         let (written, newer, removed) = (done.written, done.newer, done.removed);
@@ -76,7 +76,7 @@ fn as_written(graph: &Graph, sink: &str, rows: RecordBatch) -> Result<Batch> {
 }
 
 /// The last rows of a table, before nulls and lengths are looked at, and the sink they belong to.
-fn rows<'a>(
+async fn rows<'a>(
     checkpoint: &'a Restored,
     table: &TableDefinition,
     file: &Path,
@@ -105,7 +105,7 @@ fn rows<'a>(
     let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let mut parts = vec![];
-    for state in checkpoint.tables(stage, 0, 1)? {
+    for state in checkpoint.tables(stage, 0, 1).await? {
         // Before the row's own columns: its key group, and when it was written.
         let columns = state.rows.columns().iter().skip(2).cloned().collect();
         parts.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);

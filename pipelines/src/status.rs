@@ -67,8 +67,13 @@ impl JobStatus for Jobs {
                         "epoch": stats.epoch.load(Ordering::Relaxed),
                         "duration_ms": stats.checkpoint_ms.load(Ordering::Relaxed),
                         "bytes": stats.checkpoint_bytes.load(Ordering::Relaxed),
+                        "pause_ms": stats.checkpoint_pause_us.load(Ordering::Relaxed) as f64 / 1e3,
                         "failed": stats.checkpoints_failed.load(Ordering::Relaxed),
                         "failing": stats.failing(),
+                    },
+                    "state": {
+                        "bytes": stats.state_bytes(),
+                        "bytes_max": stats.state_bytes_max.load(Ordering::Relaxed),
                     },
                     "back_pressure_turns": stats.back_pressure.load(Ordering::Relaxed),
                     "idle_timeout_ms": self.plans.get(at).and_then(|plan| plan.idle_timeout_ms),
@@ -120,6 +125,9 @@ impl Jobs {
                 metrics::counter!("nowcast_dead_letters_total", &labels)
                     .absolute(stage.dead_letters);
                 metrics::counter!("nowcast_skipped_rows_total", &labels).absolute(stage.skipped);
+                if stage.kind == "operator" {
+                    metrics::gauge!("nowcast_state_bytes", &labels).set(stage.state_bytes as f64);
+                }
                 if let Some(watermark) = stage.watermark {
                     metrics::gauge!("nowcast_watermark_ms", &labels).set(watermark as f64);
                 }
@@ -127,8 +135,12 @@ impl Jobs {
             let labels = [("job", job.clone())];
             metrics::gauge!("nowcast_checkpoint_epoch", &labels)
                 .set(stats.epoch.load(Ordering::Relaxed) as f64);
+            metrics::gauge!("nowcast_state_bytes_max", &labels)
+                .set(stats.state_bytes_max.load(Ordering::Relaxed) as f64);
             metrics::gauge!("nowcast_checkpoint_duration_ms", &labels)
                 .set(stats.checkpoint_ms.load(Ordering::Relaxed) as f64);
+            metrics::gauge!("nowcast_checkpoint_pause_ms", &labels)
+                .set(stats.checkpoint_pause_us.load(Ordering::Relaxed) as f64 / 1e3);
             metrics::gauge!("nowcast_checkpoint_bytes", &labels)
                 .set(stats.checkpoint_bytes.load(Ordering::Relaxed) as f64);
             metrics::counter!("nowcast_checkpoints_failed_total", &labels)

@@ -148,11 +148,37 @@ fn wrong_settings_of_checkpoints_are_named() {
     for (setting, value, word) in [
         ("execution.checkpointing.tolerable-failed-checkpoints", "-1", "tolerable-failed"),
         ("execution.checkpointing.timeout", "soon", "soon"),
+        ("execution.checkpointing.incremental", "maybe", "neither true nor false"),
+        ("state.memory.max", "much", "'state.memory.max' = 'much'"),
     ] {
         std::fs::write(&file, format!("SET '{setting}' = '{value}';\n{sql}")).unwrap();
         fail(run(&file, &folder.path().join("data")).arg("--no-http"), &[word]);
     }
     fail_usage(run(&file, folder.path()).args(["--stop-timeout", "soon"]), "--stop-timeout");
+}
+
+/// Distinct numbers that are kept forever, read from a file: more than a megabyte of them.
+#[test]
+fn state_that_outgrows_its_bound_ends_the_job_by_name_and_goes_on_with_more() {
+    let folder = common::folder();
+    let numbers: String = (0..200_000).map(|n| format!("{{\"n\":\"number {n}\"}}\n")).collect();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/numbers.json"), numbers).unwrap();
+    let file = folder.path().join("job.sql");
+    let sql = format!(
+        "CREATE TABLE numbers (n STRING) WITH ('connector' = 'filesystem', 'path' = '{0}/in', \
+           'format' = 'json');
+         CREATE TABLE counted (c BIGINT) WITH ('connector' = 'print');
+         INSERT INTO counted SELECT COUNT(DISTINCT n) FROM numbers;",
+        folder.path().display()
+    );
+    std::fs::write(&file, format!("SET 'state.memory.max' = '1 mb';\n{sql}")).unwrap();
+    let data = folder.path().join("data");
+    let words = ["'state.memory.max' = 1 mb", "GroupAggregate", "table.exec.state.ttl"];
+    fail(run(&file, &data).arg("--no-http"), &words);
+    std::fs::write(&file, format!("SET 'state.memory.max' = '1 gb';\n{sql}")).unwrap();
+    let counted = succeed(run(&file, &data).arg("--no-http"));
+    assert!(counted.lines().any(|line| line.contains("200000")), "{counted}");
 }
 
 fn fail_usage(command: &mut Command, word: &str) {

@@ -4,22 +4,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt16Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::chance::Chance;
 use super::input::{Event, Input, event_rows, event_schema};
 use super::log::{Log, Row};
 use super::parts::Parts;
+use super::sums::WindowSum;
 use super::table::Table;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::evaluate::ColumnAt;
 use crate::graph::{Graph, Input as Edge, Node, NodeKind, Route, SourceNode, WatermarkStrategy};
 use crate::keys::{KeyCodec, key_group, key_hash};
-use crate::operator::{Epoch, KEY_GROUP, Operator, Output, Reply, Request, StateTable};
+use crate::operator::{Epoch, Operator, Output, Reply, Request, StateTable};
 use crate::sink::SinkFactory;
-use crate::time::{TIME_MAX, Time};
+use crate::time::Time;
 
 /// Length of a window, ms.
 const WINDOW: i64 = 100;
@@ -134,7 +135,7 @@ impl Outside {
     }
 }
 
-fn window_end(time: i64) -> i64 {
+pub(super) fn window_end(time: i64) -> i64 {
     (time / WINDOW + 1) * WINDOW
 }
 
@@ -142,16 +143,16 @@ fn answer(number: i64) -> i64 {
     number * 7
 }
 
-fn schema(names: &[&str]) -> SchemaRef {
+pub(super) fn schema(names: &[&str]) -> SchemaRef {
     let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, false));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn column(values: impl IntoIterator<Item = i64>) -> ArrayRef {
+pub(super) fn column(values: impl IntoIterator<Item = i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values))
 }
 
-fn key_groups(keys: &ArrayRef) -> Result<Vec<u16>> {
+pub(super) fn key_groups(keys: &ArrayRef) -> Result<Vec<u16>> {
     let keys = KeyCodec::new(&[DataType::Int64])?.encode(std::slice::from_ref(keys))?;
     Ok(keys.iter().map(|key| key_group(key_hash(key.as_ref()))).collect())
 }
@@ -183,7 +184,7 @@ impl LookUp {
     }
 }
 
-fn events(rows: &RecordBatch, first: usize) -> Vec<Event> {
+pub(super) fn events(rows: &RecordBatch, first: usize) -> Vec<Event> {
     let column = |at: usize| rows.column(first + at).as_primitive::<Int64Type>();
     let (numbers, keys, times) = (column(0), column(1), column(2));
     let event =
@@ -219,63 +220,6 @@ impl Operator for LookUp {
         let asked: Vec<Event> = tables.iter().flat_map(|table| events(&table.rows, 0)).collect();
         if !asked.is_empty() {
             self.asked.insert(0, asked);
-        }
-        Ok(())
-    }
-}
-
-/// Sums numbers by window and key, and emits a window when the watermark has passed it.
-#[derive(Default)]
-struct WindowSum {
-    sums: BTreeMap<(i64, i64), i64>,
-}
-
-impl Operator for WindowSum {
-    fn on_batch(&mut self, _port: usize, batch: Batch, _out: &mut Output) -> Result<()> {
-        for event in events(batch.rows(), 0) {
-            *self.sums.entry((window_end(event.time), event.key)).or_default() += event.number;
-        }
-        Ok(())
-    }
-
-    fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
-        let ready = |(end, _): &(i64, i64)| *end <= watermark || watermark == TIME_MAX;
-        let closed: Vec<_> = self.sums.extract_if(.., |window, _| ready(window)).collect();
-        if closed.is_empty() {
-            return Ok(());
-        }
-        let columns = vec![
-            column(closed.iter().map(|((_, key), _)| *key)),
-            column(closed.iter().map(|((end, _), _)| *end)),
-            column(closed.iter().map(|(_, sum)| *sum)),
-        ];
-        out.emit(Batch::new(RecordBatch::try_new(schema(&["key", "end", "sum"]), columns)?));
-        Ok(())
-    }
-
-    fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
-        let mut fields = vec![Arc::new(Field::new(KEY_GROUP, DataType::UInt16, false))];
-        fields.extend(schema(&["end", "key", "sum"]).fields().iter().cloned());
-        let keys = column(self.sums.keys().map(|(_, key)| *key));
-        let columns = vec![
-            Arc::new(UInt16Array::from(key_groups(&keys)?)) as ArrayRef,
-            column(self.sums.keys().map(|(end, _)| *end)),
-            keys,
-            column(self.sums.values().copied()),
-        ];
-        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        Ok(vec![StateTable { name: "sums".into(), rows }])
-    }
-
-    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        for table in tables {
-            let column = |at: usize| table.rows.column(at).as_primitive::<Int64Type>();
-            let (ends, keys, sums) = (column(1), column(2), column(3));
-            for row in 0..table.rows.num_rows() {
-                *self.sums.entry((ends.value(row), keys.value(row))).or_default() +=
-                    sums.value(row);
-            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod log;
 mod objects;
 mod parts;
 mod run;
+mod sums;
 mod table;
 
 use std::collections::BTreeMap;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::telling::within_bound;
 use super::{Edge, Exchange, Runner, SourceSlot, Wiring, Worker};
-use crate::checkpoint::Restored;
-use crate::error::Result;
+use crate::checkpoint::{PIECES_AHEAD, Restored};
+use crate::error::{ErrorKind, Result};
 use crate::evolve::LOSS;
 use crate::exchange::{Outbox, Partitioner, QUEUE_ELEMENTS};
 use crate::graph::{Graph, NodeId, NodeKind, OperatorContext, Route};
@@ -39,9 +40,13 @@ impl Worker {
             positions: BTreeMap::new(),
             triggered: 0,
             committed: restored.map_or(0, |restored| restored.manifest.epoch),
+            builds_on: restored
+                .filter(|restored| wiring.incremental && restored.goes_on_as_it_was(workers))
+                .map(|restored| restored.manifest.epoch),
             requests: 0,
             asking: vec![0; graph.nodes.len()],
             turn: 0,
+            outgrown: false,
             draining: false,
             tick: None,
             now: wiring.world.clock.now(),
@@ -124,7 +129,7 @@ impl Worker {
             worker.runners.push(runner);
         }
         if let Some(restored) = restored {
-            worker.load(graph, restored)?;
+            worker.load(graph, restored).await?;
         }
         worker.announce()?;
         Ok(worker)
@@ -159,30 +164,62 @@ impl Worker {
         Ok(ports)
     }
 
-    fn load(&mut self, graph: &Graph, restored: &Restored) -> Result<()> {
-        let (index, workers) = (self.wiring.index, self.wiring.workers);
+    async fn load(&mut self, graph: &Graph, restored: &Restored) -> Result<()> {
         for id in 0..self.runners.len() {
-            let name = self.names[id].clone();
-            let tables = restored.tables(&name, index, workers)?;
-            let Runner::Operator(operator) = &mut self.runners[id] else { continue };
-            if !tables.is_empty() {
-                match (operator.load(tables), &graph.nodes[id].kind) {
-                    (Ok(()), _) => {}
-                    (Err(error), NodeKind::Operator(make)) if self.wiring.allow_state_loss => {
-                        tracing::warn!("{LOSS}, as allowed: `{name}`: {error}");
-                        *operator = make(OperatorContext { worker: index, workers })?;
+            if let (Runner::Operator(_), NodeKind::Operator(make)) =
+                (&self.runners[id], &graph.nodes[id].kind)
+            {
+                match self.load_operator(id, restored).await {
+                    Ok(()) => {}
+                    // Nothing is said of the state itself.
+                    Err(error) if error.kind() == ErrorKind::Outside => return Err(error),
+                    Err(_) if within_bound(&self.wiring.stats).is_err() => {
+                        return within_bound(&self.wiring.stats);
                     }
-                    (Err(error), _) => {
-                        return Err(error.context(format_args!("{LOSS}: `{name}`")));
+                    Err(error) if self.wiring.allow_state_loss => {
+                        tracing::warn!("{LOSS}, as allowed: `{}`: {error}", self.names[id]);
+                        let (worker, workers) = (self.wiring.index, self.wiring.workers);
+                        self.runners[id] =
+                            Runner::Operator(make(OperatorContext { worker, workers })?);
+                        self.builds_on = None;
+                    }
+                    Err(error) => {
+                        return Err(error.context(format_args!("{LOSS}: `{}`", self.names[id])));
                     }
                 }
             }
-            if let Some(watermark) = restored.watermark(&name).filter(|mark| *mark != TIME_MIN) {
+            let watermark = restored.watermark(&self.names[id]);
+            if let Some(watermark) = watermark.filter(|mark| *mark != TIME_MIN) {
                 self.inputs[id].restore(watermark);
                 self.advance(id, watermark)?;
             }
         }
         self.settle()
+    }
+
+    /// Hands an operator its state: as it comes, so that little of it is in memory twice, where the
+    /// operator can take it so.
+    async fn load_operator(&mut self, id: NodeId, restored: &Restored) -> Result<()> {
+        let (index, workers) = (self.wiring.index, self.wiring.workers);
+        let (sender, mut pieces) = mpsc::channel(PIECES_AHEAD);
+        let restored = restored.clone();
+        // Where the connections of the store live.
+        self.wiring.doors.spawn(restored.send(self.names[id].clone(), index, workers, sender));
+        let Runner::Operator(operator) = &mut self.runners[id] else { return Ok(()) };
+        let mut tables = vec![];
+        let stage = &self.wiring.stats.stages[id];
+        while let Some(piece) = pieces.recv().await {
+            match operator.loads_pieces() {
+                true => operator.load(vec![piece?])?,
+                false => tables.push(piece?),
+            }
+            stage.set_state_bytes(index, operator.state_bytes().unwrap_or(0));
+            within_bound(&self.wiring.stats)?;
+        }
+        match tables.is_empty() {
+            true => Ok(()),
+            false => operator.load(tables),
+        }
     }
 
     /// Instances without splits say so at once: they hold no one back.

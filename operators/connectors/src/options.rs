@@ -170,6 +170,12 @@ fn millis(text: &str) -> Option<u64> {
     number.checked_mul(millis)
 }
 
+/// A size as Flink writes it: `128 mb`, `2 gb`; a bare number is bytes.
+pub fn parse_size(text: &str) -> Result<u64> {
+    parse_memory(text)
+        .ok_or_else(|| Error::user(format!("\"{text}\" is no size such as 128 mb or 2 gb")))
+}
+
 fn parse_memory(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (number, unit) = number_and_unit(&lower)?;

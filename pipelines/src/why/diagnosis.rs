@@ -21,7 +21,16 @@ pub struct Job {
     pub job: String,
     pub idle_timeout_ms: Option<u64>,
     pub open_requests: u64,
+    #[serde(default)]
+    pub state: StateSize,
     pub stages: Vec<Stage>,
+}
+
+/// What all state takes in memory, and may take; 0: any number.
+#[derive(Deserialize, Default)]
+pub struct StateSize {
+    pub bytes: u64,
+    pub bytes_max: u64,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +49,8 @@ pub struct Stage {
     #[serde(default)]
     pub skipped: u64,
     pub waiting: Option<Millis>,
+    #[serde(default)]
+    pub state_bytes: u64,
     pub blocked_since: Option<Millis>,
     pub trouble: Option<String>,
     pub last_error: Option<String>,
@@ -48,6 +59,11 @@ pub struct Stage {
 
 /// A call to a sink that takes this long is worth a word, ms.
 const SLOW_CALL: Millis = 1_000;
+
+const MEGABYTE: u64 = 1 << 20;
+
+/// Operators whose state is told of: the rest is small beside them.
+const STATES_SHOWN: usize = 3;
 
 /// Lines about each sink of a job.
 pub fn diagnose(job: &Job, now: Millis) -> Vec<String> {
@@ -61,7 +77,27 @@ pub fn diagnose(job: &Job, now: Millis) -> Vec<String> {
             }
         }
     }
+    lines.extend(state(job));
     lines
+}
+
+/// What the state takes, and the operators that have most of it; nothing where it is small.
+fn state(job: &Job) -> Option<String> {
+    let StateSize { bytes, bytes_max } = job.state;
+    if bytes < MEGABYTE {
+        return None;
+    }
+    let of = match bytes_max {
+        0 => String::new(),
+        bound => format!(" of {} mb that it may take", number(bound / MEGABYTE)),
+    };
+    let mut stages: Vec<&Stage> =
+        job.stages.iter().filter(|stage| stage.state_bytes >= MEGABYTE).collect();
+    stages.sort_by_key(|stage| std::cmp::Reverse(stage.state_bytes));
+    let each =
+        |stage: &&Stage| format!("`{}` {} mb", stage.name, number(stage.state_bytes / MEGABYTE));
+    let each: Vec<String> = stages.iter().take(STATES_SHOWN).map(each).collect();
+    Some(format!("state: {} mb{of}: {}", number(bytes / MEGABYTE), each.join(", ")))
 }
 
 fn of_sink(job: &Job, sink: usize, now: Millis) -> Vec<String> {
@@ -308,6 +344,30 @@ fn clock(ms: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operators_with_most_state_are_named() {
+        let stage = |name: &str, bytes: u64| {
+            let text = format!(
+                r#"{{"name":"{name}","kind":"operator","inputs":[],"rows_in":1,"rows_out":1,"late":0,
+                "dead_letters":0,"splits":[],"state_bytes":{bytes}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let stages = vec![stage("join", 3_000 << 20), stage("calc", 0), stage("sum", 5 << 20)];
+        let state_of = |bytes, bytes_max| StateSize { bytes, bytes_max };
+        let mut job = Job {
+            job: "orders".into(),
+            idle_timeout_ms: None,
+            open_requests: 0,
+            state: state_of(3_005 << 20, 8 << 30),
+            stages,
+        };
+        let line = "state: 3,005 mb of 8,192 mb that it may take: `join` 3,000 mb, `sum` 5 mb";
+        assert_eq!(state(&job).unwrap(), line);
+        job.state = state_of(10, 0);
+        assert_eq!(state(&job), None);
+    }
 
     #[test]
     fn numbers_and_times_read_well() {
