@@ -106,6 +106,14 @@ impl Operator for AttachedWindowAggregate {
         Ok(saved::table(STATE, &parts)?.into_iter().collect())
     }
 
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        Some(self.windows.values().map(Groups::bytes).sum())
+    }
+
     fn blank(&self) -> Result<Vec<StateTable>> {
         Groups::new(&self.plan)?.blank(STATE, &["window_end", "window_start"])
     }

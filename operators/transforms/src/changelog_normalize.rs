@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{Int64Type, SchemaRef};
-use nowcast_engine::{Batch, Epoch, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{Batch, Epoch, Operator, Output, Result, StateTable, TableChanges, Time};
 
 use crate::changes::is_deletion;
 use crate::group_aggregate::each_once;
@@ -83,6 +83,18 @@ impl Operator for ChangelogNormalize {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         self.rows.save()
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        self.rows.changes(epoch, since)
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        Some(self.rows.bytes())
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {

@@ -80,6 +80,12 @@ impl Expiry {
         expired
     }
 
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let queue = self.queue.capacity() * size_of::<Reverse<(Millis, u32)>>();
+        self.written.capacity() * size_of::<Millis>() + self.queued.capacity() + queue
+    }
+
     /// The slot is free.
     pub fn forget(&mut self, slot: u32) {
         // Its entry stays in the queue, for whoever gets the slot next.

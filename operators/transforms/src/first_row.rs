@@ -4,13 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::HashMap;
 use nowcast_engine::keys::{KeyCodec, Keys};
 use nowcast_engine::time::{TIME_MIN, to_millis};
-use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Millis, Operator, Output, Result, StateChanges, StateTable, TableChanges,
+    Time,
+};
 
 use crate::admission::{Admission, inserts_only, row_watermark};
+use crate::changed::{Changed, every};
 use crate::expiry::Expiry;
 use crate::group_aggregate::each_once;
 use crate::groups::EMIT_ROWS_MAX;
@@ -46,8 +51,11 @@ pub struct FirstRow {
     rows: Vec<Option<Box<[u8]>>>,
     /// Times and slots of the rows that have not left.
     waiting: BTreeSet<(Millis, u32)>,
+    /// Of the rows.
+    bytes: usize,
     event_time: Millis,
     expiry: Expiry,
+    changed: Changed,
 }
 
 const WAITING: &str = "waiting";
@@ -68,8 +76,10 @@ impl FirstRow {
             times: vec![],
             rows: vec![],
             waiting: BTreeSet::new(),
+            bytes: 0,
             event_time: TIME_MIN,
             expiry: Expiry::new(spec.ttl_ms),
+            changed: Changed::default(),
             spec,
         })
     }
@@ -77,6 +87,15 @@ impl FirstRow {
     fn resize(&mut self) {
         self.times.resize(self.keys.slots_len(), None);
         self.rows.resize(self.keys.slots_len(), None);
+    }
+
+    /// Holds a row, or none; the one before.
+    fn put(&mut self, slot: u32, row: Option<Box<[u8]>>) -> Option<Box<[u8]>> {
+        let length = |row: &Option<Box<[u8]>>| row.as_ref().map_or(0, |row| row.len());
+        self.bytes += length(&row);
+        let before = std::mem::replace(&mut self.rows[slot as usize], row);
+        self.bytes -= length(&before);
+        before
     }
 
     fn kept(&self, rows: &RecordBatch) -> Result<RecordBatch> {
@@ -92,6 +111,7 @@ impl FirstRow {
             if time.is_none() {
                 *time = Some(TIME_MIN);
                 self.expiry.touch(*slot);
+                self.changed.touch(*slot);
                 first.push(row as u32);
             }
         }
@@ -136,9 +156,10 @@ impl FirstRow {
         let encoded = self.codec.encode(&rows.rows().columns()[..self.spec.kept])?;
         for ((slot, _), row) in first.iter().zip(encoded.iter()) {
             let time = self.times[*slot as usize].expect("it was just set");
-            self.rows[*slot as usize] = Some(row.data().into());
+            self.put(*slot, Some(row.data().into()));
             self.waiting.insert((time, *slot));
             self.expiry.touch(*slot);
+            self.changed.touch(*slot);
         }
         // Of late and unusable rows nothing is kept.
         for slot in each_once(slots) {
@@ -153,7 +174,8 @@ impl FirstRow {
         if let Some(time) = self.times[slot as usize].take() {
             self.waiting.remove(&(time, slot));
         }
-        self.rows[slot as usize] = None;
+        self.put(slot, None);
+        self.changed.remove(slot, self.keys.key(slot));
         self.keys.remove(slot);
     }
 
@@ -206,7 +228,8 @@ impl Operator for FirstRow {
             && time <= watermark
         {
             self.waiting.pop_first();
-            leaving.extend(self.rows[slot as usize].take());
+            leaving.extend(self.put(slot, None));
+            self.changed.touch(slot);
         }
         for rows in leaving.chunks(EMIT_ROWS_MAX) {
             let columns = self.codec.decode(rows.iter().map(|row| &**row))?;
@@ -223,6 +246,39 @@ impl Operator for FirstRow {
         Ok(waiting.into_iter().chain(left).collect())
     }
 
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let key = saved::names("key_", self.spec.keys.len());
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
+        let (waiting, left): (Vec<u32>, Vec<u32>) =
+            since.slots.iter().partition(|slot| self.rows[**slot as usize].is_some());
+        // What is in one of the tables now has gone from the other.
+        let gone_and = |others: &[u32]| -> Result<RecordBatch> {
+            let mut columns = vec![saved::key_groups(&self.keys, key.len(), others)];
+            columns.extend(saved::named("key_", self.keys.columns(others)?));
+            Ok(concat_batches(&gone.schema(), [&gone, &saved::rows(columns)?])?)
+        };
+        let table = |name: &str, rows, gone| {
+            let (name, key) = (name.to_owned(), key.clone());
+            TableChanges::Since(StateChanges { name, key, rows, gone })
+        };
+        Ok(Some(vec![
+            table(WAITING, self.saved_waiting(&waiting)?, gone_and(&left)?),
+            table(LEFT, saved::rows(self.saved_keys(&left)?)?, gone_and(&waiting)?),
+        ]))
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let slots = size_of_val(self.times.as_slice()) + size_of_val(self.rows.as_slice());
+        let waiting = self.waiting.len() * 2 * size_of::<(Millis, u32)>();
+        let beside = self.expiry.bytes() + self.changed.bytes();
+        Some(self.keys.memory() + self.bytes + slots + waiting + beside)
+    }
+
     fn blank(&self) -> Result<Vec<StateTable>> {
         let table = |name: &str, rows| StateTable { name: name.to_owned(), rows };
         let left = saved::rows(self.saved_keys(&[])?)?;
@@ -230,6 +286,7 @@ impl Operator for FirstRow {
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         for table in tables {
             let expected = match table.name.as_str() {
                 WAITING => self.saved_waiting(&[])?,
@@ -250,7 +307,7 @@ impl Operator for FirstRow {
                 self.times[*slot as usize] = Some(times[row]);
                 self.expiry.touch_at(*slot, written[row]);
                 if let Some(rows) = &rows {
-                    self.rows[*slot as usize] = Some(rows.row(row).data().into());
+                    self.put(*slot, Some(rows.row(row).data().into()));
                     self.waiting.insert((times[row], *slot));
                 }
             }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::HashSet;
 use nowcast_engine::keys::Keys;
-use nowcast_engine::{Batch, Epoch, Error, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Operator, Output, Result, StateChanges, StateTable, TableChanges, Time,
+};
 
 use crate::admission::inserts_only;
 use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
+use crate::changed::{Changed, every};
 use crate::changes::{self, Change, is_deletion};
 use crate::expiry::Expiry;
 use crate::saved;
@@ -42,6 +45,7 @@ pub struct GroupAggregate {
     /// Rows of each slot.
     counts: Vec<i64>,
     expiry: Expiry,
+    changed: Changed,
     /// Whether rows are added and taken back one by one, in their order.
     in_order: bool,
 }
@@ -67,6 +71,7 @@ impl GroupAggregate {
             accumulators: accumulators.collect::<Result<_>>()?,
             counts: vec![],
             expiry: Expiry::new(spec.ttl_ms),
+            changed: Changed::default(),
             in_order: spec.aggregates.iter().any(AggregateCall::depends_on_order),
             spec,
         })
@@ -135,7 +140,24 @@ impl GroupAggregate {
             accumulator.clear(slot);
         }
         self.counts[slot as usize] = 0;
+        self.changed.remove(slot, self.keys.key(slot));
         self.keys.remove(slot);
+    }
+
+    /// Key group, rows and time of writing, keys and states of slots.
+    fn saved(&self, slots: &[u32]) -> Result<RecordBatch> {
+        let counts = slots.iter().map(|slot| self.counts[*slot as usize]);
+        let written = slots.iter().map(|slot| self.expiry.written(*slot));
+        let mut columns = vec![
+            saved::key_groups(&self.keys, self.spec.keys.len(), slots),
+            ("rows".to_owned(), Arc::new(Int64Array::from_iter_values(counts)) as ArrayRef),
+            ("written".to_owned(), Arc::new(Int64Array::from_iter_values(written)) as ArrayRef),
+        ];
+        columns.extend(saved::named("key_", self.keys.columns(slots)?));
+        for (nth, accumulator) in self.accumulators.iter().enumerate() {
+            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(slots)?));
+        }
+        saved::rows(columns)
     }
 
     fn resize(&mut self) {
@@ -175,7 +197,10 @@ impl Operator for GroupAggregate {
         changes::emit(&changes, &old, &new, &self.spec.schema, out)?;
         for (slot, change) in touched.iter().zip(&changes) {
             match change.new {
-                Some(_) => self.expiry.touch(*slot),
+                Some(_) => {
+                    self.expiry.touch(*slot);
+                    self.changed.touch(*slot);
+                }
                 None => {
                     self.remove(*slot);
                     self.expiry.forget(*slot);
@@ -195,18 +220,25 @@ impl Operator for GroupAggregate {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        let counts = slots.iter().map(|slot| self.counts[*slot as usize]);
-        let written = slots.iter().map(|slot| self.expiry.written(*slot));
-        let mut columns = vec![
-            saved::key_groups(&self.keys, self.spec.keys.len(), &slots),
-            ("rows".to_owned(), Arc::new(Int64Array::from_iter_values(counts)) as ArrayRef),
-            ("written".to_owned(), Arc::new(Int64Array::from_iter_values(written)) as ArrayRef),
-        ];
-        columns.extend(saved::named("key_", self.keys.columns(&slots)?));
-        for (nth, accumulator) in self.accumulators.iter().enumerate() {
-            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&slots)?));
-        }
-        Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
+        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let key = saved::names("key_", self.spec.keys.len());
+        let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
+        Ok(Some(vec![TableChanges::Since(StateChanges { name, key, rows, gone })]))
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let states: usize = self.accumulators.iter().map(|held| held.bytes()).sum();
+        let counts = size_of_val(self.counts.as_slice());
+        Some(self.keys.memory() + states + counts + self.expiry.bytes() + self.changed.bytes())
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {
@@ -215,6 +247,7 @@ impl Operator for GroupAggregate {
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         for table in tables {
             let keys = self.spec.keys.len();
             let states = self.accumulators.iter().map(|held| held.save(&[]));

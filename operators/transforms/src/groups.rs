@@ -161,6 +161,11 @@ impl Groups {
         Ok(())
     }
 
+    /// Bytes of memory that they take, about.
+    pub fn bytes(&self) -> usize {
+        self.keys.memory() + self.accumulators.iter().map(|held| held.bytes()).sum::<usize>()
+    }
+
     /// Key groups, `extra` columns of one value, keys and states.
     pub fn save(&self, plan: &GroupPlan, extra: &[(&str, i64)]) -> Result<RecordBatch> {
         let slots: Vec<u32> = self.keys.slots().collect();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::{KeyCodec, Keys};
-use nowcast_engine::{Batch, Result, StateTable, Time};
+use nowcast_engine::{Batch, Epoch, Result, StateChanges, StateTable, TableChanges, Time};
 
+use crate::changed::{Changed, every};
 use crate::expiry::Expiry;
+use crate::group_aggregate::each_once;
 use crate::saved;
 
 /// A row, encoded.
@@ -47,8 +49,15 @@ pub(crate) struct KeyedRows<S> {
     pub codec: KeyCodec,
     keys: Keys,
     standing: Vec<S>,
+    /// By slot, the bytes of what stands; and of all slots.
+    sizes: Vec<u32>,
+    bytes: usize,
     expiry: Expiry,
+    changed: Changed,
 }
+
+/// What a row takes besides its bytes: its counters and its allocation.
+const ROW_BYTES: usize = 48;
 
 const STATE: &str = "rows";
 
@@ -63,7 +72,10 @@ impl<S: Standing> KeyedRows<S> {
             codec: KeyCodec::new(&types)?,
             keys: Keys::new(&keys)?,
             standing: vec![],
+            sizes: vec![],
+            bytes: 0,
             expiry: Expiry::new(ttl_ms),
+            changed: Changed::default(),
         })
     }
 
@@ -84,12 +96,31 @@ impl<S: Standing> KeyedRows<S> {
 
     /// The slot has been changed: it is written now, or free where nothing stands.
     pub fn changed(&mut self, slot: u32) {
+        self.measure(slot);
         if self.standing(slot).rows().is_empty() {
             self.remove(slot);
             self.expiry.forget(slot);
         } else {
             self.expiry.touch(slot);
+            self.changed.touch(slot);
         }
+    }
+
+    /// Takes in how many bytes stand of a slot.
+    fn measure(&mut self, slot: u32) {
+        let rows = self.standing[slot as usize].rows();
+        let size = rows.iter().map(|row| row.len() + ROW_BYTES).sum::<usize>();
+        self.sizes.resize(self.standing.len(), 0);
+        let held = &mut self.sizes[slot as usize];
+        self.bytes = self.bytes + size - *held as usize;
+        *held = size as u32;
+    }
+
+    /// Bytes of memory that keys and rows take, about.
+    pub fn bytes(&self) -> usize {
+        let slots = size_of_val(self.standing.as_slice()) + size_of_val(self.sizes.as_slice());
+        let beside = self.expiry.bytes() + self.changed.bytes();
+        self.keys.memory() + self.bytes + slots + beside
     }
 
     /// Lets go of the keys that have been quiet for too long.
@@ -102,6 +133,8 @@ impl<S: Standing> KeyedRows<S> {
 
     fn remove(&mut self, slot: u32) {
         self.standing[slot as usize] = S::default();
+        self.measure(slot);
+        self.changed.remove(slot, self.keys.key(slot));
         self.keys.remove(slot);
     }
 
@@ -125,6 +158,20 @@ impl<S: Standing> KeyedRows<S> {
         Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
     }
 
+    /// As [`nowcast_engine::Operator::changes`].
+    pub fn changes(
+        &mut self,
+        epoch: Epoch,
+        since: Option<Epoch>,
+    ) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let key: Vec<String> =
+            self.columns.iter().map(|column| format!("column_{column}")).collect();
+        let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
+        Ok(Some(vec![TableChanges::Since(StateChanges { name, key, rows, gone })]))
+    }
+
     /// The columns of the state, without rows.
     pub fn blank(&self) -> Result<Vec<StateTable>> {
         Ok(vec![StateTable { name: STATE.to_owned(), rows: self.saved(&[])? }])
@@ -132,6 +179,7 @@ impl<S: Standing> KeyedRows<S> {
 
     /// The rows of a key were saved in their order.
     pub fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         for table in tables {
             saved::check(&table, &self.saved(&[])?.schema())?;
             let written = table.rows.column(1).as_primitive::<Int64Type>().values();
@@ -144,6 +192,9 @@ impl<S: Standing> KeyedRows<S> {
             for (row, slot) in slots.iter().enumerate() {
                 self.standing[*slot as usize].push(rows.row(row).data().into());
                 self.expiry.touch_at(*slot, written[row]);
+            }
+            for slot in each_once(&slots) {
+                self.measure(slot);
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ mod admission;
 pub mod aggregate;
 mod attached_window_aggregate;
 mod calc;
+mod changed;
 mod changelog_normalize;
 mod changes;
 mod clock;

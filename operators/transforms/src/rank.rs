@@ -9,9 +9,12 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::HashMap;
 use nowcast_engine::keys::{KeyCodec, Keys};
-use nowcast_engine::{Batch, Epoch, Error, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Operator, Output, Result, StateChanges, StateTable, TableChanges, Time,
+};
 
 use crate::admission::inserts_only;
+use crate::changed::{Changed, every};
 use crate::changes::is_deletion;
 use crate::expiry::Expiry;
 use crate::group_aggregate::each_once;
@@ -56,9 +59,12 @@ pub struct Rank {
     partitions: Keys,
     /// By slot.
     rows: Vec<BTreeMap<Position, Row>>,
+    /// Of the rows, with what the map needs for each.
+    bytes: usize,
     /// Rows that have come so far.
     arrived: i64,
     expiry: Expiry,
+    changed: Changed,
 }
 
 /// What a row sorts by, and what decides between rows that sort equal.
@@ -88,8 +94,10 @@ impl Rank {
             codec: KeyCodec::new(&types[..spec.kept])?,
             partitions: Keys::new(&keys)?,
             rows: vec![],
+            bytes: 0,
             arrived: 0,
             expiry: Expiry::new(spec.ttl_ms),
+            changed: Changed::default(),
             spec,
         })
     }
@@ -114,8 +122,12 @@ impl Rank {
         };
         let held = &mut self.rows[slot as usize];
         held.insert((order.into(), turn), row.into());
-        if !self.spec.retracts && held.len() > self.spec.last {
-            held.pop_last();
+        self.bytes += taken_by(order, row);
+        if !self.spec.retracts
+            && held.len() > self.spec.last
+            && let Some(((order, _), row)) = held.pop_last()
+        {
+            self.bytes -= taken_by(&order, &row);
         }
     }
 
@@ -125,6 +137,7 @@ impl Rank {
         let found = held.range::<Position, _>(from..=to).find(|(_, held)| &***held == row);
         if let Some(position) = found.map(|(position, _)| position.clone()) {
             held.remove(&position);
+            self.bytes -= taken_by(order, row);
         }
     }
 
@@ -153,7 +166,9 @@ impl Rank {
     }
 
     fn remove(&mut self, slot: u32) {
-        self.rows[slot as usize].clear();
+        let rows = std::mem::take(&mut self.rows[slot as usize]);
+        self.bytes -= rows.iter().map(|((order, _), row)| taken_by(order, row)).sum::<usize>();
+        self.changed.remove(slot, self.partitions.key(slot));
         self.partitions.remove(slot);
     }
 
@@ -224,7 +239,10 @@ impl Operator for Rank {
                     self.remove(slot);
                     self.expiry.forget(slot);
                 }
-                false => self.expiry.touch(slot),
+                false => {
+                    self.expiry.touch(slot);
+                    self.changed.touch(slot);
+                }
             }
         }
         Ok(())
@@ -243,6 +261,26 @@ impl Operator for Rank {
         Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
     }
 
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.partitions) else {
+            return Ok(None);
+        };
+        let key = saved::names("key_", self.spec.partition.len());
+        let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.partitions)?;
+        Ok(Some(vec![TableChanges::Since(StateChanges { name, key, rows, gone })]))
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let slots = size_of_val(self.rows.as_slice());
+        let beside = self.expiry.bytes() + self.changed.bytes();
+        Some(self.partitions.memory() + self.bytes + slots + beside)
+    }
+
     fn blank(&self) -> Result<Vec<StateTable>> {
         Ok(vec![StateTable { name: STATE.to_owned(), rows: self.saved(&[])? }])
     }
@@ -250,6 +288,7 @@ impl Operator for Rank {
     /// Saved rows are in order, which is kept: of rows that sort equal, those that come later are
     /// after all of them or before all of them.
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         for table in tables {
             saved::check(&table, &self.saved(&[])?.schema())?;
             let (keys, order) = (2 + self.spec.partition.len(), self.order.len());
@@ -262,12 +301,18 @@ impl Operator for Rank {
             for (row, slot) in slots.iter().enumerate() {
                 self.arrived += 1;
                 let position = (order.row(row).into(), self.arrived);
+                self.bytes += taken_by(order.row(row), rows.row(row).data());
                 self.rows[*slot as usize].insert(position, rows.row(row).data().into());
                 self.expiry.touch_at(*slot, written[row]);
             }
         }
         Ok(())
     }
+}
+
+/// Bytes that a row takes in its map, about.
+fn taken_by(order: &[u8], row: &[u8]) -> usize {
+    order.len() + row.len() + 112
 }
 
 struct Change {

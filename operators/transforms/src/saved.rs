@@ -26,6 +26,11 @@ pub(crate) fn key_groups(keys: &Keys, key_columns: usize, slots: &[u32]) -> (Str
     (KEY_GROUP.to_owned(), Arc::new(groups))
 }
 
+/// The names that [`named`] gives to so many columns.
+pub(crate) fn names(prefix: &str, columns: usize) -> Vec<String> {
+    (0..columns).map(|nth| format!("{prefix}{nth}")).collect()
+}
+
 /// The key groups of rows by their key columns, as the first column of a state table.
 pub(crate) fn key_groups_of(keys: &[ArrayRef], rows: usize) -> Result<(String, ArrayRef)> {
     let groups: UInt16Array = match keys {

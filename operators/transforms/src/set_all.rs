@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::Keys;
-use nowcast_engine::{Batch, Epoch, Error, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Operator, Output, Result, StateChanges, StateTable, TableChanges, Time,
+};
 
+use crate::changed::{Changed, every};
 use crate::expiry::Expiry;
 use crate::group_aggregate::each_once;
 use crate::groups::EMIT_ROWS_MAX;
@@ -38,6 +41,7 @@ pub struct SetAll {
     /// By slot: how often the row stands on the left and on the right.
     counts: Vec<[i64; 2]>,
     expiry: Expiry,
+    changed: Changed,
 }
 
 const STATE: &str = "counts";
@@ -47,7 +51,8 @@ impl SetAll {
         let types: Vec<DataType> =
             spec.schema.fields().iter().map(|field| field.data_type().clone()).collect();
         let expiry = Expiry::new(spec.ttl_ms);
-        Ok(Self { rows: Keys::new(&types)?, counts: vec![], expiry, spec })
+        let (rows, changed) = (Keys::new(&types)?, Changed::default());
+        Ok(Self { rows, counts: vec![], expiry, changed, spec })
     }
 
     /// How often the row comes.
@@ -74,9 +79,26 @@ impl SetAll {
         Ok(())
     }
 
+    fn saved(&self, slots: &[u32]) -> Result<RecordBatch> {
+        let count = |side: usize| {
+            let counts = slots.iter().map(|slot| self.counts[*slot as usize][side]);
+            Arc::new(Int64Array::from_iter_values(counts)) as ArrayRef
+        };
+        let written = slots.iter().map(|slot| self.expiry.written(*slot));
+        let mut columns = vec![
+            saved::key_groups(&self.rows, self.spec.schema.fields().len(), slots),
+            ("written".to_owned(), Arc::new(Int64Array::from_iter_values(written)) as ArrayRef),
+            ("left".to_owned(), count(0)),
+            ("right".to_owned(), count(1)),
+        ];
+        columns.extend(saved::named("column_", self.rows.columns(slots)?));
+        saved::rows(columns)
+    }
+
     fn forget(&mut self, slot: u32) {
         self.counts[slot as usize] = [0, 0];
         self.expiry.forget(slot);
+        self.changed.remove(slot, self.rows.key(slot));
         self.rows.remove(slot);
     }
 }
@@ -91,6 +113,7 @@ impl Operator for SetAll {
             let weight = batch.weights().map_or(1, |weights| weights.value(row));
             self.counts[*slot as usize][port] += weight;
             self.expiry.touch(*slot);
+            self.changed.touch(*slot);
         }
         let after =
             changed.iter().zip(before).map(|(slot, before)| (*slot, self.times(*slot) - before));
@@ -117,22 +140,28 @@ impl Operator for SetAll {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.rows.slots().collect();
-        let count = |side: usize| {
-            let counts = slots.iter().map(|slot| self.counts[*slot as usize][side]);
-            Arc::new(Int64Array::from_iter_values(counts)) as ArrayRef
-        };
-        let written = slots.iter().map(|slot| self.expiry.written(*slot));
-        let mut columns = vec![
-            saved::key_groups(&self.rows, self.spec.schema.fields().len(), &slots),
-            ("written".to_owned(), Arc::new(Int64Array::from_iter_values(written)) as ArrayRef),
-            ("left".to_owned(), count(0)),
-            ("right".to_owned(), count(1)),
-        ];
-        columns.extend(saved::named("column_", self.rows.columns(&slots)?));
-        Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
+        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.rows) else { return Ok(None) };
+        let key = saved::names("column_", self.spec.schema.fields().len());
+        let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.rows)?;
+        Ok(Some(vec![TableChanges::Since(StateChanges { name, key, rows, gone })]))
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let counts = size_of_val(self.counts.as_slice());
+        Some(self.rows.memory() + counts + self.expiry.bytes() + self.changed.bytes())
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         for table in tables {
             let columns = table.rows.columns();
             if table.name != STATE || columns.len() != self.spec.schema.fields().len() + 4 {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use nowcast_engine::aside::rows_as_json;
-use nowcast_engine::{Batch, Epoch, Error, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Operator, Output, Result, StateTable, TableChanges, Time,
+};
 
 use crate::changes::{self, Change, is_deletion};
 use crate::group_aggregate::each_once;
@@ -132,6 +134,19 @@ impl Operator for UpsertMaterialize {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         self.check()?;
         self.rows.save()
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        self.check()?;
+        self.rows.changes(epoch, since)
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        Some(self.rows.bytes())
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {

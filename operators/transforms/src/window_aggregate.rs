@@ -211,6 +211,14 @@ impl Operator for WindowAggregate {
         Ok(saved::table(STATE, &parts)?.into_iter().collect())
     }
 
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        Some(self.slices.values().map(Groups::bytes).sum())
+    }
+
     fn blank(&self) -> Result<Vec<StateTable>> {
         Groups::new(&self.plan)?.blank(STATE, &["first_end", "last_end"])
     }

@@ -15,9 +15,12 @@ use super::{Accumulator, as_type, for_each, passing};
 const LOG_REGISTERS: u8 = 14;
 const REGISTERS: HllType = HllType::Hll8;
 
+/// Sketches that are looked at to tell how many bytes all take, about.
+const SAMPLED: usize = 16;
+
 pub fn approx_distinct(ty: &DataType, output: &DataType) -> Result<Box<dyn Accumulator>> {
     let codec = KeyCodec::new(std::slice::from_ref(ty))?;
-    Ok(Box::new(ApproxDistinct { codec, sketches: vec![], output: output.clone() }))
+    Ok(Box::new(ApproxDistinct { codec, sketches: vec![], held: 0, output: output.clone() }))
 }
 
 /// Nulls are left out. The estimate follows from the registers alone, whatever the order of values
@@ -25,12 +28,15 @@ pub fn approx_distinct(ty: &DataType, output: &DataType) -> Result<Box<dyn Accum
 struct ApproxDistinct {
     codec: KeyCodec,
     sketches: Vec<Option<HllSketch>>,
+    /// Slots with a sketch.
+    held: usize,
     output: DataType,
 }
 
 impl ApproxDistinct {
     fn merge_one(&mut self, slot: u32, other: HllSketch) -> Result<()> {
         let held = &mut self.sketches[slot as usize];
+        self.held += usize::from(held.is_none());
         *held = Some(match held.take() {
             None => other,
             Some(own) => {
@@ -57,9 +63,12 @@ impl Accumulator for ApproxDistinct {
     ) -> Result<()> {
         let encoded = self.codec.encode(args)?;
         let empty = HllSketch::new(LOG_REGISTERS, REGISTERS).map_err(Error::bug)?;
-        let sketches = &mut self.sketches;
+        let (sketches, held) = (&mut self.sketches, &mut self.held);
         for_each(slots, passing(args, filter).as_ref(), |row, slot| {
-            let sketch = sketches[slot].get_or_insert_with(|| empty.clone());
+            let sketch = sketches[slot].get_or_insert_with(|| {
+                *held += 1;
+                empty.clone()
+            });
             sketch.update(encoded.row(row).as_ref());
         });
         Ok(())
@@ -74,7 +83,21 @@ impl Accumulator for ApproxDistinct {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.sketches[slot as usize] = None;
+        self.held -= usize::from(self.sketches[slot as usize].take().is_some());
+    }
+
+    fn bytes(&self) -> usize {
+        // They grow from a few bytes to one a register: some of them tell how large they are.
+        let step = (self.sketches.len() / SAMPLED).max(1);
+        let some: Vec<usize> = self
+            .sketches
+            .iter()
+            .step_by(step)
+            .flatten()
+            .map(|sketch| sketch.serialize().len())
+            .collect();
+        let bytes: usize = some.iter().sum();
+        self.held * bytes / some.len().max(1) + size_of_val(self.sketches.as_slice())
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {

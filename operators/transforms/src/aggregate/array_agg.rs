@@ -85,6 +85,10 @@ impl Accumulator for ArrayAgg {
         self.live -= emptied.len();
     }
 
+    fn bytes(&self) -> usize {
+        self.values.bytes() + self.live * size_of::<Place>()
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.evaluate(slots)?])
     }

@@ -41,13 +41,15 @@ pub fn arrivals(
     let codec = KeyCodec::new(std::slice::from_ref(ty))?;
     let none = codec.encode(&[new_null_array(ty, 1)])?.row(0).as_ref().into();
     let output = output.clone();
-    Ok(Some(Box::new(Arrivals { codec, lists: vec![], none, output, gives })))
+    Ok(Some(Box::new(Arrivals { codec, lists: vec![], bytes: 0, none, output, gives })))
 }
 
 /// A row that is taken back takes the oldest equal value with it, as in Flink.
 struct Arrivals {
     codec: KeyCodec,
     lists: Vec<List>,
+    /// Of the values, each of which is there twice, with what the maps need.
+    bytes: usize,
     /// Null, encoded.
     none: Box<[u8]>,
     output: DataType,
@@ -72,8 +74,9 @@ impl List {
         self.next += 1;
     }
 
-    fn remove(&mut self, value: &[u8]) {
-        let Some(places) = self.places.get_mut(value) else { return };
+    /// Whether it was there.
+    fn remove(&mut self, value: &[u8]) -> bool {
+        let Some(places) = self.places.get_mut(value) else { return false };
         let oldest = places.pop_front();
         if places.is_empty() {
             self.places.remove(value);
@@ -81,7 +84,13 @@ impl List {
         if let Some(oldest) = oldest {
             self.values.remove(&oldest);
         }
+        true
     }
+}
+
+/// Bytes that a value takes in both maps.
+fn taken_by(value: &[u8]) -> usize {
+    2 * value.len() + 128
 }
 
 impl Arrivals {
@@ -119,8 +128,12 @@ impl Accumulator for Arrivals {
     ) -> Result<()> {
         let encoded = self.codec.encode(args)?;
         let mask = self.mask(args, filter);
-        let lists = &mut self.lists;
-        for_each(slots, mask.as_ref(), |row, slot| lists[slot].push(encoded.row(row).as_ref()));
+        let (lists, bytes) = (&mut self.lists, &mut self.bytes);
+        for_each(slots, mask.as_ref(), |row, slot| {
+            let value = encoded.row(row);
+            lists[slot].push(value.as_ref());
+            *bytes += taken_by(value.as_ref());
+        });
         Ok(())
     }
 
@@ -164,7 +177,12 @@ impl Accumulator for Arrivals {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.lists[slot as usize] = List::default();
+        let list = std::mem::take(&mut self.lists[slot as usize]);
+        self.bytes -= list.values.values().map(|value| taken_by(value)).sum::<usize>();
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes + size_of_val(self.lists.as_slice())
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
@@ -185,6 +203,7 @@ impl Accumulator for Arrivals {
             let (first, end) = (lists.value_offsets()[nth], lists.value_offsets()[nth + 1]);
             for row in first as usize..end as usize {
                 self.lists[*slot as usize].push(values.value(row));
+                self.bytes += taken_by(values.value(row));
             }
         }
         Ok(())
@@ -198,8 +217,13 @@ impl Accumulator for Arrivals {
     ) -> Result<()> {
         let encoded = self.codec.encode(args)?;
         let mask = self.mask(args, filter);
-        let lists = &mut self.lists;
-        for_each(slots, mask.as_ref(), |row, slot| lists[slot].remove(encoded.row(row).as_ref()));
+        let (lists, bytes) = (&mut self.lists, &mut self.bytes);
+        for_each(slots, mask.as_ref(), |row, slot| {
+            let value = encoded.row(row);
+            if lists[slot].remove(value.as_ref()) {
+                *bytes -= taken_by(value.as_ref());
+            }
+        });
         Ok(())
     }
 }

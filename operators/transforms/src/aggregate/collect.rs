@@ -70,6 +70,10 @@ impl Accumulator for Collect {
         self.values.clear(slot);
     }
 
+    fn bytes(&self) -> usize {
+        self.values.bytes()
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(self.values.save(slots))
     }

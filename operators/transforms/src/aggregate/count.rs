@@ -53,6 +53,10 @@ impl Accumulator for Count {
         self.counts[slot as usize] = 0;
     }
 
+    fn bytes(&self) -> usize {
+        size_of_val(self.counts.as_slice())
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)])
     }

@@ -19,6 +19,9 @@ use super::{Accumulator, as_type, for_each, passing};
 /// Values of a group before they get a table.
 const FEW: usize = 7;
 
+/// What a word of a table takes, which is two thirds full on average. Those of small groups take none of their own.
+const WORD_BYTES: usize = 12;
+
 /// # Errors
 /// Where values of a type cannot be compared.
 pub fn count_distinct(types: &[DataType], output: &DataType) -> Result<Box<dyn Accumulator>> {
@@ -28,7 +31,7 @@ pub fn count_distinct(types: &[DataType], output: &DataType) -> Result<Box<dyn A
         }
         types => Words::Numbers { keys: Keys::new(types)?, uses: vec![] },
     };
-    Ok(Box::new(CountDistinct { words, groups: vec![], output: output.clone() }))
+    Ok(Box::new(CountDistinct { words, groups: vec![], held: 0, output: output.clone() }))
 }
 
 /// Saved as [`super::distinct::Distinct`] saves it, as if each value had come once.
@@ -36,6 +39,8 @@ struct CountDistinct {
     words: Words,
     /// By slot.
     groups: Vec<Group>,
+    /// Words of all groups.
+    held: usize,
     output: DataType,
 }
 
@@ -251,6 +256,7 @@ impl Accumulator for CountDistinct {
         let words = self.words.of(args, passing.as_ref())?;
         for_each(slots, passing.as_ref(), |row, slot| {
             if self.groups[slot].insert(words[row]) {
+                self.held += 1;
                 self.words.take(words[row]);
             }
         });
@@ -265,7 +271,16 @@ impl Accumulator for CountDistinct {
 
     fn clear(&mut self, slot: u32) {
         let group = std::mem::take(&mut self.groups[slot as usize]);
+        self.held -= group.len();
         group.each(|word| self.words.release(word));
+    }
+
+    fn bytes(&self) -> usize {
+        let numbers = match &self.words {
+            Words::Values { .. } => 0,
+            Words::Numbers { keys, uses } => keys.memory() + size_of_val(uses.as_slice()),
+        };
+        self.groups.len() * size_of::<Group>() + self.held * WORD_BYTES + numbers
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
@@ -290,6 +305,7 @@ impl Accumulator for CountDistinct {
             let (first, end) = (lists.value_offsets()[nth], lists.value_offsets()[nth + 1]);
             for word in &words[first as usize..end as usize] {
                 if self.groups[*slot as usize].insert(*word) {
+                    self.held += 1;
                     self.words.take(*word);
                 }
             }
@@ -302,6 +318,7 @@ impl Accumulator for CountDistinct {
         let other = other.downcast_ref::<Self>().expect("accumulators of one call are alike");
         for (slot, of) in slots.iter().zip(theirs) {
             let (group, theirs) = (&mut self.groups[*slot as usize], &other.groups[*of as usize]);
+            let before = group.len();
             match (&mut self.words, &other.words) {
                 (Words::Numbers { keys, uses }, Words::Numbers { keys: from, .. }) => {
                     theirs.each(|number| {
@@ -315,6 +332,7 @@ impl Accumulator for CountDistinct {
                     group.insert(word);
                 }),
             }
+            self.held += group.len() - before;
         }
         Ok(())
     }

@@ -69,6 +69,10 @@ impl Accumulator for Distinct {
         self.seen.clear(slot);
     }
 
+    fn bytes(&self) -> usize {
+        self.inner.bytes() + self.seen.bytes()
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(self.seen.save(slots))
     }

@@ -25,14 +25,20 @@ pub fn extremes(
     let codec = KeyCodec::new(std::slice::from_ref(ty))?;
     let none = codec.encode(&[new_null_array(ty, 1)])?.row(0).as_ref().into();
     let output = output.clone();
-    Ok(Some(Box::new(Extremes { codec, values: vec![], none, output, which })))
+    Ok(Some(Box::new(Extremes { codec, values: vec![], bytes: 0, none, output, which })))
 }
+
+/// What a map needs for an entry besides the value's bytes: pointer, length and count, and as much again
+/// for the allocation and the map's own room.
+const ENTRY_BYTES: usize = 48;
 
 /// Encoded values sort as the values do. A count below 0 is of a row that was taken back before it
 /// came.
 struct Extremes {
     codec: KeyCodec,
     values: Vec<BTreeMap<Box<[u8]>, i64>>,
+    /// Of the values, with what the map needs for each.
+    bytes: usize,
     /// Null, encoded.
     none: Box<[u8]>,
     output: DataType,
@@ -48,9 +54,9 @@ impl Extremes {
         times: i64,
     ) -> Result<()> {
         let encoded = self.codec.encode(args)?;
-        let values = &mut self.values;
+        let (values, bytes) = (&mut self.values, &mut self.bytes);
         for_each(slots, passing(args, filter).as_ref(), |row, slot| {
-            add(&mut values[slot], encoded.row(row).as_ref(), times);
+            add(&mut values[slot], encoded.row(row).as_ref(), times, bytes);
         });
         Ok(())
     }
@@ -66,11 +72,17 @@ impl Extremes {
     }
 }
 
-fn add(values: &mut BTreeMap<Box<[u8]>, i64>, value: &[u8], times: i64) {
+fn add(values: &mut BTreeMap<Box<[u8]>, i64>, value: &[u8], times: i64, bytes: &mut usize) {
     match values.get_mut(value) {
-        Some(count) if *count + times == 0 => drop(values.remove(value)),
+        Some(count) if *count + times == 0 => {
+            *bytes -= value.len() + ENTRY_BYTES;
+            values.remove(value);
+        }
         Some(count) => *count += times,
-        None => drop(values.insert(value.into(), times)),
+        None => {
+            *bytes += value.len() + ENTRY_BYTES;
+            values.insert(value.into(), times);
+        }
     }
 }
 
@@ -94,7 +106,12 @@ impl Accumulator for Extremes {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.values[slot as usize].clear();
+        let values = std::mem::take(&mut self.values[slot as usize]);
+        self.bytes -= values.keys().map(|value| value.len() + ENTRY_BYTES).sum::<usize>();
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes + size_of_val(self.values.as_slice())
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
@@ -118,7 +135,8 @@ impl Accumulator for Extremes {
         for (nth, slot) in slots.iter().enumerate() {
             let (first, end) = (lists.value_offsets()[nth], lists.value_offsets()[nth + 1]);
             for row in first as usize..end as usize {
-                add(&mut self.values[*slot as usize], values.value(row), counts.value(row));
+                let held = &mut self.values[*slot as usize];
+                add(held, values.value(row), counts.value(row), &mut self.bytes);
             }
         }
         Ok(())

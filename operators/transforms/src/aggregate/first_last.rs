@@ -103,6 +103,10 @@ impl Accumulator for FirstLast {
         self.places[slot as usize] = Place::NONE;
     }
 
+    fn bytes(&self) -> usize {
+        self.values.bytes() + size_of_val(self.places.as_slice())
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)?])
     }

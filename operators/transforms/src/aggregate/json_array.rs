@@ -58,6 +58,10 @@ impl Accumulator for JsonArray {
         self.items.clear(slot);
     }
 
+    fn bytes(&self) -> usize {
+        self.items.bytes()
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         self.items.save(slots)
     }

@@ -95,6 +95,10 @@ impl Accumulator for JsonObject {
         self.members.clear(slot);
     }
 
+    fn bytes(&self) -> usize {
+        self.members.bytes()
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(self.members.save(slots))
     }

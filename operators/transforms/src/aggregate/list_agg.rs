@@ -12,12 +12,14 @@ pub fn list_agg(ty: &DataType, output: &DataType, separator: &str) -> Option<Box
     use DataType::{LargeUtf8, Utf8, Utf8View};
     matches!(ty, Utf8 | LargeUtf8 | Utf8View).then(|| -> Box<dyn Accumulator> {
         let separator = separator.to_owned();
-        Box::new(ListAgg { joined: vec![], separator, output: output.clone() })
+        Box::new(ListAgg { joined: vec![], bytes: 0, separator, output: output.clone() })
     })
 }
 
 struct ListAgg {
     joined: Vec<Option<String>>,
+    /// Of the texts.
+    bytes: usize,
     separator: String,
     output: DataType,
 }
@@ -36,15 +38,18 @@ impl ListAgg {
     ) -> Result<()> {
         let values = as_type(column, &DataType::Utf8)?;
         let values = values.as_string::<i32>();
-        let (joined, separator) = (&mut self.joined, &self.separator);
+        let (joined, bytes) = (&mut self.joined, &mut self.bytes);
+        let separator = &self.separator;
         for_each(slots, passing(std::slice::from_ref(column), filter).as_ref(), |row, slot| {
             let text = match &mut joined[slot] {
                 Some(text) => {
+                    *bytes += separator.len();
                     text.push_str(separator);
                     text
                 }
                 empty => empty.insert(String::new()),
             };
+            *bytes += values.value(row).len();
             text.push_str(values.value(row));
         });
         Ok(())
@@ -70,7 +75,12 @@ impl Accumulator for ListAgg {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.joined[slot as usize] = None;
+        let before = self.joined[slot as usize].take();
+        self.bytes -= before.map_or(0, |before| before.len());
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes + size_of_val(self.joined.as_slice())
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {

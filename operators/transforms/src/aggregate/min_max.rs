@@ -39,7 +39,7 @@ pub fn min_max(ty: &DataType, output: &DataType, which: Extreme) -> Option<Box<d
             Numbers::<Decimal128Type>::boxed(types(held), which)
         }
         D::Utf8 | D::LargeUtf8 | D::Utf8View | D::Binary | D::LargeBinary | D::BinaryView => {
-            Box::new(Texts { best: vec![], types: types(D::Binary), which })
+            Box::new(Texts { best: vec![], bytes: 0, types: types(D::Binary), which })
         }
         _ => return None,
     })
@@ -116,6 +116,10 @@ impl<T: ArrowPrimitiveType> Accumulator for Numbers<T> {
         self.best[slot as usize] = None;
     }
 
+    fn bytes(&self) -> usize {
+        size_of_val(self.best.as_slice())
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.column(slots)])
     }
@@ -128,6 +132,8 @@ impl<T: ArrowPrimitiveType> Accumulator for Numbers<T> {
 /// Strings and bytes, in the order of their bytes (for UTF-8, that of code points).
 struct Texts {
     best: Vec<Option<Box<[u8]>>>,
+    /// Of the texts.
+    bytes: usize,
     types: Types,
     which: Extreme,
 }
@@ -146,7 +152,7 @@ impl Texts {
     ) -> Result<()> {
         let values = as_type(column, &self.types.held)?;
         let values = values.as_binary::<i32>();
-        let best = &mut self.best;
+        let (best, bytes) = (&mut self.best, &mut self.bytes);
         let which = self.which;
         for_each(slots, passing(std::slice::from_ref(column), filter).as_ref(), |row, slot| {
             let value = values.value(row);
@@ -155,7 +161,9 @@ impl Texts {
                 Extreme::Max => value > best,
             });
             if wins {
-                best[slot] = Some(value.into());
+                *bytes += value.len();
+                let before = best[slot].replace(value.into());
+                *bytes -= before.map_or(0, |before| before.len());
             }
         });
         Ok(())
@@ -182,7 +190,12 @@ impl Accumulator for Texts {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.best[slot as usize] = None;
+        let before = self.best[slot as usize].take();
+        self.bytes -= before.map_or(0, |before| before.len());
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes + size_of_val(self.best.as_slice())
     }
 
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {

@@ -108,6 +108,9 @@ pub trait Accumulator: Any + Send {
     /// Empties a slot, for another group.
     fn clear(&mut self, slot: u32);
 
+    /// Bytes that the state of all slots takes, about; not looked up slot by slot.
+    fn bytes(&self) -> usize;
+
     /// The state of each slot, one row a slot: what [`Accumulator::merge`] takes. It changes
     /// nothing.
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>>;

@@ -40,6 +40,13 @@ impl Multisets {
         self.last.resize(slots.max(self.last.len()), NONE);
     }
 
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        let table = self.table.capacity() * (size_of::<u32>() + 1);
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        table + entries + self.bytes.capacity() + self.last.capacity() * size_of::<u32>()
+    }
+
     /// Adds a value `times` times; whether it is new for the slot.
     pub fn insert(&mut self, slot: u32, value: &[u8], times: i64) -> bool {
         if let Some(entry) = self.find(slot, value) {

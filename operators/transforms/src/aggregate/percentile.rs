@@ -121,6 +121,10 @@ impl Accumulator for Percentile {
         self.values.clear(slot);
     }
 
+    fn bytes(&self) -> usize {
+        self.values.bytes()
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         Ok(self.values.save(slots))
     }

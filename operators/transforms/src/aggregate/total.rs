@@ -133,6 +133,10 @@ impl<T: Summand> Accumulator for Total<T> {
         self.counts[slot as usize] = 0;
     }
 
+    fn bytes(&self) -> usize {
+        size_of_val(self.sums.as_slice()) + size_of_val(self.counts.as_slice())
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         let (sums, counts) = self.gather(slots);
         let sums = PrimitiveArray::<T>::from_iter_values(sums);

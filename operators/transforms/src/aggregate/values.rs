@@ -44,18 +44,20 @@ pub struct Values {
     /// By column, then by chunk; chunk 0 is one null.
     chunks: Vec<Vec<ArrayRef>>,
     rows: usize,
+    bytes: usize,
 }
 
 impl Values {
     pub fn new(types: &[DataType]) -> Self {
         let nulls = types.iter().map(|ty| vec![new_null_array(ty, 1)]).collect();
-        Self { types: types.to_vec(), chunks: nulls, rows: 0 }
+        Self { types: types.to_vec(), chunks: nulls, rows: 0, bytes: 0 }
     }
 
     /// Keeps columns of equal length; row `n` of them is at `place(n)`.
     pub fn push(&mut self, columns: &[ArrayRef]) -> impl Fn(usize) -> Place + use<> {
         let chunk = self.next_chunk();
         for (chunks, column) in self.chunks.iter_mut().zip(columns) {
+            self.bytes += column.get_array_memory_size();
             chunks.push(column.clone());
         }
         self.rows += columns.first().map_or(0, |column| column.len());
@@ -70,10 +72,16 @@ impl Values {
             chunks.extend_from_slice(&others[1..]);
         }
         self.rows += other.rows;
+        self.bytes += other.bytes;
         move |place| match place.is_none() {
             true => place,
             false => Place { chunk: before + place.chunk, row: place.row },
         }
+    }
+
+    /// Bytes of the kept columns, those of rows that nobody asks for any more among them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The number the next chunk will have.

@@ -138,6 +138,10 @@ impl Accumulator for Variance {
         self.moments[slot as usize] = Moments::default();
     }
 
+    fn bytes(&self) -> usize {
+        size_of_val(self.moments.as_slice())
+    }
+
     fn save(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         let of = || slots.iter().map(|slot| self.moments[*slot as usize]);
         let counts = Int64Array::from_iter_values(of().map(|moments| moments.count));

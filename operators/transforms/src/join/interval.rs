@@ -7,10 +7,10 @@ use arrow::compute::take_record_batch;
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MAX, TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Error, LateRows, Millis, Operator, Output, Result};
-use nowcast_engine::{StateTable, Time};
+use nowcast_engine::{StateTable, TableChanges, Time};
 
 use super::pairs::{Condition, Made, Port};
-use super::regular::{JoinSpec, STATES};
+use super::regular::{JoinSpec, STATES, changes_of};
 use super::side::Side;
 use crate::admission::inserts_only;
 use crate::clock::Clock;
@@ -281,6 +281,15 @@ impl Operator for IntervalJoin {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let tables = self.sides.iter().zip(STATES).map(|(side, name)| side.save(name, &self.keys));
         Ok(tables.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        changes_of(&mut self.sides, &self.keys, epoch, since)
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let sides: usize = self.sides.iter().map(Side::bytes).sum();
+        Some(self.keys.memory() + sides)
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {

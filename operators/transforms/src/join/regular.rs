@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::TIME_MIN;
 use nowcast_engine::{
-    Batch, Epoch, Error, Evaluate, Millis, Operator, Output, Result, StateTable, Time,
+    Batch, Epoch, Error, Evaluate, Millis, Operator, Output, Result, StateTable, TableChanges, Time,
 };
 
 use super::pairs::{Condition, Made, Port};
@@ -93,6 +93,24 @@ impl JoinSpec {
             self.left_keys.iter().map(|key| self.left.field(*key).data_type().clone()).collect();
         Keys::new(&types)
     }
+}
+
+/// What has changed of each side.
+pub(crate) fn changes_of(
+    sides: &mut [Side; 2],
+    keys: &Keys,
+    epoch: Epoch,
+    since: Option<Epoch>,
+) -> Result<Option<Vec<TableChanges>>> {
+    let mut tables = vec![];
+    for (side, name) in sides.iter_mut().zip(STATES) {
+        match side.barrier(epoch, since) {
+            Some(since) => tables.push(TableChanges::Since(side.changes(name, &since, keys)?)),
+            None if since.is_none() => {}
+            None => tables.extend(side.save(name, keys)?.map(TableChanges::All)),
+        }
+    }
+    Ok(since.map(|_| tables))
 }
 
 /// Names of the state tables, by port.
@@ -275,6 +293,19 @@ impl Operator for Join {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let tables = self.sides.iter().zip(STATES).map(|(side, name)| side.save(name, &self.keys));
         Ok(tables.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        changes_of(&mut self.sides, &self.keys, epoch, since)
+    }
+
+    fn loads_pieces(&self) -> bool {
+        true
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let sides: usize = self.sides.iter().map(Side::bytes).sum();
+        Some(self.keys.memory() + sides)
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {

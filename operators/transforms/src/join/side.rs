@@ -7,8 +7,9 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::{KeyCodec, Keys};
 use nowcast_engine::time::TIME_MIN;
-use nowcast_engine::{Millis, Result, StateTable};
+use nowcast_engine::{Epoch, Millis, Result, StateChanges, StateTable};
 
+use crate::changed::{Changed, Since};
 use crate::saved::{self, Columns};
 
 /// Rows of equal columns share a number, which is dense and given out again.
@@ -31,7 +32,11 @@ pub(crate) struct Side {
     written: Vec<Millis>,
     /// Writes in order of their time, for [`Side::expire`]; some are outdated.
     writes: VecDeque<(Millis, u32)>,
+    /// Whether they were loaded, and are in any order.
+    unsorted: bool,
     expires: bool,
+    /// By number.
+    changed: Changed,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +77,9 @@ impl Side {
             matches: vec![],
             written: vec![],
             writes: VecDeque::new(),
+            unsorted: false,
             expires,
+            changed: Changed::default(),
         })
     }
 
@@ -131,6 +138,7 @@ impl Side {
         let held = &mut self.matches[number as usize];
         let before = *held;
         *held += matches;
+        self.changed.touch(number);
         (before, *held)
     }
 
@@ -162,6 +170,7 @@ impl Side {
         }
         self.counts[at] += weight;
         self.matches[at] = matches;
+        self.changed.touch(number);
         // What was never there cannot be taken back: it has expired.
         if self.counts[at] <= 0 {
             self.remove(number);
@@ -185,6 +194,7 @@ impl Side {
         self.counts[at] = 0;
         self.matches[at] = 0;
         self.written[at] = TIME_MIN;
+        self.changed.remove(number, self.rows.key(number));
         self.rows.remove(number);
     }
 
@@ -195,6 +205,9 @@ impl Side {
 
     /// Forgets the rows last written at or before `until`; the slots of their keys.
     pub fn expire(&mut self, until: Millis) -> Vec<u32> {
+        if std::mem::take(&mut self.unsorted) {
+            self.writes.make_contiguous().sort_unstable();
+        }
         let mut keys = vec![];
         while let Some((written, number)) = self.writes.front().copied()
             && written <= until
@@ -219,6 +232,18 @@ impl Side {
         }
     }
 
+    /// Bytes of memory that the rows take, about.
+    pub fn bytes(&self) -> usize {
+        let vectors = size_of_val(self.homes.as_slice())
+            + size_of_val(self.counts.as_slice())
+            + size_of_val(self.matches.as_slice())
+            + size_of_val(self.written.as_slice());
+        // Each row has its number in the list of its key, which is full to three quarters on average.
+        let lists = size_of_val(self.by_key.as_slice()) + self.rows.len() * 4 * 4 / 3;
+        let writes = self.writes.capacity() * size_of::<(Millis, u32)>();
+        self.rows.memory() + vectors + lists + writes + self.changed.bytes()
+    }
+
     /// The columns of rows by their numbers.
     pub fn columns(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>> {
         self.rows.columns(numbers)
@@ -235,6 +260,23 @@ impl Side {
     /// All rows with their counts, matches and times of writing.
     pub fn save(&self, name: &str, join_keys: &Keys) -> Result<Option<StateTable>> {
         let numbers: Vec<u32> = self.numbers().collect();
+        saved::table(name, &[self.saved(&numbers, join_keys)?])
+    }
+
+    /// The barrier of a checkpoint; see [`Changed::barrier`].
+    pub fn barrier(&mut self, epoch: Epoch, since: Option<Epoch>) -> Option<Since> {
+        self.changed.barrier(epoch, since, &self.rows)
+    }
+
+    /// What has changed of [`Side::save`]: each row is a key of its own.
+    pub fn changes(&self, name: &str, since: &Since, join_keys: &Keys) -> Result<StateChanges> {
+        let key = saved::names("column_", self.schema.fields().len());
+        let rows = self.saved(&since.slots, join_keys)?;
+        let gone = self.changed.gone(since, &key, &self.keys, &self.rows)?;
+        Ok(StateChanges { name: name.to_owned(), key, rows, gone })
+    }
+
+    fn saved(&self, numbers: &[u32], join_keys: &Keys) -> Result<RecordBatch> {
         let of: Vec<u32> = numbers.iter().map(|number| self.key_of(*number)).collect();
         let side = |values: &[i64]| -> ArrayRef {
             let of_row = numbers.iter().map(|number| values[*number as usize]);
@@ -246,8 +288,8 @@ impl Side {
             ("matches".to_owned(), side(&self.matches)),
             ("written".to_owned(), side(&self.written)),
         ];
-        columns.extend(saved::named("column_", self.columns(&numbers)?));
-        saved::table(name, &[saved::rows(columns)?])
+        columns.extend(saved::named("column_", self.columns(numbers)?));
+        saved::rows(columns)
     }
 
     /// The columns of [`Side::save`], without rows.
@@ -260,6 +302,7 @@ impl Side {
     }
 
     pub fn load(&mut self, table: &StateTable, join_keys: &mut Keys) -> Result<()> {
+        self.changed.loaded();
         let types = |schema: &SchemaRef| -> Vec<DataType> {
             schema.fields().iter().map(|field| field.data_type().clone()).collect()
         };
@@ -283,7 +326,7 @@ impl Side {
             let (count, matches) = (counts.value(row), matches.value(row));
             self.add(encoded.row(row), *key, count, matches, written.value(row));
         }
-        self.writes.make_contiguous().sort_unstable();
+        self.unsorted = true;
         Ok(())
     }
 }

@@ -16,10 +16,14 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
-use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Millis, Operator, Output, Result, StateChanges, StateTable, TableChanges,
+    Time,
+};
 
 use crate::admission::{Admission, inserts_only, picked_rows, row_watermark};
 use crate::aggregate::{AggregateCall, as_type};
+use crate::changed::Changed;
 use crate::held::{Held, Taken};
 use crate::rounds::{Rounds, RoundsBuilder};
 use crate::saved;
@@ -108,6 +112,7 @@ pub struct Over {
     rounds: RoundsBuilder,
     /// Of bounded frames in event time.
     answered: Option<Answered>,
+    changed: Changed,
     /// The parts know slots up to this one; later ones are of rows that wait.
     known: u32,
     event_time: Millis,
@@ -173,6 +178,7 @@ impl Over {
                 }
                 _ => Some(Answered::default()),
             },
+            changed: Changed::default(),
             known: 0,
             event_time: TIME_MIN,
             spec,
@@ -189,6 +195,7 @@ impl Over {
         if let Some(answered) = &mut self.answered {
             slots.iter().zip(times).for_each(|(slot, time)| answered.answer(*slot, *time));
         }
+        slots.iter().for_each(|slot| self.changed.touch(*slot));
         let rounds = &self.rounds.cut(&slots, slots_len, times);
         let ordered = Ordered { rows, slots: &slots, slots_len, times, rounds };
         let inputs = rows.num_columns();
@@ -251,6 +258,39 @@ impl Over {
 }
 
 impl Over {
+    /// What the functions keep of slots, by table.
+    fn saved(&self, slots: &[u32]) -> Result<Vec<(String, RecordBatch)>> {
+        let partition = self.spec.partition.len();
+        let mut tables = vec![];
+        for part in &self.parts {
+            let (slots, columns) = part.state.save(slots)?;
+            let mut named = vec![saved::key_groups(&self.keys, partition, &slots)];
+            named.extend(saved::named("key_", self.keys.columns(&slots)?));
+            named.extend(saved::named("state_", columns));
+            tables.push((part.name.clone(), saved::rows(named)?));
+        }
+        if let Some(answered) = &self.answered {
+            let until = slots.iter().map(|slot| answered.until(*slot));
+            let until = Int64Array::from_iter_values(until);
+            let mut named = vec![saved::key_groups(&self.keys, partition, slots)];
+            named.extend(saved::named("key_", self.keys.columns(slots)?));
+            named.push(("until".to_owned(), Arc::new(until)));
+            tables.push((ANSWERED.to_owned(), saved::rows(named)?));
+        }
+        Ok(tables)
+    }
+
+    /// The rows that wait for the watermark.
+    fn saved_held(&self) -> Result<RecordBatch> {
+        let (rows, behind) = self.held.rows()?;
+        let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
+        let groups = saved::key_groups_of(&keys.collect::<Vec<_>>(), rows.num_rows())?;
+        let mut named = vec![groups];
+        named.extend(saved::named("column_", rows.columns().to_vec()));
+        named.push(("behind".to_owned(), Arc::new(Int64Array::from(behind))));
+        saved::rows(named)
+    }
+
     fn load_held(&mut self, columns: &[ArrayRef]) -> Result<()> {
         let (Some((behind, columns)), OverOrder::EventTime(time)) =
             (columns.split_last(), self.spec.order)
@@ -359,31 +399,31 @@ impl Operator for Over {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
         let all: Vec<u32> = self.keys.slots().filter(|slot| *slot < self.known).collect();
-        for part in &self.parts {
-            let (slots, columns) = part.state.save(&all)?;
-            let mut named = vec![saved::key_groups(&self.keys, self.spec.partition.len(), &slots)];
-            named.extend(saved::named("key_", self.keys.columns(&slots)?));
-            named.extend(saved::named("state_", columns));
-            tables.extend(saved::table(&part.name, &[saved::rows(named)?])?);
+        for (name, rows) in self.saved(&all)? {
+            tables.extend(saved::table(&name, &[rows])?);
         }
-        if let Some(answered) = &self.answered {
-            let until = Int64Array::from_iter_values(all.iter().map(|slot| answered.until(*slot)));
-            let mut named = vec![saved::key_groups(&self.keys, self.spec.partition.len(), &all)];
-            named.extend(saved::named("key_", self.keys.columns(&all)?));
-            named.push(("until".to_owned(), Arc::new(until)));
-            tables.extend(saved::table(ANSWERED, &[saved::rows(named)?])?);
-        }
-        let (rows, behind) = self.held.rows()?;
-        let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
-        let groups = saved::key_groups_of(&keys.collect::<Vec<_>>(), rows.num_rows())?;
-        let mut named = vec![groups];
-        named.extend(saved::named("column_", rows.columns().to_vec()));
-        named.push(("behind".to_owned(), Arc::new(Int64Array::from(behind))));
-        tables.extend(saved::table(HELD, &[saved::rows(named)?])?);
+        tables.extend(saved::table(HELD, &[self.saved_held()?])?);
         Ok(tables)
     }
 
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let key = saved::names("key_", self.spec.partition.len());
+        // A key may have nothing left of one of the functions.
+        let mut gone = vec![saved::key_groups(&self.keys, key.len(), &since.slots)];
+        gone.extend(saved::named("key_", self.keys.columns(&since.slots)?));
+        let gone = saved::rows(gone)?;
+        let mut tables = vec![];
+        for (name, rows) in self.saved(&since.slots)? {
+            let (key, gone) = (key.clone(), gone.clone());
+            tables.push(TableChanges::Since(StateChanges { name, key, rows, gone }));
+        }
+        tables.extend(saved::table(HELD, &[self.saved_held()?])?.map(TableChanges::All));
+        Ok(Some(tables))
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         let of_rows = |table: &StateTable| table.name == HELD || table.name == ANSWERED;
         let (of_rows, of_parts): (Vec<_>, Vec<_>) = tables.into_iter().partition(of_rows);
         for table in of_parts {

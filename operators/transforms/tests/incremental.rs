@@ -1,0 +1,286 @@
+//! What operators say has changed since a checkpoint, against all they hold: through checkpoints that
+//! come to nothing, restarts, and a clock by which keys are forgotten.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first error")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::DataType;
+use common::*;
+use nowcast_engine::aside::Discard;
+use nowcast_engine::checkpoint::{Checkpoints, SavedState, StageTables, WorkerState, Writer};
+use nowcast_engine::testing::world;
+use nowcast_engine::{Batch, Operator, Output, StateTable, Time};
+use nowcast_transforms::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const KEYS: i64 = 300;
+const TTL: Option<i64> = Some(2_000);
+
+fn fields() -> Vec<(&'static str, DataType)> {
+    vec![("k", DataType::Int64), ("v", DataType::Int64), ("t", MS)]
+}
+
+fn batch(rows: &[(i64, i64, i64)], weight: i64) -> Batch {
+    let column = |of: fn(&(i64, i64, i64)) -> i64| {
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(of))) as ArrayRef
+    };
+    let clock = times(rows.iter().map(|(_, _, time)| Some(*time)).collect());
+    let columns = vec![column(|row| row.0), column(|row| row.1), clock];
+    let rows = RecordBatch::try_new(schema(&fields()), columns).unwrap();
+    let weights = Int64Array::from_value(weight, rows.num_rows());
+    Batch::new(rows).with_weights((weight != 1).then_some(weights))
+}
+
+/// An operator under test.
+struct Case {
+    name: &'static str,
+    make: Box<dyn Fn() -> Box<dyn Operator>>,
+    ports: usize,
+    /// Whether rows are taken back.
+    retracts: bool,
+    /// Whether the order of rows of a key is part of the state.
+    ordered: bool,
+}
+
+/// All rows of state as text, by table. Keys have no order among them.
+fn state(operator: &mut dyn Operator, ordered: bool) -> BTreeMap<String, Vec<String>> {
+    let mut state: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for table in operator.save(0).unwrap() {
+        let key = ["key_0", "column_0"]
+            .iter()
+            .find_map(|name| table.rows.schema().index_of(name).ok())
+            .unwrap();
+        let mut rows = text(&table.rows);
+        match ordered {
+            true => rows.sort_by_key(|row| row.split('|').nth(key).unwrap().to_owned()),
+            false => rows.sort(),
+        }
+        state.insert(table.name, rows);
+    }
+    state
+}
+
+/// Rows that come and, where they are taken back, go again.
+struct Rows {
+    random: ChaCha8Rng,
+    standing: Vec<(usize, (i64, i64, i64))>,
+    time: i64,
+}
+
+impl Rows {
+    fn feed(&mut self, case: &Case, operator: &mut dyn Operator, rows: usize) {
+        let mut out = Output::default();
+        for _ in 0..rows {
+            self.time += 1;
+            let gone = case.retracts && !self.standing.is_empty() && self.random.random_bool(0.3);
+            let (port, row, weight) = if gone {
+                let nth = self.random.random_range(0..self.standing.len());
+                let (port, row) = self.standing.swap_remove(nth);
+                (port, row, -1)
+            } else {
+                let key = self.random.random_range(0..KEYS);
+                let row = (key, self.random.random_range(0..50), self.time);
+                let port = self.random.random_range(0..case.ports);
+                self.standing.push((port, row));
+                (port, row, 1)
+            };
+            operator.on_batch(port, batch(&[row], weight), &mut out).unwrap();
+        }
+        operator.on_time(Time::Event(self.time - 40), &mut out).unwrap();
+        operator.on_time(Time::Processing(self.time), &mut out).unwrap();
+    }
+}
+
+async fn follow(case: &Case, seed: u64) -> usize {
+    let store = world(Arc::new(Discard)).store.unwrap();
+    let checkpoints = Checkpoints::new(store, "job");
+    let random = ChaCha8Rng::seed_from_u64(seed);
+    let mut rows = Rows { random, standing: vec![], time: 0 };
+    let mut operator = (case.make)();
+    let (mut since, mut told) = (None, 0);
+    rows.feed(case, operator.as_mut(), 600);
+    for epoch in 1..60 {
+        let some = rows.random.random_range(0..60);
+        rows.feed(case, operator.as_mut(), some);
+        let changes = operator.changes(epoch, since).unwrap();
+        let saved = match changes {
+            Some(tables) => {
+                told += 1;
+                SavedState::Changes { since: since.unwrap(), tables }
+            }
+            None => SavedState::All(operator.save(0).unwrap()),
+        };
+        if rows.random.random_bool(0.2) {
+            continue; // it comes to nothing
+        }
+        let stage = StageTables { name: case.name.into(), worker: 0, watermark: 0, state: saved };
+        let states = vec![WorkerState { sources: vec![], stages: vec![stage] }];
+        let of = (Default::default(), since.unwrap_or(0));
+        checkpoints.write(&Writer::default(), epoch, 1, false, of, states).await.unwrap();
+        since = Some(epoch);
+        let mut again = (case.make)();
+        let tables = checkpoints.read(epoch).await.unwrap().tables(case.name, 0, 1).await.unwrap();
+        load(again.as_mut(), tables);
+        let (held, restored) =
+            (state(operator.as_mut(), case.ordered), state(again.as_mut(), case.ordered));
+        assert_eq!(restored, held, "{} of seed {seed} at {epoch}", case.name);
+        if rows.random.random_bool(0.2) {
+            let mut out = Output::default();
+            again.on_time(Time::Event(rows.time - 40), &mut out).unwrap();
+            again.on_time(Time::Processing(rows.time), &mut out).unwrap();
+            operator = again;
+        }
+    }
+    let (bytes, least) = (operator.state_bytes().unwrap(), state(operator.as_mut(), false));
+    let least: usize = least.values().flatten().map(String::len).sum();
+    assert!(bytes > least / 3, "{}: {bytes} bytes for {least} of text", case.name);
+    told
+}
+
+/// In pieces of a few rows, where the operator takes them.
+fn load(operator: &mut dyn Operator, tables: Vec<StateTable>) {
+    if tables.is_empty() {
+        return;
+    }
+    if !operator.loads_pieces() {
+        return operator.load(tables).unwrap();
+    }
+    for StateTable { name, rows } in tables {
+        for first in (0..rows.num_rows()).step_by(7) {
+            let rows = rows.slice(first, 7.min(rows.num_rows() - first));
+            operator.load(vec![StateTable { name: name.clone(), rows }]).unwrap();
+        }
+    }
+}
+
+fn call(function: AggregateFunction, output: DataType) -> AggregateCall {
+    AggregateCall { function, args: vec![1], distinct: false, filter: None, output }
+}
+
+fn aggregates(retracts: bool) -> Box<dyn Operator> {
+    let aggregates = vec![
+        call(AggregateFunction::Count, DataType::Int64),
+        call(AggregateFunction::Sum, DataType::Int64),
+        call(AggregateFunction::Max, DataType::Int64),
+        AggregateCall { distinct: true, ..call(AggregateFunction::Count, DataType::Int64) },
+    ];
+    let output = ["k", "n", "sum", "max", "distinct"].map(|name| (name, DataType::Int64));
+    let spec = GroupAggregateSpec {
+        keys: vec![0],
+        aggregates,
+        retracts,
+        ttl_ms: TTL,
+        input_schema: schema(&fields()),
+        schema: schema(&output),
+    };
+    Box::new(GroupAggregate::new(spec).unwrap())
+}
+
+fn rank(retracts: bool) -> Box<dyn Operator> {
+    let spec = RankSpec {
+        partition: vec![0],
+        order: vec![SortKey { column: 1, descending: true, nulls_first: false }],
+        ties: Ties::EarlierFirst,
+        first: 1,
+        last: 3,
+        numbered: false,
+        retracts,
+        ttl_ms: TTL,
+        kept: 3,
+        input_schema: schema(&fields()),
+        schema: schema(&fields()),
+    };
+    Box::new(Rank::new(spec).unwrap())
+}
+
+fn first_row(time: Option<usize>) -> Box<dyn Operator> {
+    let spec = FirstRowSpec {
+        keys: vec![0],
+        time,
+        ttl_ms: TTL,
+        kept: 3,
+        input_schema: schema(&fields()),
+        schema: schema(&fields()),
+    };
+    Box::new(FirstRow::new(spec).unwrap())
+}
+
+fn upserts(written: Written) -> Box<dyn Operator> {
+    let spec = UpsertMaterializeSpec {
+        keys: vec![0],
+        written,
+        table: "t".into(),
+        ttl_ms: TTL,
+        schema: schema(&fields()),
+    };
+    Box::new(UpsertMaterialize::new(spec).unwrap())
+}
+
+fn normalize() -> Box<dyn Operator> {
+    let spec = ChangelogNormalizeSpec { keys: vec![0], ttl_ms: TTL, schema: schema(&fields()) };
+    Box::new(ChangelogNormalize::new(spec).unwrap())
+}
+
+fn join_spec(kind: JoinKind) -> JoinSpec {
+    let mut output = fields();
+    output.extend([("k2", DataType::Int64), ("v2", DataType::Int64), ("t2", MS)]);
+    JoinSpec {
+        kind,
+        null_safe: vec![false],
+        left_keys: vec![0],
+        right_keys: vec![0],
+        condition: None,
+        left: schema(&fields()),
+        right: schema(&fields()),
+        schema: schema(&output),
+    }
+}
+
+fn set_all() -> Box<dyn Operator> {
+    let spec = SetAllSpec { kind: SetKind::Intersect, ttl_ms: TTL, schema: schema(&fields()) };
+    Box::new(SetAll::new(spec).unwrap())
+}
+
+fn cases() -> Vec<Case> {
+    let case = |name, make: fn() -> Box<dyn Operator>, ports, retracts, ordered| Case {
+        name,
+        make: Box::new(make),
+        ports,
+        retracts,
+        ordered,
+    };
+    vec![
+        case("group by", || aggregates(false), 1, false, true),
+        case("group by of changes", || aggregates(true), 1, true, true),
+        case("top n", || rank(false), 1, false, true),
+        case("top n of changes", || rank(true), 1, true, true),
+        case("first row", || first_row(None), 1, false, true),
+        case("first row by event time", || first_row(Some(2)), 1, false, true),
+        case("last row of a key", normalize, 1, true, true),
+        case("rows of a key", || upserts(Written::Last), 1, true, true),
+        case(
+            "join",
+            || Box::new(Join::new(join_spec(JoinKind::Full), TTL).unwrap()),
+            2,
+            true,
+            false,
+        ),
+        case("intersect all", set_all, 2, true, false),
+    ]
+}
+
+#[tokio::test]
+async fn changes_make_of_a_checkpoint_what_is_held() {
+    for case in cases() {
+        let mut told = 0;
+        for seed in 0..4 {
+            told += follow(&case, seed).await;
+        }
+        assert!(told > 50, "{}: {told} of some 230 checkpoints were of changes", case.name);
+    }
+}
