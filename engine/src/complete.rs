@@ -59,11 +59,12 @@ pub(crate) fn complete(epoch: Epoch, transactions: bool) -> (Completed, Complete
 }
 
 impl Completed {
+    /// The last complete one.
     pub fn last(&self) -> Epoch {
         self.0.complete.load(Ordering::Acquire)
     }
 
-    /// The last complete one whose transactions are committed.
+    /// The last that is settled, its transactions committed: no start goes back behind it.
     pub fn settled(&self) -> Epoch {
         self.0.settled.load(Ordering::Acquire)
     }

@@ -41,7 +41,8 @@ struct Saving {
     epoch: Epoch,
     started: Millis,
     deadline: Instant,
-    states: Vec<WorkerState>,
+    /// By worker.
+    states: BTreeMap<usize, WorkerState>,
     missing: BTreeSet<usize>,
 }
 
@@ -165,7 +166,8 @@ impl Coordinator {
             let _ = self.workers[*worker].send(Control::Trigger(self.last));
         }
         let (started, deadline) = (self.clock.now(), Instant::now() + self.patience.timeout);
-        self.saving = Some(Saving { epoch: self.last, started, deadline, states: vec![], missing });
+        let states = BTreeMap::new();
+        self.saving = Some(Saving { epoch: self.last, started, deadline, states, missing });
     }
 
     /// Has all workers read no more rows; the number that the first checkpoint begun after it has.
@@ -190,7 +192,7 @@ impl Coordinator {
             Report::Saved { worker, epoch, state } => {
                 if let Some(saving) = self.saving.as_mut().filter(|saving| saving.epoch == epoch) {
                     saving.missing.remove(&worker);
-                    saving.states.push(state);
+                    saving.states.insert(worker, state);
                 }
             }
             Report::Finished { worker, state } => {
@@ -225,7 +227,7 @@ impl Coordinator {
         self.last += u64::from(self.checkpoints.is_some());
         let (epoch, started) = (self.last, self.clock.now());
         let deadline = Instant::now() + after + self.patience.timeout;
-        let written = self.write(epoch, true, vec![], after);
+        let written = self.write(epoch, true, BTreeMap::new(), after);
         self.writing = Some(Writing { epoch, started, deadline, last: true, written });
     }
 
@@ -233,16 +235,19 @@ impl Coordinator {
         &self,
         epoch: Epoch,
         finished: bool,
-        mut states: Vec<WorkerState>,
+        mut states: BTreeMap<usize, WorkerState>,
         after: Duration,
     ) -> BoxFuture<'static, Result<usize>> {
         let Some(checkpoints) = self.checkpoints.clone() else {
             return std::future::ready(Ok(0)).boxed();
         };
-        for state in self.finished.values() {
+        // One that has saved, and finished while others had not saved yet, is in this checkpoint with
+        // what it saved: the others' states lack what it has read since.
+        for (worker, state) in &self.finished {
             let sources = state.sources.clone();
-            states.push(WorkerState { sources, stages: vec![] });
+            states.entry(*worker).or_insert(WorkerState { sources, stages: vec![] });
         }
+        let states: Vec<WorkerState> = states.into_values().collect();
         // The last of all may be written before the transactions of the one before it are committed.
         let (last, of) = (self.complete.last(), (self.run, self.complete.settled()));
         let (workers, writer, taken) = (self.workers.len(), self.writer.clone(), self.taken);
@@ -259,7 +264,7 @@ impl Coordinator {
             let written = written.await;
             if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Outside) {
                 // What it leaves takes room, and counts for nothing.
-                let discarded = checkpoints.discard(epoch);
+                let discarded = checkpoints.discard(&writer, epoch);
                 let _ = tokio::time::timeout(DISCARD_TIMEOUT, discarded).await;
             }
             written
@@ -367,4 +372,108 @@ impl Coordinator {
 
 async fn flush(aside: Arc<dyn Aside>) -> Result<()> {
     aside.flush().await.map_err(|error| error.context("rows set aside"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that cannot go on should say where
+mod tests {
+    use futures::TryStreamExt;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+
+    use super::*;
+    use crate::checkpoint::SourceState;
+    use crate::complete::complete;
+    use crate::graph::Graph;
+    use crate::source::Position;
+    use crate::testing::FixedClock;
+    use crate::time::TIME_MAX;
+
+    /// A worker that has read its split, `split`, to an offset.
+    fn read(split: usize, offset: i64, watermark: Millis) -> WorkerState {
+        let split = format!("split {split}");
+        let source = SourceState {
+            name: "events".into(),
+            positions: vec![Position { split: split.clone(), offset }],
+            watermarks: BTreeMap::from([(split, watermark)]),
+        };
+        WorkerState { sources: vec![source], stages: vec![] }
+    }
+
+    /// Of a job that has just started, with two workers.
+    async fn coordinator(transactions: bool) -> (Coordinator, Checkpoints) {
+        let checkpoints = Checkpoints::new(Arc::new(InMemory::new()), "job");
+        let writer = Writer { by: "run".into(), generation: 1 };
+        assert!(checkpoints.start(&writer, 0).await.unwrap());
+        let run = Run { since: 2, transactions };
+        let coordinator = Coordinator::new(
+            Some(checkpoints.clone()),
+            // A worker that is gone hears nothing.
+            (0..2).map(|_| mpsc::unbounded_channel().0).collect(),
+            JobStats::new(&Graph { nodes: vec![] }, 2),
+            Arc::new(FixedClock(0)),
+            Begin { writer, last: 1, restored: 0, run },
+            complete(0, transactions).0,
+            &JobOptions::default(),
+        );
+        (coordinator, checkpoints)
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_finishes_while_others_save_is_kept_as_it_has_saved() {
+        let (mut coordinator, checkpoints) = coordinator(false).await;
+        coordinator.trigger();
+        for report in [
+            Report::Saved { worker: 0, epoch: 2, state: read(0, 5, 50) },
+            Report::Finished { worker: 0, state: read(0, 9, TIME_MAX) },
+            Report::Saved { worker: 1, epoch: 2, state: read(1, 7, 70) },
+        ] {
+            coordinator.handle(report).unwrap();
+        }
+        assert_eq!(coordinator.settled().await.unwrap(), Outcome::Complete(2));
+        let manifest = checkpoints.manifest(2).await.unwrap();
+        let kept = &manifest.sources[0];
+        let offsets: Vec<_> = kept.positions.iter().map(|at| (&*at.split, at.offset)).collect();
+        assert_eq!(offsets, [("split 0", 5), ("split 1", 7)]);
+        let watermarks = [("split 0".to_owned(), 50), ("split 1".to_owned(), 70)];
+        assert_eq!(kept.watermarks, BTreeMap::from(watermarks));
+    }
+
+    #[tokio::test]
+    async fn the_last_checkpoint_follows_none_whose_transactions_are_not_committed() {
+        let (mut coordinator, checkpoints) = coordinator(true).await;
+        coordinator.trigger();
+        for (worker, offset) in [(0, 5), (1, 7)] {
+            let state = read(worker, offset, TIME_MAX);
+            coordinator.handle(Report::Saved { worker, epoch: 2, state }).unwrap();
+        }
+        for (worker, offset) in [(0, 5), (1, 7)] {
+            let state = read(worker, offset, TIME_MAX);
+            coordinator.handle(Report::Finished { worker, state }).unwrap();
+        }
+        assert_eq!(coordinator.settled().await.unwrap(), Outcome::Complete(2));
+        // No sink has committed anything yet, and perhaps none will.
+        assert_eq!(coordinator.settled().await.unwrap(), Outcome::Finished);
+        assert_eq!(checkpoints.manifest(3).await.unwrap().follows, 0);
+        let restored = checkpoints.latest(Some(0)).await.unwrap();
+        assert!(restored.is_none(), "it begins where it began");
+    }
+
+    #[tokio::test]
+    async fn a_failed_checkpoint_takes_nothing_of_another_run_with_it() {
+        let store = Arc::new(InMemory::new());
+        let put = async |file: &str| {
+            let path = Path::from(format!("job/epoch-0000000003/{file}"));
+            store.put(&path, PutPayload::from_static(b"state")).await.unwrap();
+        };
+        put("1-0-0-0.arrow").await;
+        put("10-0-0-0.arrow").await;
+        let checkpoints = Checkpoints::new(Arc::clone(&store) as _, "job");
+        let writer = Writer { by: "run".into(), generation: 1 };
+        checkpoints.discard(&writer, 3).await.unwrap();
+        let left: Vec<_> = store.list(None).try_collect().await.unwrap();
+        let left: Vec<_> = left.iter().map(|file| file.location.filename().unwrap()).collect();
+        assert_eq!(left, ["10-0-0-0.arrow"]);
+    }
 }

@@ -8,19 +8,20 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::manifest::Manifest;
-use super::{Checkpoints, KEPT, failed, is_broken};
+use super::{Checkpoints, KEPT, Writer, failed, is_broken};
 use crate::error::Result;
 use crate::operator::Epoch;
 
 impl Checkpoints {
-    /// Removes the files of a checkpoint that failed. One that came into effect unheard is left as it
-    /// is: it is whole.
-    pub async fn discard(&self, epoch: Epoch) -> Result<()> {
+    /// Removes what `writer` has written of a checkpoint that failed. One that came into effect unheard
+    /// is left as it is: it is whole. So are the files of another run, which may have taken over and be
+    /// writing its checkpoint of this number.
+    pub async fn discard(&self, writer: &Writer, epoch: Epoch) -> Result<()> {
         let folder = self.folder(epoch);
+        let own = format!("{}-", writer.generation);
+        let is_own = |file: &Path| file.filename().is_some_and(|name| name.starts_with(&own));
         match self.store.head(&folder.clone().join("manifest.json")).await {
-            Err(object_store::Error::NotFound { .. }) => {
-                self.clear(&folder, &BTreeSet::new()).await
-            }
+            Err(object_store::Error::NotFound { .. }) => self.clear(&folder, is_own).await,
             Ok(_) => Ok(()),
             Err(error) => Err(failed("cannot read", &folder, error)),
         }
@@ -45,7 +46,7 @@ impl Checkpoints {
                     let gone = self.store.delete(&folder.clone().join("manifest.json")).await;
                     gone.map_err(|error| failed("cannot delete", &folder, error))?;
                 }
-                self.clear(&folder, &named).await?;
+                self.clear(&folder, |file| !named.contains(file)).await?;
             }
             if taken {
                 next_starts = starts;
@@ -78,10 +79,11 @@ impl Checkpoints {
         complete.get(&epoch).cloned()
     }
 
-    async fn clear(&self, folder: &Path, named: &BTreeSet<Path>) -> Result<()> {
+    /// Deletes those files of a folder that are asked for.
+    async fn clear(&self, folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
         let files = self.store.list(Some(folder)).try_collect::<Vec<_>>().await;
         let files = files.map_err(|error| failed("cannot list", folder, error))?;
-        for file in files.iter().filter(|file| !named.contains(&file.location)) {
+        for file in files.iter().filter(|file| wanted(&file.location)) {
             let gone = self.store.delete(&file.location).await;
             gone.map_err(|error| failed("cannot delete", &file.location, error))?;
         }
