@@ -42,7 +42,7 @@ mod unread_tests;
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::FieldRef;
-use nowcast_engine::{ChangelogMode, Error, Result};
+use nowcast_engine::{ChangelogMode, Error, Result, TableDefinition};
 
 pub use self::avro::AvroOptions;
 pub use self::avro_confluent::ConfluentOptions;
@@ -140,6 +140,15 @@ pub enum Format {
 }
 
 impl Format {
+    /// The format of a table's values: its option `format`, with those of the format.
+    ///
+    /// # Errors
+    /// For a name or an option that there is not, naming the table and the option.
+    pub fn of(table: &TableDefinition) -> Result<Self> {
+        let options = Options::new(table);
+        Self::read(&options, "format", options.required("format")?, "")
+    }
+
     /// Reads the format `name`, which the option `key` gave, with its options under `prefix`
     /// (`value.` for `value.json.…`).
     pub fn read(options: &Options<'_>, key: &str, name: &str, prefix: &str) -> Result<Self> {
