@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""The load and the judge of deploy/soak.sh: sends events on schedule, comes and goes as clients of the feed,
+samples memory and latency, and says whether either of them grows. Standard library alone.
+
+The slope of each series is fitted by least squares over blocks of a minute, for samples that follow one another are
+not independent; its standard error is that of the fit. A slope is zero where it lies within two of them.
+"""
+
+import argparse
+import http.client
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+TICK_S = 0.01
+KEYS = 10_000
+TITLES = 1_000
+LATE = 0.01
+LATE_S = 60
+POISON = 0.001
+SAMPLE_S = 5
+BLOCK_S = 60
+# What a process fills in the beginning, its caches and its state, is no leak.
+WARM_UP = 0.2
+
+
+class Load(threading.Thread):
+    """Events on schedule, whatever becomes of them, by kcat."""
+
+    def __init__(self, bootstrap, topic, rate, seconds):
+        super().__init__(daemon=True)
+        self.rate, self.seconds = rate, seconds
+        self.sent, self.behind_s = 0, 0.0
+        command = ["kcat", "-P", "-q", "-b", bootstrap, "-t", topic, "-X", "linger.ms=2",
+                   "-X", "queue.buffering.max.messages=1000000"]
+        self.kcat = subprocess.Popen(command, stdin=subprocess.PIPE)
+
+    def run(self):
+        dice = random.Random(1)
+        begun = time.time()
+        while (now := time.time() - begun) < self.seconds:
+            due = int(now * self.rate)
+            lines = []
+            while self.sent < due:
+                intended = begun + self.sent / self.rate
+                lines.append(event(self.sent, intended, dice))
+                self.sent += 1
+            if lines:
+                self.behind_s = max(self.behind_s, time.time() - intended - TICK_S)
+                self.kcat.stdin.write("".join(lines).encode())
+                self.kcat.stdin.flush()
+            time.sleep(TICK_S)
+        self.kcat.stdin.close()
+        self.kcat.wait()
+
+
+def event(number, intended, dice):
+    if dice.random() < POISON:
+        return '{"id":"no number"}\n'
+    at = intended - (LATE_S if dice.random() < LATE else 0)
+    text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}"
+    title = int(TITLES * dice.random() ** 3)
+    return (f'{{"id":{number},"k":{int(KEYS * dice.random())},"title_id":{title},'
+            f'"intended_us":{int(intended * 1e6)},"at":"{text}"}}\n')
+
+
+class Client(threading.Thread):
+    """Follows a feed and leaves without a word after `stays` seconds, to come back where it was."""
+
+    def __init__(self, address, table, stays, seen):
+        super().__init__(daemon=True)
+        self.address, self.table, self.stays, self.seen = address, table, stays, seen
+        self.visits, self.rows, self.gaps, self.last = 0, 0, 0, None
+
+    def run(self):
+        dice = random.Random(self.name)
+        while True:
+            try:
+                self.visit(time.time() + dice.uniform(*self.stays))
+            except OSError as error:
+                print(f"a client of the feed: {error}", file=sys.stderr)
+                time.sleep(1)
+
+    def visit(self, until):
+        connection = http.client.HTTPConnection(self.address, timeout=30)
+        headers = {"Last-Event-ID": self.last} if self.last else {}
+        connection.request("GET", f"/v1/feeds/{self.table}", headers=headers)
+        answer = connection.getresponse()
+        self.visits += 1
+        while time.time() < until:
+            line = answer.readline()
+            if not line:
+                break
+            if line.startswith(b"id:"):
+                self.last = line[3:].strip().decode()
+            elif line.startswith(b"event: gap") or line.startswith(b"event: skipped"):
+                self.gaps += 1
+            elif line.startswith(b"data:") and b"intended_us" in line:
+                self.rows += 1
+                self.seen(json.loads(line[5:]))
+        # Closed from under the server, as a client that goes out of reach.
+        connection.close()
+
+
+class Latencies:
+    """Milliseconds from when an event was due until its row was in the feed."""
+
+    def __init__(self):
+        self.lock, self.values, self.all = threading.Lock(), [], 0
+
+    def see(self, row):
+        late = time.time() * 1e3 - row["intended_us"] / 1e3
+        with self.lock:
+            self.values.append(late)
+            self.all += 1
+
+    def take(self):
+        with self.lock:
+            values, self.values = sorted(self.values), []
+        return values
+
+
+def quantile(values, share):
+    return values[min(len(values) - 1, int(share * len(values)))] if values else math.nan
+
+
+def resident_mb(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def blocks(samples):
+    """The means of each minute: (hours, value)."""
+    by_block = {}
+    for at, value in samples:
+        if not math.isnan(value):
+            by_block.setdefault(int(at // BLOCK_S), []).append(value)
+    return [((block + 0.5) * BLOCK_S / 3600, sum(values) / len(values)) for block, values in sorted(by_block.items())]
+
+
+def slope(points):
+    """Of a line through the points, with its standard error."""
+    n = len(points)
+    if n < 3:
+        sys.exit(f"soak: {n} minutes are too few to fit a line; run it longer")
+    mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    fitted = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    left = sum((y - mean_y - fitted * (x - mean_x)) ** 2 for x, y in points)
+    return fitted, math.sqrt(left / (n - 2) / spread), mean_y
+
+
+def get(address, path):
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ["pid", "address", "bootstrap", "topic"]:
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    given = parser.parse_args()
+
+    latencies = Latencies()
+    # One that measures and stays, and some that come and go all the time.
+    stays = given.minutes * 60
+    clients = [Client(given.address, "sampled", (stays, stays), latencies.see)]
+    clients += [Client(given.address, table, (0.5, 5), lambda row: None) for table in ["sampled", "counts", "scored"]]
+    load = Load(given.bootstrap, given.topic, given.rate, given.minutes * 60)
+    load.start()
+    for client in clients:
+        client.start()
+
+    begun, cpu = time.time(), cpu_seconds(given.pid)
+    memory, p99 = [], []
+    print(f"{'minute':>7} {'resident MB':>12} {'p50 ms':>8} {'p99 ms':>8} {'CPU s/s':>8}")
+    shown = 0
+    while load.is_alive():
+        time.sleep(SAMPLE_S)
+        at = time.time() - begun
+        values = latencies.take()
+        memory.append((at, resident_mb(given.pid)))
+        p99.append((at, quantile(values, 0.99)))
+        if at // BLOCK_S > shown:
+            shown = at // BLOCK_S
+            used = (cpu_seconds(given.pid) - cpu) / at
+            print(f"{at / 60:7.1f} {memory[-1][1]:12.1f} {quantile(values, 0.5):8.1f} {p99[-1][1]:8.1f} {used:8.2f}",
+                  flush=True)
+
+    code, status = get(given.address, "/status")
+    job = json.loads(status)["jobs"][0]
+    late = sum(stage["late"] for stage in job["stages"])
+    dead = sum(stage["dead_letters"] for stage in job["stages"])
+    print(f"\n{load.sent} events at {given.rate:.0f}/s, the sender at most {load.behind_s * 1e3:.0f} ms behind; "
+          f"{job['rows_read']} rows read, {late} late, {dead} dead letters; "
+          f"checkpoint {job['checkpoint']['epoch']}, {job['checkpoint']['failed']} failed; "
+          f"{sum(client.visits for client in clients)} visits of feed clients, {latencies.all} rows timed")
+
+    flat = True
+    warm = WARM_UP * given.minutes * 60
+    for name, unit, samples in [("resident memory", "MB", memory), ("p99", "ms", p99)]:
+        points = blocks([sample for sample in samples if sample[0] >= warm])
+        fitted, error, mean = slope(points)
+        zero = abs(fitted) <= 2 * error
+        flat &= zero or fitted < 0
+        verdict = "zero within two standard errors" if zero else "falling" if fitted < 0 else "GROWING"
+        print(f"{name}: mean {mean:.1f} {unit}, slope {fitted:+.2f} ± {error:.2f} {unit}/h over {len(points)} minutes: {verdict}")
+    read_all = job["rows_read"] + dead >= load.sent
+    if code != 200 or not read_all or latencies.all == 0:
+        print("the job has not kept up: lower --rate")
+        flat = False
+    sys.exit(0 if flat else 1)
+
+
+if __name__ == "__main__":
+    main()

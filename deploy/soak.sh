@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# A job under steady load for hours: its memory and its latency must not grow. A real Kafka and a real Redis;
+# windows, a model, late rows, rows that cannot be read, clients of the live feeds that come and go.
+#
+#   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--dev]
+#
+# Without --rate it is 60 % of what the job takes from a full topic, measured first. Prints a line a minute, then
+# the slopes of resident memory and p99 with their standard errors; the exit code is 0 where neither grows. --dev
+# measures the dev build. Needs what kafka-up.sh and redis-up.sh need, and kcat.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+MINUTES=120 RATE= PROFILE=(--release) BUILD=release
+# Rows by which the job's pace is measured.
+CALIBRATION=300000
+SHARE=0.6
+while (($#)); do
+    case $1 in
+    --minutes) MINUTES=$2 && shift ;;
+    --rate) RATE=$2 && shift ;;
+    --dev) PROFILE=() BUILD=debug ;;
+    *) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+    esac
+    shift
+done
+
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/nowcast-soak.XXXXXX")
+NOWCAST=${NOWCAST_BINARY:-${CARGO_TARGET_DIR:-target}/$BUILD/nowcast}
+JOB=
+end() {
+    trap - EXIT
+    [[ -z $JOB ]] || kill "$JOB" 2>/dev/null && wait "$JOB" 2>/dev/null || true
+    for pid in "$WORK"/*/*.pid; do
+        [[ ! -f $pid ]] || kill "$(<"$pid")" 2>/dev/null || true
+    done
+    rm -rf "$WORK"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+
+fail() { echo "soak: $*" >&2; exit 1; }
+for command in kcat python3; do command -v "$command" >/dev/null || fail "$command not found"; done
+[[ -n ${NOWCAST_BINARY-} ]] || cargo build "${PROFILE[@]}" --workspace --bin nowcast
+KAFKA=$(deploy/kafka-up.sh "$WORK/kafka")
+REDIS=$(deploy/redis-up.sh "$WORK/redis")
+# A topic with one row, which lies before all others.
+topic() {
+    echo '{"id":0,"k":0,"title_id":0,"intended_us":0,"at":"2000-01-01 00:00:00.000"}' >"$WORK/first.jsonl"
+    "$NOWCAST" replay "$WORK/first.jsonl" --topic "$1" --bootstrap "$KAFKA" --time-column at --partitions 1 >/dev/null
+}
+sets() { SETS=(--set "TOPIC=$1" --set "BOOTSTRAP=$KAFKA" --set "REDIS=$REDIS" --set "MODELS=$PWD/onnx_models"); }
+
+if [[ -z $RATE ]]; then
+    topic calibration
+    python3 - "$CALIBRATION" <<'PY' | kcat -P -q -b "$KAFKA" -t calibration
+import random, sys, time
+sys.path.insert(0, "deploy")
+from soak import event
+dice, now = random.Random(2), time.time()
+for number in range(int(sys.argv[1])):
+    sys.stdout.write(event(number, now + number / 20_000, dice))
+PY
+    sets calibration
+    USAGE=$("$NOWCAST" run deploy/soak.sql "${SETS[@]}" --set BOUNDED=latest-offset --no-http --usage \
+        --data-dir "$WORK/calibration" 2>/dev/null | tail -1)
+    RATE=$(python3 -c 'import json, sys; u = json.loads(sys.argv[1]); print(int(float(sys.argv[2]) * u["rows_read"] / u["wall_s"]))' \
+        "$USAGE" "$SHARE")
+    echo "the job takes $(python3 -c "print(int($RATE / $SHARE))") rows a second from a full topic; the load is $RATE"
+fi
+
+topic soak
+sets soak
+"$NOWCAST" run deploy/soak.sql "${SETS[@]}" --http 127.0.0.1:0 --data-dir "$WORK/data" 2>"$WORK/job.log" &
+JOB=$!
+ADDRESS=
+for ((try = 0; try < 300; try++)); do
+    ADDRESS=$(sed -n 's|.*serving on http://||p' "$WORK/job.log")
+    [[ -z $ADDRESS ]] || break
+    kill -0 "$JOB" 2>/dev/null || { cat "$WORK/job.log" >&2; fail "the job has ended"; }
+    sleep 0.1
+done
+[[ -n $ADDRESS ]] || fail "the job serves no HTTP"
+python3 deploy/soak.py --pid "$JOB" --address "$ADDRESS" --bootstrap "$KAFKA" --topic soak --rate "$RATE" --minutes "$MINUTES"
