@@ -13,6 +13,8 @@ const TICKS_PER_S: f64 = 100.0;
 pub struct Usage {
     /// User and system time, in steps of 10 ms.
     pub cpu_s: f64,
+    /// Resident set now.
+    pub rss_bytes: u64,
     /// Largest resident set so far.
     pub rss_peak_bytes: u64,
 }
@@ -38,9 +40,11 @@ fn usage(process: &str) -> Result<Usage, Error> {
     let (status, status_path) = read(process, "status")?;
     let cpu_s =
         cpu_s(&stat).ok_or_else(|| Error::content(&stat_path, 1, "expected utime and stime"))?;
-    let rss_peak_bytes = rss_peak_bytes(&status)
-        .ok_or_else(|| Error::content(&status_path, 1, "expected a line VmHWM"))?;
-    Ok(Usage { cpu_s, rss_peak_bytes })
+    let memory = |line: &str| {
+        bytes(&status, line)
+            .ok_or_else(|| Error::content(&status_path, 1, format!("expected a line {line}")))
+    };
+    Ok(Usage { cpu_s, rss_bytes: memory("VmRSS:")?, rss_peak_bytes: memory("VmHWM:")? })
 }
 
 fn read(process: &str, file: &str) -> Result<(String, PathBuf), Error> {
@@ -59,8 +63,8 @@ fn cpu_s(stat: &str) -> Option<f64> {
     Some((user + system) as f64 / TICKS_PER_S)
 }
 
-fn rss_peak_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -79,7 +83,8 @@ mod tests {
     #[test]
     fn this_process_uses_memory_and_a_missing_one_is_named() {
         let usage = own().unwrap();
-        assert!(usage.rss_peak_bytes > 100_000 && usage.cpu_s >= 0.0);
+        assert!(usage.rss_bytes > 100_000 && usage.rss_peak_bytes >= usage.rss_bytes);
+        assert!(usage.cpu_s >= 0.0);
         assert_eq!(
             of(std::process::id()).unwrap().rss_peak_bytes >> 30,
             usage.rss_peak_bytes >> 30

@@ -1,18 +1,20 @@
-//! Latencies from the intended start, in an HDR histogram: percentiles, the standard `.hgrm` file, one JSON line.
+//! Latencies from the intended start, in an HDR histogram: percentiles, the standard `.hgrm` and `.hlog` files, one JSON line.
 
 use std::fmt;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
+use serde::{Deserialize, Serialize};
 
 /// An hour; a longer latency counts as an hour and in `clamped`.
 const MAX_US: u64 = 3_600_000_000;
 const DIGITS: u8 = 3;
 
 /// Latencies in microseconds, with three significant digits.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Latencies {
     histogram: Histogram<u64>,
     clamped: u64,
@@ -57,14 +59,25 @@ impl Latencies {
         self.histogram.value_at_percentile(percentile)
     }
 
+    /// Percentiles and their values, as fine as a chart of them needs: the tail is halved until it is empty.
+    pub fn percentiles(&self) -> Vec<(f64, u64)> {
+        let steps = self.histogram.iter_quantiles(5);
+        // What a sum of halves is off by in its last digits is no news.
+        let percent = |quantile: f64| (quantile * 1e8).round() / 1e6;
+        steps.map(|step| (percent(step.quantile_iterated_to()), step.value_iterated_to())).collect()
+    }
+
     pub fn summary(&self) -> Summary {
         Summary {
             count: self.count(),
             mean_us: self.histogram.mean(),
             p50_us: self.percentile_us(50.0),
+            p75_us: self.percentile_us(75.0),
             p90_us: self.percentile_us(90.0),
+            p95_us: self.percentile_us(95.0),
             p99_us: self.percentile_us(99.0),
             p99_9_us: self.percentile_us(99.9),
+            p99_99_us: self.percentile_us(99.99),
             max_us: self.histogram.max(),
             clamped: self.clamped,
         }
@@ -112,15 +125,81 @@ impl Latencies {
     }
 }
 
+/// Latencies of a run as they come: those that count, and those of the interval that is under way.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// Events that are due before are counted in intervals alone.
+    warm_up: Duration,
+    pub whole: Latencies,
+    interval: Latencies,
+}
+
+impl Recorder {
+    pub fn new(warm_up: Duration) -> Self {
+        Self { warm_up, whole: Latencies::new(), interval: Latencies::new() }
+    }
+
+    /// As [`Latencies::record`].
+    pub fn record(&mut self, intended: Duration, end: Duration) {
+        self.interval.record(intended, end);
+        if intended >= self.warm_up {
+            self.whole.record(intended, end);
+        }
+    }
+
+    /// Ends an interval and gives its latencies.
+    pub fn interval(&mut self) -> Latencies {
+        std::mem::take(&mut self.interval)
+    }
+}
+
+/// Latencies of a part of a run: its start since that of the run, its length.
+pub struct Interval {
+    pub start: Duration,
+    pub length: Duration,
+    pub latencies: Latencies,
+}
+
+/// Writes the latencies of each interval in the format of HdrHistogram's interval logs (`.hlog`), values in microseconds.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_hlog(
+    out: &mut impl Write,
+    started: SystemTime,
+    intervals: &[Interval],
+) -> io::Result<()> {
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("[Histogram log format version 1.3]")
+        .with_start_time(started)
+        .with_base_time(started)
+        // The plotters show the greatest value in milliseconds.
+        .with_max_value_divisor(1000.0)
+        .begin_log_with(out, &mut serializer)?;
+    for interval in intervals {
+        let histogram = &interval.latencies.histogram;
+        let written = log.write_histogram(histogram, interval.start, interval.length, None);
+        written.map_err(|error| match error {
+            IntervalLogWriterError::IoError(error) => error,
+            IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
+        })?;
+    }
+    Ok(())
+}
+
 /// The figures of a run's latencies. Displays as a table, serialises into a JSON line.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Summary {
     pub count: u64,
     pub mean_us: f64,
     pub p50_us: u64,
+    pub p75_us: u64,
     pub p90_us: u64,
+    pub p95_us: u64,
     pub p99_us: u64,
     pub p99_9_us: u64,
+    pub p99_99_us: u64,
     pub max_us: u64,
     /// Events beyond an hour.
     pub clamped: u64,
@@ -229,6 +308,37 @@ mod tests {
             text.contains("#[Mean    =        5.001, StdDeviation   =        2.887]"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_hlog_file_reads_back_interval_by_interval() {
+        use base64::Engine as _;
+        use hdrhistogram::serialization::Deserializer;
+        use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+        let started = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_614_400);
+        let intervals: Vec<Interval> = (0..3)
+            .map(|second| Interval {
+                start: Duration::from_secs(second),
+                length: Duration::from_secs(1),
+                latencies: if second == 1 { Latencies::new() } else { ramp() },
+            })
+            .collect();
+        let mut file = Vec::new();
+        write_hlog(&mut file, started, &intervals).unwrap();
+        assert!(file.starts_with(b"#[Histogram log format version 1.3]\n"));
+        let mut counts = vec![];
+        for entry in IntervalLogIterator::new(&file) {
+            if let LogEntry::Interval(interval) = entry.unwrap() {
+                let bytes = base64::engine::general_purpose::STANDARD
+                    .decode(interval.encoded_histogram())
+                    .unwrap();
+                let read: Histogram<u64> =
+                    Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+                counts.push((interval.start_timestamp().as_secs(), read.len(), read.max() / 1000));
+            }
+        }
+        assert_eq!(counts, [(0, 10_000, 10), (1, 0, 0), (2, 10_000, 10)]);
     }
 
     #[test]

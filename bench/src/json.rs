@@ -16,7 +16,8 @@ pub(crate) fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     serde_json::to_writer(out, value).expect("a string is always JSON");
 }
 
-fn any_name(out: &mut Vec<u8>, name: &str) {
+/// Appends a name that may be anything, after a comma unless it is the object's first.
+pub(crate) fn any_name(out: &mut Vec<u8>, name: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
@@ -68,6 +69,11 @@ pub(crate) fn plain_or_null(out: &mut Vec<u8>, name: &str, value: Option<&str>) 
 /// Appends a time as Flink's SQL format in UTC: `2026-01-05 12:00:00.123`.
 pub(crate) fn timestamp(out: &mut Vec<u8>, name: &str, ms: i64) {
     field(out, name);
+    time(out, ms);
+}
+
+/// The value of [`timestamp`] alone.
+pub(crate) fn time(out: &mut Vec<u8>, ms: i64) {
     out.push(b'"');
     let time =
         DateTime::from_timestamp_millis(ms).expect("event times lie within chrono's 262,000 years");

@@ -1,9 +1,10 @@
-//! Service-level objectives over latencies, such as `p99<15ms`, and whether a run met them.
+//! Service-level objectives such as `p99<15ms,lag<5s`, and whether a run met them.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::histogram::Latencies;
@@ -14,9 +15,18 @@ enum Measure {
     Percentile(f64),
     Max,
     Mean,
+    Lag,
 }
 
-/// One objective: `p50`, `p99.9`, any other percentile, `max` or `mean`, below a time in us, ms or s.
+/// What objectives are held against.
+pub struct Outcome<'a> {
+    pub latencies: &'a Latencies,
+    /// The longest that the system was behind; `None` where nobody looked.
+    pub lag_max: Option<Duration>,
+}
+
+/// One objective: `p50`, `p99.9`, any other percentile, `max`, `mean` or `lag` (how far the newest result was behind, at its
+/// worst), below a time in us, ms, s or min.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slo {
     text: String,
@@ -25,7 +35,7 @@ pub struct Slo {
 }
 
 /// What became of an objective.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Verdict {
     pub slo: String,
     pub measured_us: f64,
@@ -35,11 +45,13 @@ pub struct Verdict {
 
 impl Slo {
     /// Holds the objective against a run. A run without a single event meets none.
-    pub fn judge(&self, latencies: &Latencies) -> Verdict {
+    pub fn judge(&self, outcome: &Outcome<'_>) -> Verdict {
+        let latencies = outcome.latencies;
         let measured_us = match self.measure {
             Measure::Percentile(percentile) => latencies.percentile_us(percentile) as f64,
             Measure::Max => latencies.percentile_us(100.0) as f64,
             Measure::Mean => latencies.summary().mean_us,
+            Measure::Lag => outcome.lag_max.map_or(f64::MAX, |lag| lag.as_secs_f64() * 1e6),
         };
         let passed = latencies.count() > 0 && measured_us < self.limit_us;
         Verdict { slo: self.text.clone(), measured_us, limit_us: self.limit_us, passed }
@@ -61,13 +73,14 @@ impl FromStr for Slo {
         let text = text.trim();
         let error = || {
             Error::Flag(format!(
-                "objective \"{text}\": expected for example p99<15ms, p99.9<0.1s, max<500us or mean<1ms"
+                "objective \"{text}\": expected for example p99<15ms, p99.9<0.1s, max<500us, mean<1ms or lag<5s"
             ))
         };
         let (measure, limit) = text.split_once('<').ok_or_else(error)?;
         let measure = match measure.trim() {
             "max" => Measure::Max,
             "mean" => Measure::Mean,
+            "lag" => Measure::Lag,
             percentile => {
                 let percentile =
                     percentile.strip_prefix('p').and_then(|digits| digits.parse().ok());
@@ -76,24 +89,21 @@ impl FromStr for Slo {
                 )
             }
         };
-        let limit = limit.trim();
-        // "s" ends them all, so it comes last.
-        let (number, us) = [("us", 1.0), ("ms", 1e3), ("s", 1e6)]
-            .into_iter()
-            .find_map(|(unit, us)| Some((limit.strip_suffix(unit)?, us)))
-            .ok_or_else(error)?;
-        let number: f64 = number.trim().parse().map_err(|_| error())?;
-        if !number.is_finite() || number <= 0.0 {
+        let limit_us = crate::duration::parse(limit).map_err(|_| error())?.as_secs_f64() * 1e6;
+        if limit_us <= 0.0 {
             return Err(error());
         }
-        Ok(Self { text: text.to_owned(), measure, limit_us: number * us })
+        Ok(Self { text: text.to_owned(), measure, limit_us })
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.passed { "pass" } else { "fail" };
-        write!(f, "{word} {} (measured {:.3} ms)", self.slo, self.measured_us / 1000.0)
+        match self.measured_us {
+            f64::MAX => write!(f, "{word} {} (not measured)", self.slo),
+            us => write!(f, "{word} {} (measured {:.3} ms)", self.slo, us / 1000.0),
+        }
     }
 }
 
@@ -105,19 +115,28 @@ mod tests {
     fn objectives_pass_and_fail_on_the_measured_side() {
         let mut latencies = Latencies::new();
         (1..=1000).for_each(|us| latencies.record_us(us * 10));
-        let verdicts: Vec<_> = Slo::parse_list("p99<15ms, p50<4ms,max<0.02s,mean<5100us,p99.9<9ms")
-            .unwrap()
-            .iter()
-            .map(|slo| slo.judge(&latencies).passed)
-            .collect();
-        assert_eq!(verdicts, [true, false, true, true, false]);
-        let verdict = "p50<4ms".parse::<Slo>().unwrap().judge(&latencies);
+        let outcome = Outcome { latencies: &latencies, lag_max: Some(Duration::from_millis(1500)) };
+        let list = "p99<15ms, p50<4ms,max<0.02s,mean<5100us,p99.9<9ms,lag<2s,lag<1500 ms";
+        let verdicts: Vec<_> =
+            Slo::parse_list(list).unwrap().iter().map(|slo| slo.judge(&outcome).passed).collect();
+        assert_eq!(verdicts, [true, false, true, true, false, true, false]);
+        let verdict = "p50<4ms".parse::<Slo>().unwrap().judge(&outcome);
         assert!(verdict.to_string().starts_with("fail p50<4ms (measured 5.00"), "{verdict}");
     }
 
     #[test]
     fn a_run_without_events_meets_no_objective() {
-        assert!(!"p99<15ms".parse::<Slo>().unwrap().judge(&Latencies::new()).passed);
+        let mut latencies = Latencies::new();
+        let p99 = "p99<15ms".parse::<Slo>().unwrap();
+        let lag = "lag<5s".parse::<Slo>().unwrap();
+        let passed = |slo: &Slo, latencies: &Latencies, lag_max| {
+            slo.judge(&Outcome { latencies, lag_max }).passed
+        };
+        assert!(!passed(&p99, &latencies, None) && !passed(&lag, &latencies, Some(Duration::ZERO)));
+        latencies.record_us(1);
+        assert!(passed(&p99, &latencies, None) && passed(&lag, &latencies, Some(Duration::ZERO)));
+        // What nobody looked at is not met.
+        assert!(!passed(&lag, &latencies, None));
     }
 
     #[test]

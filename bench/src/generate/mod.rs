@@ -8,6 +8,7 @@ mod profiles;
 pub mod sessions;
 pub mod subscriptions;
 mod wheel;
+pub mod workload;
 
 /// Monday 2026-01-05 00:00:00 UTC, where the generators start unless told otherwise.
 pub const START_MS: i64 = 1_767_571_200_000;

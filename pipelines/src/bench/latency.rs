@@ -12,9 +12,9 @@ use arrow::datatypes::Int64Type;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nowcast_bench::cpu;
+use nowcast_bench::curve::Curve;
 use nowcast_bench::histogram::{Latencies, write_json_line};
-use nowcast_bench::schedule::Schedule;
-use nowcast_bench::slo::Slo;
+use nowcast_bench::slo::{Outcome, Slo};
 use nowcast_connectors::{RedisStore, Store};
 use nowcast_engine::aside::Discard;
 use nowcast_engine::world::{SystemClock, Tap};
@@ -89,8 +89,8 @@ pub async fn latency(command: Latency) -> Result<()> {
     let run_for = nowcast_connectors::parse_duration(&command.run_for)?;
     let warm_up = nowcast_connectors::parse_duration(&command.warm_up)?;
     let slos = command.slo.as_deref().map(Slo::parse_list).transpose()?.unwrap_or_default();
-    let schedule = Schedule::new(command.rate, Duration::ZERO)?;
-    let events = schedule.due_by(warm_up + run_for);
+    let curve = Curve::constant(command.rate)?;
+    let events = curve.due_by(warm_up + run_for);
     let folder = std::env::temp_dir().join(format!("nowcast-bench-{}", std::process::id()));
     let embedded = command.bootstrap == crate::home::EMBEDDED;
     let home = Home::open(&folder, embedded).await?;
@@ -135,7 +135,7 @@ pub async fn latency(command: Latency) -> Result<()> {
         tokio::task::spawn_blocking(move || -> Result<()> {
             let producer = Events::connect_low_latency(&bootstrap)?;
             for number in 0..events {
-                let intended = started + schedule.due(number);
+                let intended = started + curve.due(number);
                 loop {
                     let left = intended.saturating_sub(measure.started.elapsed());
                     match left.is_zero() {
@@ -187,7 +187,8 @@ pub async fn latency(command: Latency) -> Result<()> {
     let seen = measure.seen.lock().unwrap_or_else(PoisonError::into_inner);
     let (count, latencies) = (seen.0, &seen.1);
     say!("{}", latencies.summary());
-    let verdicts: Vec<_> = slos.iter().map(|slo| slo.judge(latencies)).collect();
+    let verdicts: Vec<_> =
+        slos.iter().map(|slo| slo.judge(&Outcome { latencies, lag_max: None })).collect();
     for verdict in &verdicts {
         say!("{verdict}");
     }
