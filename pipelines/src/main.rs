@@ -121,7 +121,10 @@ fn main() -> ExitCode {
         Err(error) => {
             use std::io::Write as _;
             let _ = writeln!(secrets::Stderr, "{}", secrets::hidden(&format!("error: {error:#}")));
-            ExitCode::FAILURE
+            match error.is::<bench::Missed>() {
+                true => ExitCode::from(bench::Missed::EXIT_CODE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -76,8 +76,13 @@ impl Common {
     }
 
     pub fn sets(&self) -> Result<BTreeMap<String, String>> {
-        self.sets.iter().map(|text| pair(text)).collect()
+        sets(&self.sets)
     }
+}
+
+/// `KEY=VALUE`, each.
+pub fn sets(texts: &[String]) -> Result<BTreeMap<String, String>> {
+    texts.iter().map(|text| pair(text)).collect()
 }
 
 /// A `KEY=VALUE` of `--set`.

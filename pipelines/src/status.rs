@@ -116,6 +116,11 @@ fn untroubled(job: &str, stats: &JobStats) -> Result<(), String> {
 impl Jobs {
     /// Copies the counters into the metrics recorder; called about once a second.
     pub fn publish(&self) {
+        // Where there is no /proc, there are no such metrics.
+        if let Ok(usage) = nowcast_bench::cpu::own() {
+            metrics::gauge!("process_cpu_seconds_total").set(usage.cpu_s);
+            metrics::gauge!("process_resident_memory_bytes").set(usage.rss_bytes as f64);
+        }
         for (job, stats) in &self.jobs {
             for stage in stats.read() {
                 let labels = [("job", job.clone()), ("stage", stage.name.clone())];
