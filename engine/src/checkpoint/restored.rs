@@ -1,6 +1,7 @@
 //! A checkpoint read back: verified first, then handed to each worker in pieces.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, PoisonError};
 
 use arrow::array::{Array, BooleanArray, RecordBatch, UInt16Array};
@@ -50,9 +51,8 @@ impl Checkpoints {
         for stage in &manifest.stages {
             for file in &stage.tables {
                 let name = (stage.name.clone(), file.table.clone());
-                if !schemas.contains_key(&name) {
-                    let schema = Reading::open(self, &file.rows).await?.schema().await?;
-                    schemas.insert(name, schema);
+                if let Entry::Vacant(unknown) = schemas.entry(name) {
+                    unknown.insert(Reading::open(self, &file.rows).await?.schema().await?);
                 }
             }
         }

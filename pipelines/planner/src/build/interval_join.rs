@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_common::DFSchema;
 use datafusion_expr::utils::split_conjunction_owned;
 use datafusion_expr::{Between, BinaryExpr, Expr, Join, Operator};
 use nowcast_transforms::{Clock, IntervalJoin, IntervalJoinSpec, JoinKind};
