@@ -12,7 +12,6 @@ use nowcast_transforms::{
 
 use super::sink_rules::Materialize;
 use super::{Lowered, Lowering, NodeNote, boxed, columns};
-use crate::catalog::Role;
 use crate::error::SqlResult;
 use crate::parse::ast::Conflict;
 
@@ -26,7 +25,6 @@ impl Lowering<'_> {
         conflict: Option<Conflict>,
         materialize: Materialize,
     ) -> SqlResult<()> {
-        self.one_event_time(&rows, table)?;
         if sink.changelog_mode() == ChangelogMode::Upsert && table.primary_key.is_empty() {
             let message = format!("`{}` replaces rows by key and has none", table.name);
             return Err(self
@@ -88,23 +86,6 @@ impl Lowering<'_> {
         };
         self.graph.add(node, NodeNote::new("Sink", &table.name, rows.retracts));
         Ok(())
-    }
-
-    /// # Errors
-    /// Where the rows have two event times: Flink does not know which of them is that of the table.
-    fn one_event_time(&self, rows: &Lowered, table: &TableDefinition) -> SqlResult<()> {
-        let is_time = |role: &Role| matches!(role, Role::EventTime | Role::WindowedTime);
-        let times: Vec<usize> =
-            (0..rows.roles.len()).filter(|column| is_time(&rows.roles[*column])).collect();
-        if times.len() < 2 {
-            return Ok(());
-        }
-        let names = columns::names(&table.schema, &times);
-        let message = format!("columns {names} of `{}` are all event times", table.name);
-        Err(self
-            .extent
-            .error_at(&[&table.name], message)
-            .hint("CAST all but one AS TIMESTAMP(3), or as TIMESTAMP_LTZ(3) where it is one"))
     }
 
     /// Warns of rows that replace one another in the table and are no versions of one thing.
