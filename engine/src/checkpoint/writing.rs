@@ -119,7 +119,8 @@ impl Checkpoints {
         Ok(StageState { name, worker, watermark, tables })
     }
 
-    /// The files of a stage's tables as of a complete checkpoint.
+    /// The files of a stage's tables as of a complete checkpoint: none where its input had ended by then, so
+    /// that it had no state.
     fn tables_of(
         &self,
         epoch: Epoch,
@@ -127,15 +128,13 @@ impl Checkpoints {
         worker: usize,
     ) -> Result<BTreeMap<String, Vec<TableFile>>> {
         let complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
-        let stages = complete.get(&epoch).map_or(&[][..], |manifest| &manifest.stages);
-        let known = stages.iter().find(|known| known.name == stage && known.worker == worker);
-        let known = known.ok_or_else(|| {
-            Error::bug(format!(
-                "changes of `{stage}` since checkpoint {epoch}, which has none of it"
-            ))
+        let manifest = complete.get(&epoch).ok_or_else(|| {
+            Error::bug(format!("changes of `{stage}` since checkpoint {epoch}, which is not known"))
         })?;
+        let known =
+            manifest.stages.iter().find(|known| known.name == stage && known.worker == worker);
         let mut tables: BTreeMap<String, Vec<TableFile>> = BTreeMap::new();
-        for file in &known.tables {
+        for file in known.iter().flat_map(|known| &known.tables) {
             tables.entry(file.table.clone()).or_default().push(file.clone());
         }
         Ok(tables)
