@@ -251,10 +251,9 @@ EXPLAIN SELECT SUM(n) OVER (ORDER BY PROCTIME()) AS a FROM counted;";
 }
 
 #[test]
-fn a_table_has_one_event_time() {
-    let two = "CREATE TABLE times (a TIMESTAMP(3), b TIMESTAMP(3)) WITH ('connector' = 'blackhole');
-INSERT INTO times SELECT window_time, ts FROM TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE);";
-    check(&format!("{TABLES}{two}"), &["line 6", "columns a, b of `times`", "CAST all but one"]);
+fn a_hint_that_cannot_be_read_is_named_by_its_place() {
+    let hint = "EXPLAIN SELECT *\nFROM clicks\n  /*+ OPTIONS('scan.bounded.mode) */;";
+    check(&format!("{TABLES}{hint}"), &["line 7, column 3", "unterminated string literal"]);
 }
 
 #[test]

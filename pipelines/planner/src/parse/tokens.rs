@@ -96,7 +96,9 @@ fn push_hint(
     span: Span,
 ) -> Result<(), TokenizerError> {
     made.push(TokenWithSpan { token: Token::make_keyword("WITH"), span });
-    for token in Tokenizer::new(&FlinkDialect, options).tokenize()? {
+    // Places in it count from its own beginning.
+    let placed = |error| TokenizerError { location: span.start, ..error };
+    for token in Tokenizer::new(&FlinkDialect, options).tokenize().map_err(placed)? {
         made.push(TokenWithSpan { token, span });
     }
     Ok(())
