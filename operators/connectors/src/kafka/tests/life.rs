@@ -118,6 +118,7 @@ async fn a_partition_that_gives_nothing_of_what_it_has_ends_the_read(client: &'s
     let table = topic.counted(&[UNBOUNDED, ("scan.stall-timeout", "1 s")]);
     let options = KafkaOptions::read(&table, &Environment::default(), TopicMode::Log).unwrap();
     let options = Arc::new(options);
+    let started = Instant::now();
     // Nothing is fetched of it, and the reader does not know.
     let (mut handover, thread) = tokio::task::block_in_place(|| match client {
         "native" => {
@@ -131,7 +132,6 @@ async fn a_partition_that_gives_nothing_of_what_it_has_ends_the_read(client: &'s
         }
     });
     topic.count(1, 3).await;
-    let started = Instant::now();
     let error = loop {
         match tokio::time::timeout(PATIENCE, handover.next()).await.expect("an end in time") {
             Ok(SourceEvent::Rows { split, .. }) => assert!(split.ends_with("/1"), "{split}"),
