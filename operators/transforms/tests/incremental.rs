@@ -47,8 +47,22 @@ struct Case {
     ordered: bool,
 }
 
-/// All rows of state as text, by table. Keys have no order among them.
-fn state(operator: &mut dyn Operator, ordered: bool) -> BTreeMap<String, Vec<String>> {
+/// A row with the values of its lists in order.
+fn sorted_lists(row: &str) -> String {
+    let cell = |cell: &str| match cell.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {
+        Some(list) => {
+            let mut values: Vec<&str> = list.split(", ").collect();
+            values.sort_unstable();
+            format!("[{}]", values.join(", "))
+        }
+        None => cell.to_owned(),
+    };
+    row.split('|').map(cell).collect::<Vec<_>>().join("|")
+}
+
+/// All rows of state as text, by table. Keys have no order among them, nor have distinct values where
+/// rows come alone.
+fn state(case: &Case, operator: &mut dyn Operator) -> BTreeMap<String, Vec<String>> {
     let mut state: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for table in operator.save(0).unwrap() {
         let key = ["key_0", "column_0"]
@@ -56,7 +70,10 @@ fn state(operator: &mut dyn Operator, ordered: bool) -> BTreeMap<String, Vec<Str
             .find_map(|name| table.rows.schema().index_of(name).ok())
             .unwrap();
         let mut rows = text(&table.rows);
-        match ordered {
+        if !case.retracts {
+            rows.iter_mut().for_each(|row| *row = sorted_lists(row));
+        }
+        match case.ordered {
             true => rows.sort_by_key(|row| row.split('|').nth(key).unwrap().to_owned()),
             false => rows.sort(),
         }
@@ -126,8 +143,7 @@ async fn follow(case: &Case, seed: u64) -> usize {
         let mut again = (case.make)();
         let tables = checkpoints.read(epoch).await.unwrap().tables(case.name, 0, 1).await.unwrap();
         load(again.as_mut(), tables);
-        let (held, restored) =
-            (state(operator.as_mut(), case.ordered), state(again.as_mut(), case.ordered));
+        let (held, restored) = (state(case, operator.as_mut()), state(case, again.as_mut()));
         assert_eq!(restored, held, "{} of seed {seed} at {epoch}", case.name);
         if rows.random.random_bool(0.2) {
             let mut out = Output::default();
@@ -136,7 +152,7 @@ async fn follow(case: &Case, seed: u64) -> usize {
             operator = again;
         }
     }
-    let (bytes, least) = (operator.state_bytes().unwrap(), state(operator.as_mut(), false));
+    let (bytes, least) = (operator.state_bytes().unwrap(), state(case, operator.as_mut()));
     let least: usize = least.values().flatten().map(String::len).sum();
     assert!(bytes > least / 3, "{}: {bytes} bytes for {least} of text", case.name);
     told
