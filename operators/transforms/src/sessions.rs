@@ -10,6 +10,9 @@ use crate::window::Span;
 
 const NONE: u32 = u32::MAX;
 
+/// The timer of a session that was named as over: no entry has this time.
+const NAMED: Millis = Millis::MAX;
+
 /// Sessions have dense numbers; those of sessions that have left are given out again. A key is a slot of
 /// `Keys`, and mostly has one session.
 #[derive(Default)]
@@ -142,6 +145,8 @@ impl Sessions {
             if session.timer != time {
                 self.timers.pop();
             } else if is_over(end) {
+                // One that had the number before may have left an entry of the same time.
+                session.timer = NAMED;
                 self.timers.pop();
                 over.push(number);
             } else if end > time {
@@ -193,6 +198,18 @@ mod tests {
         // The number comes back while nothing is left of its first session.
         assert_eq!(sessions.open(1, span(15, 25)), short);
         assert_eq!(sessions.over(|end| end <= 30), [short, long]);
+    }
+
+    #[test]
+    fn a_number_that_comes_back_with_the_same_end_is_named_once() {
+        let mut sessions = Sessions::default();
+        sessions.resize(1);
+        let joined = sessions.open(0, span(0, 10));
+        sessions.remove(joined);
+        assert_eq!(sessions.open(0, span(5, 10)), joined);
+        assert_eq!(sessions.over(|end| end <= 10), [joined]);
+        assert_eq!(sessions.sorted(), [joined], "until it is removed");
+        assert_eq!(sessions.over(|end| end <= 10), [0; 0]);
     }
 
     #[test]
