@@ -133,6 +133,24 @@ async fn a_table_that_stays_away_fails_the_join() {
     assert!(error.to_string().contains("the table is away"), "{error}");
 }
 
+#[tokio::test]
+async fn what_waited_on_several_workers_waits_on_one() {
+    let mut saved = vec![];
+    for keys in [vec![Some(2), None], vec![Some(1)]] {
+        let (mut join, mut out) = (join(&table(0, None)), Output::default());
+        join.on_batch(0, batch(keys), &mut out).unwrap();
+        saved.extend(join.save(0).unwrap());
+    }
+    assert_eq!(saved.len(), 2);
+    let (mut resumed, mut out) = (join(&table(0, None)), Output::default());
+    resumed.load(saved).unwrap();
+    resumed.on_time(Time::Event(5), &mut out).unwrap();
+    for request in out.take_requests() {
+        resumed.on_reply(answered(request).await, &mut out).unwrap();
+    }
+    assert_eq!(Seen::take(&mut out).rows, ["2|2|0", "2|2|1", "null|null|null", "1|1|0"]);
+}
+
 /// Which of some keys are asked for, each in a batch of its own.
 async fn asked(join: &mut LookupJoin, keys: &[i64]) -> Vec<i64> {
     let mut out = Output::default();

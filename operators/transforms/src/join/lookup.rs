@@ -387,7 +387,12 @@ impl Operator for LookupJoin {
             let rows = RecordBatch::try_new(Arc::clone(schema), table.rows.columns()[2..].to_vec());
             let rows = rows.map_err(|_| saved::changed(&table.name))?;
             let weights = weights.values().iter().any(|weight| *weight != 1).then_some(weights);
-            self.restored = Some(Batch::new(rows).with_weights(weights));
+            let batch = Batch::new(rows).with_weights(weights);
+            // There is one for each worker that has saved.
+            self.restored = Some(match self.restored.take() {
+                Some(held) => Batch::concat(schema, &[held, batch])?,
+                None => batch,
+            });
         }
         Ok(())
     }
