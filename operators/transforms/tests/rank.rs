@@ -8,48 +8,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::DataType;
+use common::changes::*;
 use common::*;
-use nowcast_engine::{Batch, Operator, Output, Time};
+use nowcast_engine::{Operator, Output, Time};
 use nowcast_transforms::*;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-/// Key, number of the row, value; its weight.
-type Change = (i64, i64, Option<i64>, i64);
-
-fn fields() -> Vec<(&'static str, DataType)> {
-    ["k", "id", "v"].map(|name| (name, DataType::Int64)).to_vec()
-}
-
-fn batch(changes: &[Change]) -> Batch {
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from_iter_values(changes.iter().map(|change| change.0))),
-        Arc::new(Int64Array::from_iter_values(changes.iter().map(|change| change.1))),
-        Arc::new(Int64Array::from_iter(changes.iter().map(|change| change.2))),
-    ];
-    let weights = Int64Array::from_iter_values(changes.iter().map(|change| change.3));
-    let rows = RecordBatch::try_new(schema(&fields()), columns).unwrap();
-    Batch::new(rows).with_weights(Some(weights))
-}
-
-/// Rows that come, and where `retracts` rows that go again.
-fn changes(seed: u64, count: usize, retracts: bool) -> Vec<Change> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut standing: Vec<Change> = vec![];
-    let mut changes = vec![];
-    for id in 0..count as i64 {
-        if retracts && !standing.is_empty() && rng.random_bool(0.45) {
-            let gone = standing.swap_remove(rng.random_range(0..standing.len()));
-            changes.push((gone.0, gone.1, gone.2, -1));
-            continue;
-        }
-        let value = rng.random_bool(0.9).then(|| rng.random_range(0..20));
-        let row = (rng.random_range(0..4), id, value, 1);
-        standing.push(row);
-        changes.push(row);
-    }
-    changes
-}
 
 fn spec(first: usize, last: usize, numbered: bool, retracts: bool) -> RankSpec {
     let mut output = fields();
@@ -70,18 +32,6 @@ fn spec(first: usize, last: usize, numbered: bool, retracts: bool) -> RankSpec {
         input_schema: schema(&fields()),
         schema: schema(&output),
     }
-}
-
-/// What stands after all that was put out. Nothing is taken back that does not stand.
-fn add(standing: &mut BTreeMap<String, i64>, out: &mut Output) {
-    for batch in out.take_batches() {
-        for (nth, row) in text(batch.rows()).into_iter().enumerate() {
-            let count = standing.entry(row.clone()).or_default();
-            *count += batch.weights().map_or(1, |weights| weights.value(nth));
-            assert!(*count >= 0, "{row}");
-        }
-    }
-    standing.retain(|_, count| *count > 0);
 }
 
 fn sorted(changes: &[Change], spec: &RankSpec) -> BTreeMap<String, i64> {
@@ -117,7 +67,7 @@ fn the_wanted_rows_stand_as_by_sorting() {
         (3, 3, false, true),
     ] {
         let spec = spec(first, last, numbered, retracts);
-        let changes = changes(3, 600, retracts);
+        let changes = changes(3, 600, if retracts { 0.45 } else { 0.0 }, anywhere);
         for size in SIZES {
             let mut operator = Rank::new(spec.clone()).unwrap();
             let (mut out, mut standing) = (Output::default(), BTreeMap::new());
@@ -138,7 +88,7 @@ fn the_wanted_rows_stand_as_by_sorting() {
 #[test]
 fn two_workers_go_on_from_the_state_of_one() {
     let spec = spec(1, 3, true, true);
-    let changes = changes(5, 400, true);
+    let changes = changes(5, 400, 0.45, anywhere);
     let (mut out, mut standing) = (Output::default(), BTreeMap::new());
     let mut one = Rank::new(spec.clone()).unwrap();
     changes[..200].chunks(7).for_each(|part| one.on_batch(0, batch(part), &mut out).unwrap());

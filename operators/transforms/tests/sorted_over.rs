@@ -4,56 +4,12 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::DataType;
+use common::changes::*;
 use common::*;
-use nowcast_engine::{Batch, Operator, Output, Time};
+use nowcast_engine::{Operator, Output, Time};
 use nowcast_transforms::*;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-/// Key, number of the row, value that is sorted by; its weight.
-type Change = (i64, i64, Option<i64>, i64);
-
-fn fields() -> Vec<(&'static str, DataType)> {
-    ["k", "id", "v"].map(|name| (name, DataType::Int64)).to_vec()
-}
-
-fn batch(changes: &[Change]) -> Batch {
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from_iter_values(changes.iter().map(|change| change.0))),
-        Arc::new(Int64Array::from_iter_values(changes.iter().map(|change| change.1))),
-        Arc::new(Int64Array::from_iter(changes.iter().map(|change| change.2))),
-    ];
-    let weights = Int64Array::from_iter_values(changes.iter().map(|change| change.3));
-    let rows = RecordBatch::try_new(schema(&fields()), columns).unwrap();
-    Batch::new(rows).with_weights(Some(weights))
-}
-
-/// Rows that come anywhere in the order or, `rising`, most of them at its end; some go again.
-fn changes(seed: u64, count: usize, rising: bool) -> Vec<Change> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut standing: Vec<Change> = vec![];
-    let mut changes = vec![];
-    for id in 0..count as i64 {
-        let goes = if rising { 0.05 } else { 0.45 };
-        if !standing.is_empty() && rng.random_bool(goes) {
-            let gone = standing.swap_remove(rng.random_range(0..standing.len()));
-            changes.push((gone.0, gone.1, gone.2, -1));
-            continue;
-        }
-        let value = match rising {
-            true => Some(id / 5),
-            false => rng.random_bool(0.9).then(|| rng.random_range(0..20)),
-        };
-        let row = (rng.random_range(0..4), id, value, 1);
-        standing.push(row);
-        changes.push(row);
-    }
-    changes
-}
 
 /// The sum of the row numbers, with the ranks of a row, or its number.
 fn spec(up_to: UpTo) -> SortedOverSpec {
@@ -80,18 +36,6 @@ fn spec(up_to: UpTo) -> SortedOverSpec {
         input_schema: schema(&fields()),
         schema: schema(&output),
     }
-}
-
-/// What stands after all that was put out. Nothing is taken back that does not stand.
-fn add(standing: &mut BTreeMap<String, i64>, out: &mut Output) {
-    for batch in out.take_batches() {
-        for (nth, row) in text(batch.rows()).into_iter().enumerate() {
-            let count = standing.entry(row.clone()).or_default();
-            *count += batch.weights().map_or(1, |weights| weights.value(nth));
-            assert!(*count >= 0, "{row}");
-        }
-    }
-    standing.retain(|_, count| *count > 0);
 }
 
 fn sorted(changes: &[Change], up_to: UpTo) -> BTreeMap<String, i64> {
@@ -130,7 +74,10 @@ fn the_answers_stand_as_by_sorting() {
     for (up_to, rising) in
         [(UpTo::Row, false), (UpTo::Peers, false), (UpTo::Row, true), (UpTo::Peers, true)]
     {
-        let changes = changes(3, 500, rising);
+        let changes = match rising {
+            true => changes(3, 500, 0.05, |id, _| Some(id / 5)),
+            false => changes(3, 500, 0.45, anywhere),
+        };
         for size in SIZES {
             let mut operator = SortedOver::new(spec(up_to)).unwrap();
             let (mut out, mut standing) = (Output::default(), BTreeMap::new());
@@ -151,7 +98,7 @@ fn the_answers_stand_as_by_sorting() {
 #[test]
 fn two_workers_go_on_from_the_state_of_one() {
     for up_to in [UpTo::Row, UpTo::Peers] {
-        let changes = changes(5, 400, false);
+        let changes = changes(5, 400, 0.45, anywhere);
         let (mut out, mut standing) = (Output::default(), BTreeMap::new());
         let mut one = SortedOver::new(spec(up_to)).unwrap();
         changes[..200].chunks(7).for_each(|part| one.on_batch(0, batch(part), &mut out).unwrap());
