@@ -203,7 +203,7 @@ async fn known(brokers: &mut Brokers, place: &Place, job: &str) -> Result<Letter
 
 /// `2 h` ago, or a time of UTC.
 fn since(text: &str, now: Millis) -> Result<Millis> {
-    if let Ok(ago) = nowcast_connectors::parse_duration(text) {
+    if let Ok(ago) = nowcast_engine::parse_duration(text) {
         return Ok(now - ago.as_millis() as Millis);
     }
     let text = text.trim();

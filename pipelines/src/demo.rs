@@ -61,7 +61,7 @@ struct Milestone {
 
 pub async fn demo(command: Demo) -> Result<()> {
     let started = Instant::now();
-    let run_for = command.run_for.as_deref().map(nowcast_connectors::parse_duration).transpose()?;
+    let run_for = command.run_for.as_deref().map(nowcast_engine::parse_duration).transpose()?;
     let doors = Doors::open(&command.serve).await?;
     let temporary = match &command.data_dir {
         Some(_) => None,

@@ -44,7 +44,7 @@ pub struct Common {
 
 /// A duration as Flink writes it.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    nowcast_connectors::parse_duration(text).map_err(|error| error.to_string())
+    nowcast_engine::parse_duration(text).map_err(|error| error.to_string())
 }
 
 impl Common {
@@ -58,7 +58,7 @@ impl Common {
             bail!("--rows-max 0: at least 1");
         }
         let interval = self.checkpoint_interval.as_deref();
-        let checkpoint_interval = interval.map(nowcast_connectors::parse_duration).transpose()?;
+        let checkpoint_interval = interval.map(nowcast_engine::parse_duration).transpose()?;
         let (sets, rows_max, checkpoints) = (self.sets()?, self.rows_max, self.checkpoints.clone());
         let stop_timeout = self.stop_timeout;
         Ok(RunOptions {

@@ -29,7 +29,7 @@ mod tls;
 mod tls_tests;
 
 pub use kafka::{Drained as DrainedTopic, drain as drain_topic};
-pub use options::{parse_duration, parse_size};
+pub use options::parse_size;
 pub use redis::Reconciled;
 pub use registry::{Environment, Output, Registry, StoredTable};
 pub use store::{EmbeddedStore, Fields, Patience, RedisAddress, RedisStore, Store, Write};

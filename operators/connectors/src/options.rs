@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nowcast_engine::{Error, Result, TableDefinition, secret};
+use nowcast_engine::{Error, Result, TableDefinition, parse_duration, secret};
 
 use crate::nearest::did_you_mean;
 
@@ -150,26 +150,6 @@ impl<'a> Options<'a> {
     }
 }
 
-/// A duration as Flink writes it: `7 d`, `30 min`, `500ms`; a bare number is milliseconds.
-pub fn parse_duration(text: &str) -> Result<Duration> {
-    millis(text)
-        .map(Duration::from_millis)
-        .ok_or_else(|| Error::user(format!("\"{text}\" is no duration such as 30 min or 500 ms")))
-}
-
-fn millis(text: &str) -> Option<u64> {
-    let (number, unit) = number_and_unit(text)?;
-    let millis = match unit {
-        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1_000,
-        "m" | "min" | "minute" | "minutes" => 60_000,
-        "h" | "hour" | "hours" => 3_600_000,
-        "d" | "day" | "days" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(millis)
-}
-
 /// A size as Flink writes it: `128 mb`, `2 gb`; a bare number is bytes.
 pub fn parse_size(text: &str) -> Result<u64> {
     parse_memory(text)
@@ -230,12 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_sizes_are_flinks() {
-        for (text, millis) in [("7 d", 604_800_000), ("30min", 1_800_000), ("250", 250)] {
-            assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(millis), "{text}");
-        }
-        assert!(parse_duration("soon").is_err());
-        assert!(parse_duration("3 fortnights").is_err());
+    fn sizes_are_flinks() {
         assert_eq!(parse_memory("128 MB"), Some(128 << 20));
     }
 

@@ -86,8 +86,8 @@ impl Tap for Measure {
 }
 
 pub async fn latency(command: Latency) -> Result<()> {
-    let run_for = nowcast_connectors::parse_duration(&command.run_for)?;
-    let warm_up = nowcast_connectors::parse_duration(&command.warm_up)?;
+    let run_for = nowcast_engine::parse_duration(&command.run_for)?;
+    let warm_up = nowcast_engine::parse_duration(&command.warm_up)?;
     let slos = command.slo.as_deref().map(Slo::parse_list).transpose()?.unwrap_or_default();
     let curve = Curve::constant(command.rate)?;
     let events = curve.due_by(warm_up + run_for);

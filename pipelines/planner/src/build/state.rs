@@ -1,5 +1,7 @@
 //! How long state without a window is kept: `table.exec.state.ttl`.
 
+use nowcast_engine::parse_duration;
+
 use super::Lowering;
 use crate::error::{SqlError, SqlResult};
 use crate::planner::Settings;
@@ -17,20 +19,9 @@ pub fn state_ttl_ms(settings: &Settings) -> SqlResult<Option<i64>> {
     }
 }
 
-/// Flink's durations: a whole number and a unit, ms where there is none.
+/// A duration as Flink writes it, in ms.
 pub(super) fn milliseconds(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let number: i64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim().to_lowercase().as_str() {
-        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1_000,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
-        "h" | "hour" | "hours" => 3_600_000,
-        "d" | "day" | "days" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(unit)
+    i64::try_from(parse_duration(text).ok()?.as_millis()).ok()
 }
 
 impl Lowering<'_> {
@@ -45,19 +36,5 @@ impl Lowering<'_> {
             ));
         }
         self.state_ttl_ms
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_flinks() {
-        assert_eq!(milliseconds("36 h"), Some(129_600_000));
-        assert_eq!(milliseconds("1min"), Some(60_000));
-        assert_eq!(milliseconds("250"), Some(250));
-        assert_eq!(milliseconds("soon"), None);
-        assert_eq!(milliseconds("1 fortnight"), None);
     }
 }
