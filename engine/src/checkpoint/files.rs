@@ -1,6 +1,7 @@
 //! One file of state: an Arrow IPC file, written and read in pieces, so that neither side ever holds
 //! more than a few of them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -138,6 +139,15 @@ impl Reading {
         bytes.slice(ahead)
     }
 
+    /// Arrow's reader panics at some of the bytes that no writer has written.
+    fn decode(&mut self) -> Result<Option<RecordBatch>> {
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.decoder.decode(&mut self.buffer)));
+        match decoded {
+            Ok(decoded) => Ok(decoded?),
+            Err(_) => Err(Error::data(format!("checkpoint {}: no Arrow stream", self.path))),
+        }
+    }
+
     pub async fn schema(&mut self) -> Result<SchemaRef> {
         let first = self.next().await?;
         let schema = self.decoder.schema().or(first.map(|rows| rows.schema()));
@@ -147,12 +157,12 @@ impl Reading {
     /// The next piece.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while !self.over {
-            match self.decoder.decode(&mut self.buffer) {
+            match self.decode() {
                 Ok(Some(rows)) => return Ok(Some(rows)),
                 Ok(None) => {}
                 // The footer behind the end of the stream.
                 Err(_) if self.decoder.finish().is_ok() => self.over = true,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
             match self.bytes.next().await {
                 Some(bytes) => {
