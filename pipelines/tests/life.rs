@@ -87,11 +87,9 @@ fn a_stop_waits_for_a_slow_sink_and_the_next_start_repeats_nothing() {
     }
 }
 
-/// A sink that takes nothing any more: nobody reads what the job prints.
-fn stuck(folder: &Path, stop_timeout: &str) -> Child {
-    let file = printing(folder, 10_000_000, 1_000_000);
-    let mut command = run(&file, &folder.join("data"));
-    command.args(["--http", "127.0.0.1:0", "--stop-timeout", stop_timeout]);
+/// A job whose sink takes nothing any more, for nobody reads what it prints, and where it serves HTTP.
+fn blocked(command: &mut Command) -> (Child, String) {
+    command.args(["--http", "127.0.0.1:0"]);
     let mut child = command.env("NOWCAST_LOG", "nowcast=info").spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
     let serving = lines.find_map(|line| {
@@ -100,7 +98,7 @@ fn stuck(folder: &Path, stop_timeout: &str) -> Child {
     let address = serving.unwrap();
     let mut before = Value::Null;
     wait_until("a write that does not return", || {
-        let status: Value = serde_json::from_str(&get(&address, "/status").1).unwrap();
+        let status = status(&address);
         let stages = status["jobs"][0]["stages"].as_array().unwrap();
         let since = &stages.last().unwrap()["blocked_since"];
         let held =
@@ -109,7 +107,66 @@ fn stuck(folder: &Path, stop_timeout: &str) -> Child {
         before = since.clone();
         still
     });
-    child
+    (child, address)
+}
+
+fn status(address: &str) -> Value {
+    serde_json::from_str(&get(address, "/status").1).unwrap()
+}
+
+fn stuck(folder: &Path, stop_timeout: &str) -> Child {
+    let file = printing(folder, 10_000_000, 1_000_000);
+    let mut command = run(&file, &folder.join("data"));
+    blocked(command.args(["--stop-timeout", stop_timeout])).0
+}
+
+fn resident_mb(child: &Child) -> f64 {
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", child.id())).unwrap();
+    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096.0 / 1e6
+}
+
+/// Megabytes that one second of a blocked job may add, for whatever it does meanwhile.
+const ADDED_MB: f64 = 8.0;
+
+#[test]
+fn a_blocked_sink_stops_the_reading_and_nothing_is_lost() {
+    const ROWS: usize = 120_000;
+    let folder = common::folder();
+    let broker = common::embedded_broker(folder.path());
+    let row = format!(r#"{{"t":"{}"}}"#, "x".repeat(1_000));
+    common::produce(&broker.address, "rows", 4, &vec![row.as_bytes(); ROWS]);
+    for client in ["native", "librdkafka"] {
+        let sql = format!(
+            "CREATE TABLE texts (t STRING) WITH (
+               'connector' = 'kafka', 'topic' = 'rows', 'format' = 'json', 'client' = '{client}',
+               'properties.bootstrap.servers' = '{}',
+               'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset');
+             CREATE TABLE shown (t STRING) WITH ('connector' = 'print');
+             INSERT INTO shown SELECT t FROM texts;",
+            broker.address
+        );
+        let file = folder.path().join(format!("{client}.sql"));
+        std::fs::write(&file, sql).unwrap();
+        let (mut child, address) = blocked(&mut run(&file, &folder.path().join(client)));
+        let seen =
+            |child: &Child| (status(&address)["jobs"][0]["rows_read"].as_u64(), resident_mb(child));
+        // The queues of the client fill up to their bounds.
+        let mut before = seen(&child);
+        wait_until("a job that reads no more", || {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = seen(&child);
+            let rests = now.0 == before.0 && now.1 < before.1 + ADDED_MB;
+            before = now;
+            rests
+        });
+        println!("{client}: {:?} rows read, {:.0} MB resident", before.0, before.1);
+        assert!(before.0.unwrap() < ROWS as u64 / 4, "{client}: {before:?}");
+        let shown = BufReader::new(child.stdout.take().unwrap()).lines();
+        let whole = shown.filter(|line| line.as_ref().unwrap().len() > 1_000).count();
+        let status = ended(&mut child, Duration::from_secs(30));
+        assert_eq!((status.code(), whole), (Some(0), ROWS), "{client}");
+    }
 }
 
 #[test]
