@@ -24,6 +24,7 @@ LATE = 0.01
 LATE_S = 60
 POISON = 0.001
 SAMPLE_S = 5
+MODEL_S = 20
 BLOCK_S = 60
 # What a process fills in the beginning, its caches and its state, is no leak.
 WARM_UP = 0.2
@@ -107,6 +108,31 @@ class Client(threading.Thread):
         connection.close()
 
 
+class Models(threading.Thread):
+    """Writes the model's file again, each time as another version."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path, self.versions = path, 0
+        with open(path, "rb") as file:
+            self.model = file.read()
+
+    def run(self):
+        while True:
+            time.sleep(MODEL_S)
+            self.versions += 1
+            # Protocol buffers take fields in any order: one more metadata_props = 14 {key = 1, value = 2}.
+            entry = field(1, b"nowcast.version") + field(2, f"soak {self.versions}".encode())
+            with open(self.path + ".new", "wb") as file:
+                file.write(self.model + field(14, entry))
+            os.replace(self.path + ".new", self.path)
+
+
+def field(number, value):
+    """Of a protocol buffer, shorter than 128 bytes."""
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
 class Latencies:
     """Milliseconds from when an event was due until its row was in the feed."""
 
@@ -170,7 +196,7 @@ def get(address, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ["pid", "address", "bootstrap", "topic"]:
+    for name in ["pid", "address", "bootstrap", "topic", "model", "log"]:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--minutes", type=float, required=True)
@@ -183,6 +209,8 @@ def main():
     clients += [Client(given.address, table, (0.5, 5), lambda row: None) for table in ["sampled", "counts", "scored"]]
     load = Load(given.bootstrap, given.topic, given.rate, given.minutes * 60)
     load.start()
+    models = Models(given.model)
+    models.start()
     for client in clients:
         client.start()
 
@@ -206,9 +234,12 @@ def main():
     job = json.loads(status)["jobs"][0]
     late = sum(stage["late"] for stage in job["stages"])
     dead = sum(stage["dead_letters"] for stage in job["stages"])
+    with open(given.log) as log:
+        versions = sum("a model has a new version" in line for line in log)
     print(f"\n{load.sent} events at {given.rate:.0f}/s, the sender at most {load.behind_s * 1e3:.0f} ms behind; "
           f"{job['rows_read']} rows read, {late} late, {dead} dead letters; "
           f"checkpoint {job['checkpoint']['epoch']}, {job['checkpoint']['failed']} failed; "
+          f"{versions} of {models.versions} versions of the model taken; "
           f"{sum(client.visits for client in clients)} visits of feed clients, {latencies.all} rows timed")
 
     flat = True
@@ -223,6 +254,10 @@ def main():
     read_all = job["rows_read"] + dead >= load.sent
     if code != 200 or not read_all or latencies.all == 0:
         print("the job has not kept up: lower --rate")
+        flat = False
+    # The last one may not have been looked at yet.
+    if versions < models.versions - 1:
+        print("the job has not taken each version of the model")
         flat = False
     sys.exit(0 if flat else 1)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A job under steady load for hours: its memory and its latency must not grow. A real Kafka and a real Redis;
-# windows, a model, late rows, rows that cannot be read, clients of the live feeds that come and go.
+# windows, a model that is replaced again and again, late rows, rows that cannot be read, clients of the live feeds that come and go.
 #
 #   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--dev]
 #
@@ -43,12 +43,13 @@ for command in kcat python3; do command -v "$command" >/dev/null || fail "$comma
 [[ -n ${NOWCAST_BINARY-} ]] || cargo build "${PROFILE[@]}" --workspace --bin nowcast
 KAFKA=$(deploy/kafka-up.sh "$WORK/kafka")
 REDIS=$(deploy/redis-up.sh "$WORK/redis")
+cp onnx_models/next_title/next_title.onnx "$WORK"
 # A topic with one row, which lies before all others.
 topic() {
     echo '{"id":0,"k":0,"title_id":0,"intended_us":0,"at":"2000-01-01 00:00:00.000"}' >"$WORK/first.jsonl"
     "$NOWCAST" replay "$WORK/first.jsonl" --topic "$1" --bootstrap "$KAFKA" --time-column at --partitions 1 >/dev/null
 }
-sets() { SETS=(--set "TOPIC=$1" --set "BOOTSTRAP=$KAFKA" --set "REDIS=$REDIS" --set "MODELS=$PWD/onnx_models"); }
+sets() { SETS=(--set "TOPIC=$1" --set "BOOTSTRAP=$KAFKA" --set "REDIS=$REDIS" --set "MODELS=$WORK"); }
 
 if [[ -z $RATE ]]; then
     topic calibration
@@ -80,4 +81,5 @@ for ((try = 0; try < 300; try++)); do
     sleep 0.1
 done
 [[ -n $ADDRESS ]] || fail "the job serves no HTTP"
-python3 deploy/soak.py --pid "$JOB" --address "$ADDRESS" --bootstrap "$KAFKA" --topic soak --rate "$RATE" --minutes "$MINUTES"
+python3 deploy/soak.py --pid "$JOB" --address "$ADDRESS" --bootstrap "$KAFKA" --topic soak --rate "$RATE" --minutes "$MINUTES" \
+    --model "$WORK/next_title.onnx" --log "$WORK/job.log"

@@ -27,7 +27,7 @@ CREATE TABLE scored (k BIGINT, titles ARRAY<BIGINT>, PRIMARY KEY (k) NOT ENFORCE
 );
 
 CREATE MODEL next_title INPUT (items ARRAY<BIGINT>) OUTPUT (top_items ARRAY<BIGINT>, top_scores ARRAY<FLOAT>)
-WITH ('provider' = 'onnx', 'path' = '${MODELS}/next_title/next_title.onnx');
+WITH ('provider' = 'onnx', 'path' = '${MODELS}/next_title.onnx', 'monitor-interval' = '5 s');
 
 -- Few keys, so that their state is full within seconds and grows no more.
 CREATE TEMPORARY VIEW sessions AS

@@ -43,6 +43,13 @@ pub trait Model: Send + Sync {
 
     fn outputs(&self) -> &[Tensor];
 
+    /// The one that serves now, of a model that is replaced while it serves; it has the same inputs and
+    /// outputs. Whoever scores asks for it at a barrier and keeps it to the next one, so that all rows
+    /// of a checkpoint are scored by one version.
+    fn current(&self) -> Option<Arc<dyn Model>> {
+        None
+    }
+
     /// Scores rows: one array per model input, all of one length (zero is allowed), in the order of
     /// [`Model::inputs`]. Any numeric array, or a list of numbers for tensors with a shape, is cast
     /// to the tensor's element type.

@@ -23,7 +23,7 @@ pub use file::{MODEL_BYTES_MAX, ModelFile};
 pub use hot_swap::HotSwap;
 pub use list::{Listed, list};
 pub use model::{OnnxModel, ROWS_PER_CALL};
-pub use provider::{OPTIONS, OnnxProvider};
+pub use provider::{OPTIONS, OnnxProvider, Watched};
 pub use search::RuntimeSearch;
 pub use signature::{Signature, check_signature};
 pub use topk::{dot_top_k, top_k};

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use nowcast_engine::{Error, Model, ModelProvider, Result};
+use nowcast_engine::{Error, Model, ModelProvider, Result, parse_duration};
 
 use crate::backend::{Backend, BackendChoice};
 use crate::file::ModelFile;
+use crate::hot_swap::HotSwap;
 use crate::model::OnnxModel;
 use crate::onnxruntime::OrtBackend;
 use crate::rten::RtenBackend;
@@ -15,18 +17,34 @@ use crate::search::RuntimeSearch;
 
 /// The options of a model. `task` is Flink's word for what a model is used for; it changes nothing
 /// here.
-pub const OPTIONS: [&str; 4] = ["provider", "path", "backend", "task"];
+pub const OPTIONS: [&str; 5] = ["provider", "path", "backend", "task", MONITOR_INTERVAL];
+
+/// How often the file is looked at for a new version; never where it is not given.
+const MONITOR_INTERVAL: &str = "monitor-interval";
+
+/// A model that is replaced while it serves, and how often its file is to be looked at.
+pub struct Watched {
+    pub every: Duration,
+    pub model: Arc<HotSwap>,
+}
 
 /// The `onnx` provider.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct OnnxProvider {
     search: RuntimeSearch,
+    watched: Mutex<Vec<Watched>>,
 }
 
 impl OnnxProvider {
     /// A provider that looks for ONNX Runtime in the given places, each time a model is opened.
     pub fn new(search: RuntimeSearch) -> Self {
-        Self { search }
+        Self { search, watched: Mutex::default() }
+    }
+
+    /// The models with an interval that were loaded since the last call. Somebody has to call
+    /// [`HotSwap::reload_changed`] of each.
+    pub fn take_watched(&self) -> Vec<Watched> {
+        std::mem::take(&mut self.watched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Opens a checked file under the name a user gave it.
@@ -93,7 +111,18 @@ impl ModelProvider for OnnxProvider {
             Some(text) => text.parse().map_err(|e| wrong(format!("{e}")))?,
             None => BackendChoice::Auto,
         };
-        let file = ModelFile::read(Path::new(path)).map_err(|e| wrong(format!("{e}")))?;
-        Ok(Arc::new(self.open(name, file, choice)?))
+        let Some(text) = options.get(MONITOR_INTERVAL) else {
+            let file = ModelFile::read(Path::new(path)).map_err(|e| wrong(format!("{e}")))?;
+            return Ok(Arc::new(self.open(name, file, choice)?));
+        };
+        let every = parse_duration(text)
+            .map_err(|e| wrong(format!("option \"{MONITOR_INTERVAL}\": {e}")))?;
+        if every.is_zero() {
+            return Err(wrong(format!("option \"{MONITOR_INTERVAL}\" is 0: leave it out")));
+        }
+        let model = Arc::new(HotSwap::open(self, name, path, choice)?);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.push(Watched { every, model: Arc::clone(&model) });
+        Ok(model)
     }
 }

@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field};
 use common::Builder;
@@ -138,7 +139,7 @@ fn wrong_options_name_what_is_known() {
     };
     assert_eq!(
         error(&[("provider", "onnx"), ("pth", "x.onnx")]),
-        "model \"demand\": unknown option \"pth\"; known are provider, path, backend, task"
+        "model \"demand\": unknown option \"pth\"; known are provider, path, backend, task, monitor-interval"
     );
     assert_eq!(
         error(&[("provider", "onnx")]),
@@ -229,8 +230,8 @@ fn a_failed_reload_leaves_the_old_model_serving() {
     let other = identity(Element::FLOAT, &[None], &[None]).write(&at("other.onnx"));
     fs::write(at("broken.onnx"), [0xff; 100]).unwrap();
     for backend in common::backends() {
-        let swap = HotSwap::open(common::provider(), "m", &first, backend).unwrap();
-        let held = swap.current();
+        let swap = HotSwap::open(&common::provider(), "m", &first, backend).unwrap();
+        let held = swap.model();
         let scores = |model: &dyn Model| {
             let x = common::float_list(vec![Some(vec![Some(4.0); 3])]);
             common::floats_of(&model.score(&[x, common::ints(&[Some(0)])]).unwrap().outputs[0])
@@ -240,12 +241,56 @@ fn a_failed_reload_leaves_the_old_model_serving() {
         }
         let error = swap.reload(&other).unwrap_err().to_string();
         assert!(error.ends_with("expected x float[3], plan int64, got x float"), "{error}");
-        assert_eq!(swap.current().version(), "m@1");
-        assert_eq!(scores(&*swap.current()), [Some(6.0)]);
+        assert_eq!(swap.model().version(), "m@1");
+        assert_eq!(scores(&*swap.model()), [Some(6.0)]);
         assert_eq!(swap.reload(&second).unwrap().version(), "m@2");
-        assert_eq!(swap.current().version(), "m@2");
+        assert_eq!(swap.model().version(), "m@2");
         assert_eq!((held.version(), scores(&*held)), ("m@1", vec![Some(6.0)]));
     }
+}
+
+#[test]
+fn a_watched_model_is_replaced_when_its_file_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.onnx");
+    common::roots().metadata("nowcast.version", "1").write(&path);
+    let provider = common::provider();
+    let load = |interval: &str| {
+        let path = path.display().to_string();
+        let options = [("provider", "onnx"), ("path", &path), ("monitor-interval", interval)];
+        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        provider.load("m", &options.into())
+    };
+    let refused = |interval: &str| load(interval).err().unwrap().to_string();
+    assert_eq!(refused("0 s"), "model \"m\": option \"monitor-interval\" is 0: leave it out");
+    assert!(refused("soon").contains("\"soon\" is no duration"), "{}", refused("soon"));
+
+    let model = load("10 s").unwrap();
+    let [watched] = <[_; 1]>::try_from(provider.take_watched()).ok().unwrap();
+    assert_eq!(watched.every, Duration::from_secs(10));
+    assert!(provider.take_watched().is_empty());
+    let serves = || model.current().unwrap().version().to_owned();
+    let look = || watched.model.reload_changed();
+    assert!(look().unwrap().is_none());
+
+    common::roots().metadata("nowcast.version", "version 2").write(&path);
+    assert_eq!(look().unwrap().unwrap().version(), "m@version 2");
+    assert_eq!(serves(), "m@version 2");
+    assert!(look().unwrap().is_none());
+
+    // Written again as it was.
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    assert!(look().unwrap().is_none());
+    // Half of it: said once.
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    look().unwrap_err();
+    assert!(look().unwrap().is_none());
+    fs::remove_file(&path).unwrap();
+    assert!(look().unwrap().is_none());
+    assert_eq!(serves(), "m@version 2");
+    common::roots().metadata("nowcast.version", "3").write(&path);
+    assert_eq!(look().unwrap().unwrap().version(), "m@3");
 }
 
 #[test]

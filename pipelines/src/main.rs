@@ -34,6 +34,7 @@ mod pipeline;
 mod plan;
 mod producer;
 mod reconcile;
+mod reloads;
 mod replay;
 mod replayed;
 mod run;

@@ -217,6 +217,7 @@ pub async fn start(
     if job.restored() > 0 {
         tracing::info!(job = name, epoch = job.restored(), "goes on from its checkpoint");
     }
+    crate::reloads::watch(&home.models);
     let alive = lease.map(|lease| Alive::new(lease, &run, &job));
     Ok(Running { name, job, tables: plan.tables, facts, alive })
 }
@@ -230,7 +231,7 @@ pub fn idle_timeout(settings: &Settings) -> Result<Option<Duration>> {
 
 fn duration_setting(text: Option<&str>, default: Duration) -> Result<Duration> {
     match text {
-        Some(text) => Ok(nowcast_connectors::parse_duration(text)?),
+        Some(text) => Ok(nowcast_engine::parse_duration(text)?),
         None => Ok(default),
     }
 }

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{cast, take};
 use arrow::datatypes::SchemaRef;
 use nowcast_engine::evaluate::kept_indices;
+use nowcast_engine::operator::{Epoch, TableChanges};
 use nowcast_engine::{Batch, Error, Model, Operator, Output, Result};
 
 /// The output columns are those of the input and the model's outputs.
@@ -19,9 +20,11 @@ pub struct ScoreSpec {
 }
 
 /// Scores each batch at once. Rows the model rejects are set aside with its reason; the others go
-/// on. A model output of another type than its column is cast.
+/// on. A model output of another type than its column is cast. A model that has been replaced scores
+/// from the next barrier on.
 pub struct Score {
     spec: ScoreSpec,
+    serving: Arc<dyn Model>,
 }
 
 impl Score {
@@ -43,8 +46,13 @@ impl Score {
                 spec.schema.fields().len()
             )));
         }
-        Ok(Self { spec })
+        let serving = newest(&spec.model);
+        Ok(Self { spec, serving })
     }
+}
+
+fn newest(model: &Arc<dyn Model>) -> Arc<dyn Model> {
+    model.current().unwrap_or_else(|| Arc::clone(model))
 }
 
 impl Operator for Score {
@@ -52,7 +60,7 @@ impl Operator for Score {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let model = &self.spec.model;
+        let model = &self.serving;
         let scores = model.score(&batch.columns(&self.spec.features))?;
         let expected = model.outputs().len();
         if scores.outputs.len() != expected
@@ -86,5 +94,14 @@ impl Operator for Score {
         let rows = RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?;
         out.emit(batch.with_rows(rows));
         Ok(())
+    }
+
+    fn changes(
+        &mut self,
+        _epoch: Epoch,
+        _since: Option<Epoch>,
+    ) -> Result<Option<Vec<TableChanges>>> {
+        self.serving = newest(&self.spec.model);
+        Ok(None)
     }
 }

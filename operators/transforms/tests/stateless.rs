@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Int64Array, RecordBatch};
 use arrow::compute::kernels::cmp::gt;
@@ -151,12 +151,15 @@ fn a_row_is_in_each_of_its_windows() {
     }
 }
 
-/// Doubles; refuses negative values.
-struct Doubler {
+/// Multiplies; refuses negative values.
+struct Multiplier {
     tensors: Vec<Tensor>,
+    by: f32,
+    /// Takes its place.
+    next: Mutex<Option<Arc<dyn Model>>>,
 }
 
-impl Model for Doubler {
+impl Model for Multiplier {
     fn version(&self) -> &str {
         "doubler@1"
     }
@@ -169,22 +172,30 @@ impl Model for Doubler {
         &self.tensors
     }
 
+    fn current(&self) -> Option<Arc<dyn Model>> {
+        self.next.lock().unwrap().clone()
+    }
+
     fn score(&self, columns: &[ArrayRef]) -> Result<Scores> {
         let values = arrow::compute::cast(&columns[0], &DataType::Float32)?;
         let values = values.as_primitive::<Float32Type>();
         let good = |value: &f32| *value >= 0.0;
-        let doubled: Float32Array =
-            values.iter().map(|value| value.filter(good).map(|value| 2.0 * value)).collect();
+        let products: Float32Array =
+            values.iter().map(|value| value.filter(good).map(|value| self.by * value)).collect();
         let negative =
             (0..values.len()).filter(|row| values.is_valid(*row) && values.value(*row) < 0.0);
         let rejected = negative.map(|row| (row, "value is negative".to_owned())).collect();
-        Ok(Scores { outputs: vec![Arc::new(doubled)], rejected })
+        Ok(Scores { outputs: vec![Arc::new(products)], rejected })
     }
 }
 
-fn doubler() -> Arc<dyn Model> {
+fn multiplier(by: f32) -> Arc<Multiplier> {
     let tensor = Tensor { name: "x".into(), element: DataType::Float32, shape: vec![] };
-    Arc::new(Doubler { tensors: vec![tensor] })
+    Arc::new(Multiplier { tensors: vec![tensor], by, next: Mutex::default() })
+}
+
+fn doubler() -> Arc<dyn Model> {
+    multiplier(2.0)
 }
 
 #[test]
@@ -206,6 +217,27 @@ fn rows_a_model_refuses_are_set_aside_and_the_others_go_on() {
         assert_eq!(seen.rows, ["1|2.0", "null|null", "4|8.0"]);
         assert_eq!(seen.rejected, ["value is negative", "value is negative"]);
     }
+}
+
+#[test]
+fn a_model_that_was_replaced_scores_from_the_next_barrier_on() {
+    let model = multiplier(2.0);
+    let spec = ScoreSpec {
+        model: model.clone(),
+        features: vec![0],
+        schema: schema(&[("x", DataType::Int64), ("score", DataType::Float64)]),
+    };
+    let mut score = Score::new(spec.clone()).unwrap();
+    let mut out = Output::default();
+    *model.next.lock().unwrap() = Some(multiplier(3.0));
+    score.on_batch(0, Batch::new(numbers(&[Some(1)])), &mut out).unwrap();
+    assert!(score.changes(1, None).unwrap().is_none());
+    score.on_batch(0, Batch::new(numbers(&[Some(1)])), &mut out).unwrap();
+    assert_eq!(Seen::take(&mut out).rows, ["1|2.0", "1|3.0"]);
+    // One that begins now, as after a crash.
+    let mut score = Score::new(spec).unwrap();
+    score.on_batch(0, Batch::new(numbers(&[Some(1)])), &mut out).unwrap();
+    assert_eq!(Seen::take(&mut out).rows, ["1|3.0"]);
 }
 
 #[test]
