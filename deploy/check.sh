@@ -3,7 +3,7 @@
 # real PostgreSQL and ONNX Runtime. Run it from any directory, as often as you like.
 #
 # By hand it takes rustup, a C compiler and make. What else tests need it installs: Redis,
-# PostgreSQL, kcat, Java, Maven and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
+# PostgreSQL, kcat, Java, Maven, Perl and Python with apt-get (as root or with sudo), Kafka with mvn, the judges of deploy/
 # requirements-test.txt with pip. All of it but the apt packages lies in ${NOWCAST_CACHE:-~/.cache/nowcast}.
 #
 #   CARGO_TARGET_DIR       where cargo builds (~/.cache/nowcast-target)
@@ -43,6 +43,8 @@ missing_packages() {
     command -v java >/dev/null || echo default-jre-headless
     command -v kcat >/dev/null || echo kcat
     command -v mvn >/dev/null || echo maven
+    # For OpenSSL, which the feature kafka-tls builds.
+    perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || echo perl
     command -v python3 >/dev/null || echo python3
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
@@ -73,7 +75,7 @@ install_python() {
     touch "$env/.complete"
 }
 
-# Runs beside the first builds, which need none of it.
+# Runs beside the lints, which need none of it.
 install_all() {
     if [[ $# != 0 ]]; then
         echo "installing: $*"
@@ -103,7 +105,9 @@ step() {
 
 lint() { cargo clippy --workspace --all-targets -- -D warnings; }
 
-build_tests() { cargo test --workspace --no-run; }
+# Lints see the default features, tests those and TLS to Kafka.
+TESTED=(--workspace --features nowcast/kafka-tls)
+build_tests() { cargo test "${TESTED[@]}" --no-run; }
 
 # Licences, bans and sources in any case; advisories where there are a tool and its database, which is
 # a git repository. Building the tools would take longer than most of the tests.
@@ -152,7 +156,7 @@ run_tests() {
     local log=$WORK/test.log status=0
     # In the background, so that an interrupt is heard at once; timeout ends its whole group.
     timeout "${NOWCAST_TEST_TIMEOUT:-45m}" \
-        cargo test --workspace --no-fail-fast -- --show-output >"$log" 2>&1 &
+        cargo test "${TESTED[@]}" --no-fail-fast -- --show-output >"$log" 2>&1 &
     TESTS=$!
     wait "$TESTS" || status=$?
     TESTS=
@@ -207,8 +211,8 @@ INSTALLER=$!
 
 step "format" cargo fmt --all --check
 step "clippy" lint
-step "build tests" build_tests
 step "install" wait_for_installer
+step "build tests" build_tests
 step "dependencies" dependencies
 step "start servers" start_servers
 step "tests" run_tests
