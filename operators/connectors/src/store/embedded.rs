@@ -1,6 +1,6 @@
 //! A store inside the process, kept in a file where a folder is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,30 +8,37 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
+use hashbrown::DefaultHashBuilder;
 use nowcast_engine::{Millis, Result};
 
-use super::log::{Entry, Log, Put, encode};
+use super::log::{Change, Log, Put, encode};
 use super::{Fields, Store, Write};
 
 /// The log is rewritten when it is this many times as long as after the last rewrite…
 const COMPACT_FACTOR: u64 = 2;
 /// …and longer than this: below, rewriting saves nothing worth having.
-const COMPACT_BYTES_MIN: u64 = 1 << 20;
+const COMPACT_BYTES_MIN: u64 = 4 << 20;
 
 /// Reads are concurrent with each other and with writes; writes take turns.
 pub struct EmbeddedStore {
-    rows: DashMap<Arc<str>, Row>,
+    rows: DashMap<Arc<str>, Row, DefaultHashBuilder>,
     writer: Mutex<Writer>,
     now: Box<dyn Fn() -> Millis + Send + Sync>,
 }
 
 struct Row {
-    fields: BTreeMap<String, String>,
+    /// Ascending by name.
+    fields: Vec<(Arc<str>, String)>,
     expires: Option<Millis>,
+    /// Where in [`Writer::expiry`] it is: when it expires, or earlier where that has been put off since.
+    looked_at: Option<Millis>,
 }
 
 struct Writer {
     keys: BTreeSet<Arc<str>>,
+    /// Names of fields, which many rows share.
+    names: HashSet<Arc<str>>,
+    /// For each key with a time to live, when to look at it.
     expiry: BTreeSet<(Millis, Arc<str>)>,
     log: Option<Log>,
     /// Bytes of the log when it last held live entries alone.
@@ -50,12 +57,13 @@ impl EmbeddedStore {
     pub fn with_clock(now: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
         let writer = Writer {
             keys: BTreeSet::new(),
+            names: HashSet::new(),
             expiry: BTreeSet::new(),
             log: None,
             log_live: 0,
             bytes: 0,
         };
-        Self { rows: DashMap::new(), writer: Mutex::new(writer), now: Box::new(now) }
+        Self { rows: DashMap::default(), writer: Mutex::new(writer), now: Box::new(now) }
     }
 
     /// A store kept in `dir`, with what is there from earlier runs.
@@ -71,7 +79,7 @@ impl EmbeddedStore {
         let store = Self::with_clock(now);
         {
             let mut writer = store.writer();
-            let log = Log::open(dir, |entry| store.apply(&mut writer, entry))?;
+            let log = Log::open(dir, |change| store.apply(&mut writer, &change))?;
             writer.log = Some(log);
             store.expire(&mut writer);
             writer.log_live = store.encode_all(&writer.keys).len() as u64;
@@ -101,11 +109,11 @@ impl EmbeddedStore {
         let mut writer = self.writer();
         let mut encoded = vec![];
         for write in writes {
-            let entry = entry(write, now);
+            let change = change(write, now);
             if writer.log.is_some() {
-                encode(&entry, &mut encoded);
+                encode(&change, &mut encoded);
             }
-            self.apply(&mut writer, entry);
+            self.apply(&mut writer, &change);
         }
         self.expire(&mut writer);
         let Writer { keys, log: Some(log), log_live, .. } = &mut *writer else { return Ok(()) };
@@ -121,7 +129,7 @@ impl EmbeddedStore {
     pub fn read(&self, key: &str) -> Option<Fields> {
         let row = self.rows.get(key)?;
         let live = row.expires.is_none_or(|expires| expires > (self.now)());
-        live.then(|| row.fields.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+        live.then(|| row.fields.iter().map(|(k, v)| (k.to_string(), v.clone())).collect())
     }
 
     /// As [`Store::scan`], without an executor.
@@ -139,54 +147,52 @@ impl EmbeddedStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply(&self, writer: &mut Writer, entry: Entry) {
-        let Entry { key, put } = entry;
-        let Some(Put { set, remove, expires }) = put else {
-            self.remove(writer, &key);
+    fn apply(&self, writer: &mut Writer, change: &Change<'_>) {
+        let Change { key, put } = change;
+        let Some(put) = put else {
+            self.remove(writer, key);
             return;
         };
-        // What has expired is gone, even if nobody has swept it yet.
-        let stale = |row: &Row| row.expires.is_some_and(|expires| expires <= (self.now)());
-        if self.rows.get(key.as_str()).is_some_and(|row| stale(&row)) {
-            self.remove(writer, &key);
+        let Some(mut row) = self.rows.get_mut(*key) else { return self.begin(writer, key, put) };
+        if row.expires.is_some_and(|expires| expires <= (self.now)()) {
+            // What has expired is gone, even if nobody has swept it yet.
+            drop(row);
+            self.remove(writer, key);
+            return self.begin(writer, key, put);
         }
-        let key = match writer.keys.get(key.as_str()) {
-            Some(key) => Arc::clone(key),
-            None if set.is_empty() => return,
-            None => {
-                let key: Arc<str> = key.into();
-                writer.keys.insert(Arc::clone(&key));
-                writer.bytes += key.len() as u64;
-                key
+        writer.update(&mut row, put);
+        if let Some(expires) = put.expires {
+            row.expires = Some(expires);
+            if row.looked_at.is_none_or(|at| expires < at) {
+                let key = Arc::clone(row.key());
+                writer.look(&mut row, key, expires);
             }
-        };
-        let mut row = self
-            .rows
-            .entry(Arc::clone(&key))
-            .or_insert_with(|| Row { fields: BTreeMap::new(), expires: None });
-        for (name, value) in set {
-            writer.bytes += (name.len() + value.len()) as u64;
-            let size = name.len();
-            if let Some(old) = row.fields.insert(name, value) {
-                writer.bytes -= (size + old.len()) as u64;
-            }
-        }
-        for name in remove {
-            if let Some(old) = row.fields.remove(&name) {
-                writer.bytes -= (name.len() + old.len()) as u64;
-            }
-        }
-        if let Some(expires) = expires {
-            if let Some(old) = row.expires.replace(expires) {
-                writer.expiry.remove(&(old, Arc::clone(&key)));
-            }
-            writer.expiry.insert((expires, Arc::clone(&key)));
         }
         let empty = row.fields.is_empty();
         drop(row);
         if empty {
-            self.remove(writer, &key);
+            self.remove(writer, key);
         }
+    }
+
+    /// A key that is not there.
+    fn begin(&self, writer: &mut Writer, key: &str, put: &Put<'_>) {
+        if put.set.is_empty() {
+            return;
+        }
+        let key: Arc<str> = key.into();
+        let fields = Vec::with_capacity(put.set.len());
+        let mut row = Row { fields, expires: put.expires, looked_at: None };
+        writer.update(&mut row, put);
+        if row.fields.is_empty() {
+            return;
+        }
+        writer.bytes += key.len() as u64;
+        writer.keys.insert(Arc::clone(&key));
+        if let Some(expires) = put.expires {
+            writer.look(&mut row, Arc::clone(&key), expires);
+        }
+        self.rows.insert(key, row);
     }
 
     fn remove(&self, writer: &mut Writer, key: &str) {
@@ -194,19 +200,25 @@ impl EmbeddedStore {
         let fields = row.fields.iter().map(|(name, value)| name.len() + value.len());
         writer.bytes -= (key.len() + fields.sum::<usize>()) as u64;
         writer.keys.remove(&key);
-        if let Some(expires) = row.expires {
-            writer.expiry.remove(&(expires, key));
+        if let Some(at) = row.looked_at {
+            writer.expiry.remove(&(at, key));
         }
     }
 
     /// Drops the keys whose time is up.
     fn expire(&self, writer: &mut Writer) {
         let now = (self.now)();
-        while let Some((expires, key)) = writer.expiry.first().cloned() {
-            if expires > now {
-                return;
+        while writer.expiry.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, key)) = writer.expiry.pop_first() else { return };
+            let Some(mut row) = self.rows.get_mut(&key) else { continue };
+            row.looked_at = None;
+            match row.expires {
+                Some(expires) if expires > now => writer.look(&mut row, Arc::clone(&key), expires),
+                _ => {
+                    drop(row);
+                    self.remove(writer, &key);
+                }
             }
-            self.remove(writer, &key);
         }
     }
 
@@ -214,26 +226,68 @@ impl EmbeddedStore {
         let mut encoded = vec![];
         for key in keys {
             let Some(row) = self.rows.get(key) else { continue };
-            let set = row.fields.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            let put = Put { set, remove: vec![], expires: row.expires };
-            encode(&Entry { key: key.to_string(), put: Some(put) }, &mut encoded);
+            let set: Vec<_> = row.fields.iter().map(|(k, v)| (&**k, v.as_str())).collect();
+            let put = Put { set: &set, remove: &[], expires: row.expires };
+            encode(&Change { key, put: Some(put) }, &mut encoded);
         }
         encoded
     }
 }
 
-fn entry(write: &Write<'_>, now: Millis) -> Entry {
-    let key = write.key().to_owned();
-    match write {
-        Write::Delete { .. } => Entry { key, put: None },
-        Write::Put { set, remove, ttl, .. } => {
-            let set = set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            let remove = remove.iter().map(|name| (*name).into()).collect();
-            let ttl = ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
-            let expires = ttl.map(|ttl| now.saturating_add(ttl));
-            Entry { key, put: Some(Put { set, remove, expires }) }
+impl Writer {
+    /// Has a row looked at then, and no more when it was to be.
+    fn look(&mut self, row: &mut Row, key: Arc<str>, at: Millis) {
+        if let Some(before) = row.looked_at.replace(at) {
+            self.expiry.remove(&(before, Arc::clone(&key)));
+        }
+        self.expiry.insert((at, key));
+    }
+
+    /// Sets and removes fields, in the memory of the values before.
+    fn update(&mut self, row: &mut Row, put: &Put<'_>) {
+        let place = |row: &Row, name: &str| row.fields.binary_search_by(|(at, _)| (**at).cmp(name));
+        for (name, value) in put.set {
+            match place(row, name) {
+                Ok(at) => {
+                    let held = &mut row.fields[at].1;
+                    self.bytes = self.bytes - held.len() as u64 + value.len() as u64;
+                    held.clear();
+                    held.push_str(value);
+                }
+                Err(at) => {
+                    self.bytes += (name.len() + value.len()) as u64;
+                    row.fields.insert(at, (self.name(name), (*value).to_owned()));
+                }
+            }
+        }
+        for name in put.remove {
+            if let Ok(at) = place(row, name) {
+                let (name, value) = row.fields.remove(at);
+                self.bytes -= (name.len() + value.len()) as u64;
+            }
         }
     }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(Arc::clone(&name));
+        name
+    }
+}
+
+fn change<'a>(write: &'a Write<'_>, now: Millis) -> Change<'a> {
+    let put = match write {
+        Write::Delete { .. } => None,
+        Write::Put { set, remove, ttl, .. } => {
+            let ttl = ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+            let expires = ttl.map(|ttl| now.saturating_add(ttl));
+            Some(Put { set, remove, expires })
+        }
+    };
+    Change { key: write.key(), put }
 }
 
 fn system_millis() -> Millis {

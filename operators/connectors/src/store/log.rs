@@ -9,27 +9,43 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A change as it is kept: with the time it expires at instead of a time to live.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Entry {
-    pub key: String,
+#[derive(Serialize)]
+pub struct Change<'a> {
+    pub key: &'a str,
     /// `None` deletes the key.
-    pub put: Option<Put>,
+    pub put: Option<Put<'a>>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Put {
-    pub set: Vec<(String, String)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remove: Vec<String>,
+#[derive(Serialize)]
+pub struct Put<'a> {
+    pub set: &'a [(&'a str, &'a str)],
+    pub remove: &'a [&'a str],
     /// Milliseconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
 }
 
-/// Length of an entry's JSON and the low half of its XXH3, both little-endian.
+/// As [`Change`], read back.
+#[derive(Deserialize)]
+struct Entry {
+    key: String,
+    put: Option<EntryPut>,
+}
+
+#[derive(Deserialize)]
+struct EntryPut {
+    set: Vec<(String, String)>,
+    #[serde(default)]
+    remove: Vec<String>,
+    #[serde(default)]
+    expires: Option<i64>,
+}
+
+/// Length of an entry's body and the low half of its XXH3, both little-endian.
 const HEAD: usize = 8;
 /// A length above it is a torn head, not an entry.
 const ENTRY_BYTES_MAX: usize = 64 << 20;
+/// What the body of an entry begins with, in postcard's format. Earlier versions wrote a JSON object.
+const POSTCARD: u8 = 1;
 
 /// An append-only file. What was appended survives the end of the process, not that of the machine:
 /// the file is not synced on each write.
@@ -44,7 +60,7 @@ impl Log {
     ///
     /// # Errors
     /// Where another process has it open, or it cannot be read or written.
-    pub fn open(dir: &Path, mut each: impl FnMut(Entry)) -> Result<Self> {
+    pub fn open(dir: &Path, mut each: impl FnMut(Change<'_>)) -> Result<Self> {
         let path = dir.join("store.log");
         let name = path.display().to_string();
         let failed = |error: std::io::Error| Error::outside(format!("store {name}: {error}"));
@@ -61,7 +77,7 @@ impl Log {
         file.read_to_end(&mut content).map_err(failed)?;
         let mut rest = content.as_slice();
         while let Some((entry, behind)) = first(rest) {
-            each(entry);
+            entry.tell(&mut each);
             rest = behind;
         }
         let bytes = (content.len() - rest.len()) as u64;
@@ -107,15 +123,27 @@ impl Log {
     }
 }
 
-/// Appends an entry's bytes to `out`.
-pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
+/// Appends a change's bytes to `out`.
+pub fn encode(change: &Change<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend([0; HEAD]);
-    serde_json::to_writer(&mut *out, entry).expect("strings and numbers are JSON");
+    out.push(POSTCARD);
+    *out = postcard::to_extend(change, std::mem::take(out)).expect("a vector takes all");
     let body = &out[start + HEAD..];
     let (length, hash) = (body.len() as u32, xxh3_64(body) as u32);
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     out[start + 4..start + HEAD].copy_from_slice(&hash.to_le_bytes());
+}
+
+impl Entry {
+    fn tell(&self, each: &mut impl FnMut(Change<'_>)) {
+        let Self { key, put } = self;
+        let Some(put) = put else { return each(Change { key, put: None }) };
+        let set: Vec<_> = put.set.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let remove: Vec<&str> = put.remove.iter().map(String::as_str).collect();
+        let put = Put { set: &set, remove: &remove, expires: put.expires };
+        each(Change { key, put: Some(put) });
+    }
 }
 
 fn first(bytes: &[u8]) -> Option<(Entry, &[u8])> {
@@ -129,7 +157,11 @@ fn first(bytes: &[u8]) -> Option<(Entry, &[u8])> {
     if (xxh3_64(body) as u32).to_le_bytes() != *hash {
         return None;
     }
-    Some((serde_json::from_slice(body).ok()?, rest))
+    let entry = match body {
+        [POSTCARD, body @ ..] => postcard::from_bytes(body).ok()?,
+        _ => serde_json::from_slice(body).ok()?,
+    };
+    Some((entry, rest))
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
