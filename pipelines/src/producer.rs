@@ -1,7 +1,7 @@
 //! Events into a Kafka topic: made if it is missing, with retention off, in batches.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How long a broker may take to answer before it counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often it is asked for what is about to be there.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Makes a topic that keeps everything, unless it is there already.
 pub async fn ensure_topic(bootstrap: &str, topic: &str, partitions: i32) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> =
@@ -25,9 +28,30 @@ pub async fn ensure_topic(bootstrap: &str, topic: &str, partitions: i32) -> Resu
     let made = admin.create_topics([&new], &options).await;
     let made = made.with_context(|| format!("kafka {bootstrap}: broker unreachable"))?;
     match made.first() {
-        Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {}
         Some(Err((topic, code))) => bail!("kafka topic \"{topic}\": cannot be made: {code}"),
         None => bail!("kafka topic \"{topic}\": the broker did not answer"),
+    }
+    let topic = topic.to_owned();
+    // Its answers may come from a broker on this very runtime.
+    tokio::task::spawn_blocking(move || wait_for_leaders(&admin, &topic)).await?
+}
+
+/// A topic is made before its partitions have leaders, which take what is sent.
+fn wait_for_leaders(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let led =
+            partitions.map(|partition| partition.leader() >= 0 && partition.error().is_none());
+        if led.reduce(|all, one| all && one) == Some(true) {
+            return Ok(());
+        }
+        if started.elapsed() > PATIENCE {
+            bail!("kafka topic \"{topic}\": its partitions have no leaders");
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -9,8 +9,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{fail, finish, folder, given, nowcast, wait_until};
-use serde_json::Value;
+use common::{fail, finish, folder, given, nowcast, succeed, wait_until};
+use serde_json::{Value, json};
 
 /// An address that nobody listens on.
 fn free_address() -> String {
@@ -293,4 +293,28 @@ fn shipped_workloads_read_and_run() {
         let run: Value = serde_json::from_slice(&run).unwrap();
         assert!(run["nowcast"]["counts"]["results"].as_u64().unwrap() > 10, "{name}\n{said}");
     }
+}
+
+#[test]
+fn lookups_are_measured_beside_a_bare_redis_and_a_bare_model() {
+    // `redis-server` is where the check script starts one.
+    if common::given("NOWCAST_REDIS").is_none() {
+        return;
+    }
+    let said = succeed(nowcast().args(["bench", "lookups", "--clicks", "3000", "--for", "500ms"]));
+    let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((&report["bench"], &report["clicks"]), (&json!("lookups"), &json!(3000)));
+    assert!(report["profiles"].as_u64().unwrap() > 100, "{report}");
+    let rows = report["rows"].as_array().unwrap();
+    let (served, bare): (Vec<&Value>, Vec<&Value>) =
+        rows.iter().partition(|row| row["figures"].is_object());
+    let names: Vec<&str> = served.iter().map(|row| row["target"].as_str().unwrap()).collect();
+    assert_eq!(names, ["redis: HGETALL", "nowcast: features", "nowcast: recommendations"]);
+    for row in served {
+        let figures = &row["figures"];
+        assert!(figures["per_s"].as_f64().unwrap() > 10.0, "{row}");
+        let (p50, p99) = (&figures["latency"]["p50_us"], &figures["latency"]["p99_us"]);
+        assert!(0 < p50.as_u64().unwrap() && p50.as_u64() <= p99.as_u64(), "{row}");
+    }
+    assert!(!bare.is_empty() && bare.iter().all(|row| row["rows_per_core_s"].as_f64() > Some(1.0)));
 }

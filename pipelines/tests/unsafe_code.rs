@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Libraries of functions are code of the user's behind pointers: nothing else is unsafe. Their tests
-/// do not run under Miri, which comes with nightly toolchains alone and loads no libraries.
+/// Libraries of functions are code of the user's behind pointers: nothing else is unsafe. Under
+/// Miri, which comes with nightly toolchains alone, run the tests that load no library:
+/// `cargo +nightly miri test -p nowcast-udf-host --lib`.
 const MODULES: [&str; 7] = [
     "udf/src/abi.rs",
     "udf/src/guest.rs",
