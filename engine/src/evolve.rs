@@ -257,7 +257,7 @@ fn change(was: &Held, new: &StagePlan, blanks: &[StateTable]) -> Change {
         if blanks.is_empty() {
             break;
         }
-        let Some(blank) = blanks.iter().find(|blank| blank.name == *name) else {
+        let Some(blank) = blank_of(blanks, name) else {
             return change.lost(format!("its state {name:?} is of another kind"));
         };
         let none = RecordBatch::new_empty(Arc::clone(schema));
@@ -452,6 +452,12 @@ fn holds_bytes(ty: &DataType) -> bool {
     }
 }
 
+/// What a table is of: the parts of one are named `table@part`.
+fn blank_of<'a>(blanks: &'a [StateTable], table: &str) -> Option<&'a StateTable> {
+    let name = table.split('@').next().unwrap_or(table);
+    blanks.iter().find(|blank| blank.name == name)
+}
+
 /// The state of one table of an operator that goes on.
 pub(crate) fn converted(
     change: &Change,
@@ -459,7 +465,7 @@ pub(crate) fn converted(
     rows: &RecordBatch,
     blanks: &[StateTable],
 ) -> std::result::Result<RecordBatch, String> {
-    let Some(blank) = blanks.iter().find(|blank| blank.name == table) else {
+    let Some(blank) = blank_of(blanks, table) else {
         return Ok(rows.clone());
     };
     // What is retyped and cannot be was found when versions were compared.

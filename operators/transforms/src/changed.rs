@@ -63,6 +63,19 @@ impl Changed {
         self.changed[slot] = self.barriers;
     }
 
+    /// As [`Changed::touch`], of all of them.
+    pub fn touch_all(&mut self, slots: &[u32], slots_len: usize) {
+        if self.marks.is_empty() {
+            return;
+        }
+        if self.changed.len() < slots_len {
+            self.changed.resize(slots_len, 0);
+        }
+        for slot in slots {
+            self.changed[*slot as usize] = self.barriers;
+        }
+    }
+
     /// The key of a slot leaves it.
     pub fn remove(&mut self, slot: u32, key: &[u8]) {
         if !self.marks.is_empty() {

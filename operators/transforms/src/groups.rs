@@ -8,9 +8,11 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, SchemaRef};
 use nowcast_engine::keys::{EncodedKeys, KeyCodec, Keys};
+use nowcast_engine::operator::{Epoch, StateChanges, TableChanges};
 use nowcast_engine::{Batch, Error, Millis, Output, Result, StateTable};
 
 use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
+use crate::changed::{Changed, every};
 use crate::saved::{self, Columns};
 use crate::window::{Span, time_column};
 
@@ -91,6 +93,7 @@ pub(crate) fn groups_of<'a, Id: Ord>(
 pub(crate) struct Groups {
     keys: Keys,
     accumulators: Vec<Box<dyn Accumulator>>,
+    changed: Changed,
 }
 
 impl Groups {
@@ -100,12 +103,14 @@ impl Groups {
         Ok(Self {
             keys: Keys::new(&plan.key_types())?,
             accumulators: accumulators.collect::<Result<_>>()?,
+            changed: Changed::default(),
         })
     }
 
     /// Adds the rows at `picked` (ascending) to their groups.
     pub fn update(&mut self, plan: &GroupPlan, rows: &Arriving, picked: Vec<u32>) -> Result<()> {
         let slots = self.keys.intern_rows(&rows.keys, &picked);
+        self.changed.touch_all(&slots, self.keys.slots_len());
         let picked = (picked.len() < rows.keys.len()).then(|| UInt32Array::from(picked));
         let mut taken: Vec<Option<ArrayRef>> = vec![None; rows.batch.num_columns()];
         let mut column = |at: usize| -> Result<ArrayRef> {
@@ -163,22 +168,60 @@ impl Groups {
 
     /// Bytes of memory that they take, about.
     pub fn bytes(&self) -> usize {
-        self.keys.memory() + self.accumulators.iter().map(|held| held.bytes()).sum::<usize>()
+        let states: usize = self.accumulators.iter().map(|held| held.bytes()).sum();
+        self.keys.memory() + states + self.changed.bytes()
     }
 
     /// Key groups, `extra` columns of one value, keys and states.
     pub fn save(&self, plan: &GroupPlan, extra: &[(&str, i64)]) -> Result<RecordBatch> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        let mut columns: Columns = vec![saved::key_groups(&self.keys, plan.keys.len(), &slots)];
+        self.saved(plan, extra, &slots)
+    }
+
+    fn saved(&self, plan: &GroupPlan, extra: &[(&str, i64)], slots: &[u32]) -> Result<RecordBatch> {
+        let mut columns: Columns = vec![saved::key_groups(&self.keys, plan.keys.len(), slots)];
         for (name, value) in extra {
             let column = Int64Array::from_value(*value, slots.len());
             columns.push(((*name).to_owned(), Arc::new(column)));
         }
-        columns.extend(saved::named("key_", self.keys.columns(&slots)?));
+        columns.extend(saved::named("key_", self.keys.columns(slots)?));
         for (nth, accumulator) in self.accumulators.iter().enumerate() {
-            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&slots)?));
+            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(slots)?));
         }
         saved::rows(columns)
+    }
+
+    /// As [`Groups::save`], what has changed since checkpoint `since`, as of the barrier of `epoch`; all where
+    /// that is not known, or as good. Groups do not go.
+    pub fn changes(
+        &mut self,
+        plan: &GroupPlan,
+        name: String,
+        extra: &[(&str, i64)],
+        (epoch, since): (Epoch, Option<Epoch>),
+    ) -> Result<TableChanges> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else {
+            return Ok(TableChanges::All(StateTable { name, rows: self.save(plan, extra)? }));
+        };
+        let key = saved::names("key_", plan.keys.len());
+        let rows = self.saved(plan, extra, &since.slots)?;
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
+        Ok(TableChanges::Since(StateChanges { name, key, rows, gone }))
+    }
+
+    /// As [`Groups::changes`] for a checkpoint that has all state anyway.
+    pub fn barrier(&mut self, epoch: Epoch) {
+        self.changed.barrier(epoch, None, &self.keys);
+    }
+
+    /// What is there was loaded from a checkpoint that has it under a name of its own.
+    pub fn loaded(&mut self) {
+        self.changed.loaded();
+    }
+
+    /// The next checkpoint has all of it: the one before knows it by another name, or not at all.
+    pub fn forget_changes(&mut self) {
+        self.changed = Changed::default();
     }
 
     /// What [`Groups::save`] makes of one key that has seen no rows; `extra` as there.

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Int64Type, SchemaRef};
+use nowcast_engine::operator::TableChanges;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable, Time};
 
@@ -74,6 +75,21 @@ impl Cell {
 }
 
 const STATE: &str = "slices";
+
+/// Slices that have a table each, so that it can be told what has changed in one and that one has gone. More
+/// of them, as of long windows with a short slide, lie in one table: files are few.
+const TABLES_MAX: usize = 8;
+
+impl Slice {
+    /// Columns that say which one it is.
+    fn columns(self) -> [(&'static str, Millis); 2] {
+        [("first_end", self.first), ("last_end", self.last)]
+    }
+
+    fn table(self) -> String {
+        format!("{STATE}@{}@{}", self.first, self.last)
+    }
+}
 
 impl WindowAggregate {
     pub fn new(spec: WindowAggregateSpec) -> Result<Self> {
@@ -145,6 +161,7 @@ impl WindowAggregate {
             if let Some(later) = self.slices.remove(&next) {
                 groups.merge(&later)?;
             }
+            groups.forget_changes();
             self.slices.insert(next, groups);
         }
         Ok(())
@@ -205,10 +222,30 @@ impl Operator for WindowAggregate {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let parts = self.slices.iter().map(|(slice, groups)| {
-            groups.save(&self.plan, &[("first_end", slice.first), ("last_end", slice.last)])
+            let rows = groups.save(&self.plan, &slice.columns())?;
+            Ok(StateTable { name: slice.table(), rows })
         });
         let parts = parts.collect::<Result<Vec<_>>>()?;
-        Ok(saved::table(STATE, &parts)?.into_iter().collect())
+        if parts.len() <= TABLES_MAX {
+            return Ok(parts);
+        }
+        let rows: Vec<RecordBatch> = parts.into_iter().map(|part| part.rows).collect();
+        Ok(saved::table(STATE, &rows)?.into_iter().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        if self.slices.len() > TABLES_MAX {
+            self.slices.values_mut().for_each(Groups::forget_changes);
+            return Ok(None);
+        }
+        if since.is_none() {
+            self.slices.values_mut().for_each(|groups| groups.barrier(epoch));
+            return Ok(None);
+        }
+        let tables = self.slices.iter_mut().map(|(slice, groups)| {
+            groups.changes(&self.plan, slice.table(), &slice.columns(), (epoch, since))
+        });
+        tables.collect::<Result<Vec<_>>>().map(Some)
     }
 
     fn loads_pieces(&self) -> bool {
@@ -236,6 +273,9 @@ impl Operator for WindowAggregate {
             for (slice, rows) in admission.into_rows() {
                 let rows = take_record_batch(&table.rows, &rows)?;
                 let groups = groups_of(&mut self.slices, slice, &self.plan)?;
+                if table.name == slice.table() {
+                    groups.loaded();
+                }
                 groups.load(&self.plan, &rows.columns()[3..], rows.num_rows())?;
             }
         }
