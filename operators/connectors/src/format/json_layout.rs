@@ -145,24 +145,39 @@ impl Layout {
         self.credit = (self.credit + 1).min(CREDIT_MAX);
     }
 
-    /// A message was tried, and read in the general way.
-    pub fn miss(&mut self) {
+    /// A message was tried, and read in the general way. Says whether all is forgotten now.
+    pub fn miss(&mut self) -> bool {
         self.credit -= MISS;
-        if self.credit < 0 {
+        let forgets = self.credit < 0;
+        if forgets {
             *self = Self { rest: REST, ..Self::new() };
         }
+        forgets
     }
 
-    /// Takes in the literals of an object, which is known to be valid JSON.
-    pub fn learn(&mut self, message: &[u8], fields: &[FieldRef]) {
-        if self.rest == 0 && self.literals.len() < LITERALS_MAX {
+    /// Takes in the literals of the object at `at`, which is known to be valid JSON. Each value of a field is
+    /// shown, by field and place.
+    pub fn learn(
+        &mut self,
+        message: &[u8],
+        at: usize,
+        fields: &[FieldRef],
+        each: impl FnMut(usize, usize),
+    ) {
+        if self.rest == 0 {
             // What remains unlearned is met again.
-            let _ = self.learn_object(message, fields);
+            let _ = self.learn_object(message, at, fields, each);
         }
     }
 
-    fn learn_object(&mut self, message: &[u8], fields: &[FieldRef]) -> Option<()> {
-        let (mut start, mut before) = (0, START);
+    fn learn_object(
+        &mut self,
+        message: &[u8],
+        start: usize,
+        fields: &[FieldRef],
+        mut each: impl FnMut(usize, usize),
+    ) -> Option<()> {
+        let (mut start, mut before) = (start, START);
         loop {
             let opens = before == START;
             let mark = skip_space(message, start);
@@ -180,8 +195,10 @@ impl Layout {
                 _ => return None,
             };
             before = self.add(before, &message[start..end], then)?;
-            if then == Then::End {
-                return Some(());
+            match then {
+                Then::End => return Some(()),
+                Then::Field(field) => each(field, end),
+                Then::Skip => {}
             }
             start = end + value(message, end)?.len();
         }

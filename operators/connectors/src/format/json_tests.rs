@@ -7,18 +7,25 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::json_decode::{JsonDecoder, JsonOptions};
-use super::json_layout::Layout;
 use super::{Decoder, TimestampStandard};
 
 fn fields() -> Vec<FieldRef> {
     let field = |name: &str, ty| Arc::new(Field::new(name, ty, true));
     let text = || DataType::Utf8;
-    let pair = Fields::from(vec![field("a", DataType::Int32), field("tä", text())]);
+    let millis = TimeUnit::Millisecond;
+    let within = Fields::from(vec![
+        field("at", DataType::Timestamp(millis, None)),
+        Arc::new(Field::new("x", DataType::Int64, false)),
+    ]);
+    let row = Fields::from(vec![
+        field("a", DataType::Int32),
+        field("tä", text()),
+        field("in", DataType::Struct(within)),
+    ]);
     let entries = Fields::from(vec![
         Field::new("key", text(), false),
         Field::new("value", DataType::Int64, true),
     ]);
-    let millis = TimeUnit::Millisecond;
     vec![
         field("at", DataType::Timestamp(millis, None)),
         field("zoned", DataType::Timestamp(millis, Some("UTC".into()))),
@@ -33,7 +40,7 @@ fn fields() -> Vec<FieldRef> {
         field("date", DataType::Date32),
         field("bytes", DataType::Binary),
         field("list", DataType::List(field("item", DataType::Int64))),
-        field("row", DataType::Struct(pair)),
+        field("row", DataType::Struct(row)),
         field(
             "map",
             DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries), false)), false),
@@ -95,7 +102,21 @@ const VALUES: [(&str, &[&str]); 18] = [
     ("date", &[r#""2026-01-05""#]),
     ("bytes", &[r#""AAEC""#, r#""""#]),
     ("list", &["[]", "[1,2, 3]", "[null,\"4\"]"]),
-    ("row", &[r#"{"a":1,"tä":"x"}"#, "{}", r#"{"b":[1],"a":2}"#]),
+    (
+        "row",
+        &[
+            r#"{"a":1,"tä":"x"}"#,
+            "{}",
+            r#"{"b":[1],"a":2}"#,
+            r#"{"a":1,"tä":"x","in":{"at":"2026-01-05 12:00:01.009","x":7}}"#,
+            r#"{"a":2,"tä":"ü\n","in":{"at":"2026-01-05 12:01:01","x":8,"y":{"x":1}}}"#,
+            r#"{ "a" : 3 , "tä" : "" , "in" : { "at" : null , "x" : 9 } }"#,
+            r#"{"a":4,"in":null}"#,
+            r#"{"a":4,"in":{"at":null}}"#,
+            r#"{"a":5,"a":6,"in":{"x":1,"x":2}}"#,
+            r#"{"a":7,"in":{"x":"12","at":"x"}}"#,
+        ],
+    ),
     ("map", &[r#"{"k":1,"l":null}"#, "{}"]),
     ("needed", &["1", "0"]),
     ("other", &["1", r#""é\\ x""#, r#"{"a":[{}]}"#, "null", "-1.5e+7", "\"\u{7f}\""]),
@@ -232,7 +253,7 @@ proptest! {
         let fields: Vec<FieldRef> =
             fields().into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(field, _)| field).collect();
         let mut by_layout = JsonDecoder::new(&fields, &options).unwrap();
-        let mut general = JsonDecoder::with_layout(&fields, &options, Layout::never()).unwrap();
+        let mut general = JsonDecoder::new(&fields, &options).unwrap().in_general();
         for messages in messages.chunks(batch) {
             for message in messages {
                 let text = String::from_utf8_lossy(message);
@@ -247,7 +268,14 @@ proptest! {
 
 #[test]
 fn messages_like_the_last_are_read_by_the_layout() {
-    let mut decoder = JsonDecoder::new(&fields()[..8], &JsonOptions::default()).unwrap();
+    let fields = [&fields()[..8], &fields()[13..14]].concat();
+    let mut decoder = JsonDecoder::new(&fields, &JsonOptions::default()).unwrap();
+    let nested = br#"{"row":{"in":{"x":1,"at":"2026-01-05 12:00:01.009"},"a":3}}"#;
+    assert_eq!(decoder.read_by_layout(nested), None);
+    decoder.decode(nested).unwrap();
+    let like = br#"{"row":{"in":{"x":-12,"at":null},"a":"3"}}"#;
+    assert_eq!(decoder.read_by_layout(like), Some(()));
+    decoder.rows().truncate(0);
     let first = br#"{"at":"2026-01-05 12:00:01.009","other":{"a":[1]},"long":1, "text":"a"}"#;
     assert_eq!(decoder.read_by_layout(first), None);
     decoder.decode(first).unwrap();

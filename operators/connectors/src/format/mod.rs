@@ -12,6 +12,7 @@ mod debezium_json;
 mod json_decode;
 mod json_encode;
 mod json_layout;
+mod json_object;
 mod json_scan;
 mod json_visit;
 mod maxwell_json;
