@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use nowcast_engine::{Error, Result};
 use serde_json::json;
 
+use super::avro_read::Steps;
 use super::avro_value::{push, record};
 use super::cells::Cells;
 use super::text::sql_name;
@@ -119,13 +120,23 @@ impl Read for Whole<'_> {
     }
 }
 
-/// Reads records that were written by `writer` as rows of `reader`.
+/// Reads records that were written by `writer` as rows of `reader`, whose `steps` these are.
 pub fn decode(
     message: &[u8],
-    writer: &Schema,
-    reader: &Schema,
+    (writer, reader): (&Schema, &Schema),
+    steps: Option<&Steps>,
     rows: &mut DecodedRows,
 ) -> Result<(), Misfit> {
+    if let Some(steps) = steps {
+        if rows.num_rows() == 0 {
+            rows.reserve();
+        }
+        if steps.read(message, &mut rows.columns).is_some() {
+            rows.len += 1;
+            return Ok(());
+        }
+        rows.truncate(rows.num_rows());
+    }
     let mut message = Whole(message);
     let malformed = |error: apache_avro::Error| format!("malformed avro: {error}");
     let resolve = (writer != reader).then_some(reader);
@@ -176,6 +187,7 @@ pub fn encode(schema: &Schema, head: &[u8], columns: &[ArrayRef]) -> Result<Enco
 /// Records of the derived schema, without a header.
 pub struct AvroDecoder {
     schema: Schema,
+    steps: Option<Steps>,
     rows: DecodedRows,
 }
 
@@ -183,13 +195,25 @@ impl AvroDecoder {
     /// Of records of `fields`, those that are `wanted`.
     pub fn new(fields: &[FieldRef], wanted: &[FieldRef], options: &AvroOptions) -> Result<Self> {
         let schema = schema_of(fields, options.legacy_timestamps)?;
-        Ok(Self { schema, rows: DecodedRows::new(wanted)? })
+        let rows = DecodedRows::new(wanted)?;
+        let steps = Steps::new(&schema, &schema, &rows.columns);
+        Ok(Self { schema, steps, rows })
+    }
+}
+
+#[cfg(test)]
+impl AvroDecoder {
+    /// Reads all messages in the general way; says whether it would not have.
+    pub(super) fn in_general(mut self) -> (Self, bool) {
+        let steps = self.steps.take();
+        (self, steps.is_some())
     }
 }
 
 impl Decoder for AvroDecoder {
     fn decode(&mut self, message: &[u8]) -> Result<usize, Misfit> {
-        decode(message, &self.schema, &self.schema, &mut self.rows).map(|()| 1)
+        let schemas = (&self.schema, &self.schema);
+        decode(message, schemas, self.steps.as_ref(), &mut self.rows).map(|()| 1)
     }
 
     fn rows(&mut self) -> &mut DecodedRows {

@@ -10,6 +10,7 @@ use nowcast_engine::{Error, Result};
 use rustls::ClientConfig;
 
 use super::avro::{decode, encode, schema_of};
+use super::avro_read::Steps;
 use super::schema_registry::{Auth, SchemaRegistry};
 use super::{DecodedRows, Decoder, Encoded, Encoder, Misfit};
 use crate::options::Options;
@@ -112,8 +113,15 @@ pub struct ConfluentDecoder {
     registry: SchemaRegistry,
     /// The table's schema.
     reader: Schema,
-    last: Option<(u32, Arc<Schema>)>,
+    last: Option<Written>,
     rows: DecodedRows,
+}
+
+/// The schema of the last message, and how its records are read.
+struct Written {
+    id: u32,
+    schema: Arc<Schema>,
+    steps: Option<Steps>,
 }
 
 impl ConfluentDecoder {
@@ -138,10 +146,13 @@ impl Decoder for ConfluentDecoder {
             return Err("shorter than a schema's id".into());
         };
         let id = u32::from_be_bytes(*id);
-        let writer = match &self.last {
-            Some((last, schema)) if *last == id => Arc::clone(schema),
-            _ => match self.registry.schema(id) {
-                Ok(Some(schema)) => schema,
+        let written = match self.last.take().filter(|last| last.id == id) {
+            Some(written) => written,
+            None => match self.registry.schema(id) {
+                Ok(Some(schema)) => {
+                    let steps = Steps::new(&schema, &self.reader, &self.rows.columns);
+                    Written { id, schema, steps }
+                }
                 Ok(None) => return Err(format!("the registry has no schema {id}")),
                 Err(error) => {
                     self.rows.fail(error);
@@ -149,8 +160,8 @@ impl Decoder for ConfluentDecoder {
                 }
             },
         };
-        decode(record, &writer, &self.reader, &mut self.rows)?;
-        self.last = Some((id, writer));
+        let Written { schema, steps, .. } = self.last.insert(written);
+        decode(record, (&*schema, &self.reader), steps.as_ref(), &mut self.rows)?;
         Ok(1)
     }
 

@@ -10,7 +10,10 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 
-use super::avro::schema_of;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::avro::{AvroDecoder, AvroOptions, schema_of};
 use super::tests::{field, format, list, map, required, row};
 use super::*;
 use crate::options::Options;
@@ -46,6 +49,75 @@ fn columns() -> Vec<ArrayRef> {
         json.decode(message.as_bytes()).unwrap();
     }
     json.rows().finish().unwrap().0
+}
+
+/// A value of each type as JSON, or none.
+fn random_row() -> impl Strategy<Value = String> {
+    let values: Vec<(&str, &[&str])> = vec![
+        ("flag", &["true", "false"]),
+        ("tiny", &["-128", "7"]),
+        ("small", &["-1", "32767"]),
+        ("int", &["0", "-2147483648", "64"]),
+        ("float", &["1.5", "-0.0"]),
+        ("double", &["1e300", "0.1"]),
+        ("price", &["12.34", "-99999999.99", "0"]),
+        ("text", &["\"\"", "\"漢字 and more\""]),
+        ("bytes", &["\"AQI=\"", "\"\""]),
+        ("day", &["\"1969-12-31\"", "\"2026-01-05\""]),
+        ("time", &["\"01:02:03.004\""]),
+        ("at", &["\"2024-01-31 00:00:00.123\"", "\"1900-01-01 00:00:00\""]),
+        ("list", &["[]", "[1,null,-3]"]),
+        ("map", &["{}", "{\"b\":1.5,\"a\":null,\"é\":-2}"]),
+        ("row", &["{\"a\":7,\"b\":null}", "{\"a\":null,\"b\":\"x\"}"]),
+    ];
+    let members: Vec<_> = values
+        .into_iter()
+        .map(|(name, values)| {
+            proptest::option::weighted(0.8, select(values.to_vec()))
+                .prop_map(move |value| value.map(|value| format!(",\"{name}\":{value}")))
+        })
+        .collect();
+    (any::<i64>(), members).prop_map(|(id, members)| {
+        format!("{{\"id\":{id}{}}}", members.into_iter().flatten().collect::<String>())
+    })
+}
+
+proptest! {
+    #[test]
+    fn steps_make_the_same_rows_and_errors_as_the_general_way(
+        rows in proptest::collection::vec(random_row(), 1..6),
+        kept in proptest::collection::vec(proptest::bool::weighted(0.7), 16),
+        changes in proptest::collection::vec((any::<Index>(), any::<Index>(), any::<u8>(), 0..6), 0..6),
+    ) {
+        let fields = every_type();
+        let mut json = format(&[("format", "json")]).decoder(&fields).unwrap();
+        for row in &rows {
+            json.decode(row.as_bytes()).unwrap();
+        }
+        let columns = json.rows().finish().unwrap().0;
+        let encoder = format(&[("format", "avro")]).encoder(&fields).unwrap();
+        let encoded = encoder.encode(&columns, None).unwrap();
+        let mut messages: Vec<Vec<u8>> = encoded.rows().map(<[u8]>::to_vec).collect();
+        for (message, at, byte, kind) in changes {
+            let message = &mut messages[message.index(rows.len())];
+            let at = at.index(message.len() + 1);
+            match kind {
+                0 => message.truncate(at),
+                1 => message.insert(at, byte),
+                _ => message.iter_mut().skip(at).take(1).for_each(|at| *at = byte),
+            }
+        }
+        let options = AvroOptions { legacy_timestamps: true };
+        let wanted: Vec<FieldRef> =
+            fields.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(field, _)| field.clone()).collect();
+        let mut by_steps = AvroDecoder::new(&fields, &wanted, &options).unwrap();
+        let (mut general, has_steps) = AvroDecoder::new(&fields, &wanted, &options).unwrap().in_general();
+        prop_assert!(has_steps);
+        for message in &messages {
+            prop_assert_eq!(by_steps.decode(message), general.decode(message), "{:?}", message);
+        }
+        prop_assert_eq!(by_steps.rows().finish().unwrap().0, general.rows().finish().unwrap().0);
+    }
 }
 
 fn schema(fields: &[FieldRef], legacy: bool) -> serde_json::Value {

@@ -84,7 +84,7 @@ pub(super) fn push(column: &mut Column, value: Value) -> Result<(), Misfit> {
 }
 
 /// A big-endian two's complement integer.
-fn unscaled(bytes: &[u8]) -> Result<i128, Misfit> {
+pub(super) fn unscaled(bytes: &[u8]) -> Result<i128, Misfit> {
     let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
     let fill = if negative { 0xff } else { 0 };
     let at = bytes.len().saturating_sub(16);

@@ -2,6 +2,7 @@
 
 mod avro;
 mod avro_confluent;
+mod avro_read;
 mod avro_value;
 mod canal_json;
 mod cells;
