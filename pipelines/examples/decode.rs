@@ -1,5 +1,5 @@
-//! CPU seconds per million clicks that decoding takes: the JSON decoder into Arrow columns, beside
-//! serde_json into a struct of borrowed texts, which makes no columns.
+//! CPU seconds per million clicks that decoding takes: JSON and Avro into Arrow columns, beside serde_json
+//! into a struct of borrowed texts, which makes no columns.
 //!
 //! `cargo run --release --example decode [messages]`
 
@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use nowcast_bench::generate::clicks::clicks;
 use nowcast_bench::{Event as _, cpu};
-use nowcast_connectors::format::{Decoder, JsonDecoder, JsonOptions};
+use nowcast_connectors::format::{AvroOptions, Decoder, Format, JsonDecoder, JsonOptions};
 use serde::Deserialize;
 
 /// Rows of a batch, as sources hand them over when there is much to read.
@@ -41,12 +42,38 @@ fn main() -> Result<()> {
     let of = |names: &[&str]| -> Vec<FieldRef> {
         all.iter().filter(|field| names.contains(&field.name().as_str())).cloned().collect()
     };
+    let json = |fields: &[FieldRef], messages: &[Vec<u8>]| {
+        let mut decoder = JsonDecoder::new(fields, &JsonOptions::default())?;
+        columns(&mut decoder, messages, &mut dropped)
+    };
     measure("serde_json, borrowed struct", &messages, &mut borrowed)?;
-    measure("all 8 columns", &messages, &mut |messages| columns(&all, messages))?;
+    measure("all 8 columns", &messages, &mut |messages| json(&all, messages))?;
     let of_window = of(&["event_time", "title_id", "country", "profile_id", "watch_seconds"]);
-    measure("5 columns of a window", &messages, &mut |messages| columns(&of_window, messages))?;
+    measure("5 columns of a window", &messages, &mut |messages| json(&of_window, messages))?;
     let one = of(&["title_id"]);
-    measure("1 column", &messages, &mut |messages| columns(&one, messages))
+    measure("1 column", &messages, &mut |messages| json(&one, messages))?;
+
+    let row = DataType::Struct(all.clone().into());
+    let within = [Arc::new(Field::new("click", row, true))];
+    let nested: Vec<Vec<u8>> =
+        messages.iter().map(|message| [b"{\"click\":", &message[..], b"}"].concat()).collect();
+    measure("all 8 in a row", &nested, &mut |messages| json(&within, messages))?;
+    drop(nested);
+
+    let avro = Format::Avro(AvroOptions { legacy_timestamps: true });
+    let encoder = avro.encoder(&all)?;
+    let mut records: Vec<Vec<u8>> = vec![];
+    let mut decoder = JsonDecoder::new(&all, &JsonOptions::default())?;
+    columns(&mut decoder, &messages, &mut |batch| {
+        records.extend(encoder.encode(&batch, None)?.rows().map(<[u8]>::to_vec));
+        Ok(())
+    })?;
+    let of_avro = |read: &[usize], messages: &[Vec<u8>]| {
+        columns(avro.decoder_of(&all, read)?.as_mut(), messages, &mut dropped)
+    };
+    let every: Vec<usize> = (0..all.len()).collect();
+    measure("all 8 of avro", &records, &mut |records| of_avro(&every, records))?;
+    measure("1 of avro", &records, &mut |records| of_avro(&[3], records))
 }
 
 fn measure(
@@ -76,13 +103,21 @@ fn borrowed(messages: &[Vec<u8>]) -> Result<()> {
     Ok(())
 }
 
-fn columns(fields: &[FieldRef], messages: &[Vec<u8>]) -> Result<()> {
-    let mut decoder = JsonDecoder::new(fields, &JsonOptions::default())?;
+fn dropped(batch: Vec<ArrayRef>) -> Result<()> {
+    std::hint::black_box(batch);
+    Ok(())
+}
+
+fn columns(
+    decoder: &mut dyn Decoder,
+    messages: &[Vec<u8>],
+    each: &mut dyn FnMut(Vec<ArrayRef>) -> Result<()>,
+) -> Result<()> {
     for batch in messages.chunks(BATCH) {
         for message in batch {
             decoder.decode(message).map_err(|misfit| anyhow!(misfit)).context("a click")?;
         }
-        std::hint::black_box(decoder.rows().finish()?);
+        each(decoder.rows().finish()?.0)?;
     }
     Ok(())
 }
