@@ -148,13 +148,13 @@ impl EmbeddedStore {
     }
 
     fn apply(&self, writer: &mut Writer, change: &Change<'_>) {
-        let Change { key, put } = change;
+        let Change { key, at: now, put } = change;
         let Some(put) = put else {
             self.remove(writer, key);
             return;
         };
         let Some(mut row) = self.rows.get_mut(*key) else { return self.begin(writer, key, put) };
-        if row.expires.is_some_and(|expires| expires <= (self.now)()) {
+        if row.expires.is_some_and(|expires| expires <= *now) {
             // What has expired is gone, even if nobody has swept it yet.
             drop(row);
             self.remove(writer, key);
@@ -223,12 +223,12 @@ impl EmbeddedStore {
     }
 
     fn encode_all(&self, keys: &BTreeSet<Arc<str>>) -> Vec<u8> {
-        let mut encoded = vec![];
+        let (mut encoded, at) = (vec![], (self.now)());
         for key in keys {
             let Some(row) = self.rows.get(key) else { continue };
             let set: Vec<_> = row.fields.iter().map(|(k, v)| (&**k, v.as_str())).collect();
             let put = Put { set: &set, remove: &[], expires: row.expires };
-            encode(&Change { key, put: Some(put) }, &mut encoded);
+            encode(&Change { key, at, put: Some(put) }, &mut encoded);
         }
         encoded
     }
@@ -287,7 +287,7 @@ fn change<'a>(write: &'a Write<'_>, now: Millis) -> Change<'a> {
             Some(Put { set, remove, expires })
         }
     };
-    Change { key: write.key(), put }
+    Change { key: write.key(), at: now, put }
 }
 
 fn system_millis() -> Millis {

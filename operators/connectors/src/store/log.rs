@@ -12,6 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Serialize)]
 pub struct Change<'a> {
     pub key: &'a str,
+    /// When it was made, in milliseconds since the epoch: what had expired by then was gone.
+    pub at: i64,
     /// `None` deletes the key.
     pub put: Option<Put<'a>>,
 }
@@ -28,6 +30,9 @@ pub struct Put<'a> {
 #[derive(Deserialize)]
 struct Entry {
     key: String,
+    /// Before all others where an earlier version has not said it.
+    #[serde(default)]
+    at: i64,
     put: Option<EntryPut>,
 }
 
@@ -137,12 +142,12 @@ pub fn encode(change: &Change<'_>, out: &mut Vec<u8>) {
 
 impl Entry {
     fn tell(&self, each: &mut impl FnMut(Change<'_>)) {
-        let Self { key, put } = self;
-        let Some(put) = put else { return each(Change { key, put: None }) };
+        let Self { key, at, put } = self;
+        let Some(put) = put else { return each(Change { key, at: *at, put: None }) };
         let set: Vec<_> = put.set.iter().map(|(name, value)| (&**name, &**value)).collect();
         let remove: Vec<&str> = put.remove.iter().map(String::as_str).collect();
         let put = Put { set: &set, remove: &remove, expires: put.expires };
-        each(Change { key, put: Some(put) });
+        each(Change { key, at: *at, put: Some(put) });
     }
 }
 

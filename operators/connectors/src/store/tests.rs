@@ -172,6 +172,28 @@ fn a_log_of_json_is_read() {
 }
 
 #[test]
+fn what_had_not_expired_when_it_was_written_to_is_whole_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(0));
+    let open = || {
+        let clock = Arc::clone(&clock);
+        EmbeddedStore::open_with_clock(dir.path(), move || clock.load(Ordering::Relaxed)).unwrap()
+    };
+    let store = open();
+    store.write(&[put("a", &[("x", "1")], &[], Some(60))]).unwrap();
+    store.write(&[put("b", &[("x", "1")], &[], Some(60))]).unwrap();
+    clock.store(50, Ordering::Relaxed);
+    store.write(&[put("a", &[("y", "2")], &[], Some(60))]).unwrap();
+    store.write(&[put("b", &[("y", "2")], &[], None)]).unwrap();
+    drop(store);
+    clock.store(90, Ordering::Relaxed);
+    let store = open();
+    assert_eq!(store.read("a"), fields(&[("x", "1"), ("y", "2")]));
+    assert_eq!(store.read("b"), None);
+    assert_eq!(store.len(), 1);
+}
+
+#[test]
 fn a_time_that_is_put_off_or_brought_forward_counts() {
     let clock = Arc::new(AtomicI64::new(0));
     let now = Arc::clone(&clock);
