@@ -10,7 +10,11 @@ use super::column::Column;
 use super::values::Values;
 
 /// How records of one schema are read into columns.
-pub struct Steps(Vec<Member>);
+pub struct Steps {
+    members: Vec<Member>,
+    /// Columns that the writer has not, whose default is null.
+    absent: Vec<usize>,
+}
 
 /// A field of the writer's record, and which column it goes to, if anybody reads it.
 struct Member {
@@ -45,21 +49,47 @@ impl Steps {
     /// `None` where records must be resolved, or have what steps have not.
     pub fn new(writer: &Schema, reader: &Schema, columns: &[Column]) -> Option<Self> {
         let (Schema::Record(written), Schema::Record(read)) = (writer, reader) else { return None };
-        let as_written = read.fields.iter().all(|field| {
-            written.fields.iter().any(|own| own.name == field.name && own.schema == field.schema)
-        });
-        (as_written || writer == reader).then(|| members(writer, columns).map(Self))?
+        let mut absent = vec![];
+        for (at, column) in columns.iter().enumerate() {
+            let field = read.fields.iter().find(|field| field.name == column.name())?;
+            match written.fields.iter().find(|own| own.name == field.name) {
+                Some(own) if becomes(&own.schema, &field.schema) => {}
+                None if field.default == Some(serde_json::Value::Null)
+                    && field.aliases.is_empty() =>
+                {
+                    absent.push(at);
+                }
+                _ => return None,
+            }
+        }
+        let members = members(writer, columns, &absent)?;
+        Some(Self { members, absent })
     }
 
     /// Appends a row; `None` where the message is in any way unusual: the columns may then have parts of
     /// a row too many.
     pub fn read(&self, mut message: &[u8], columns: &mut [Column]) -> Option<()> {
-        read_members(&self.0, columns, &mut message)?;
+        read_members(&self.members, columns, &mut message)?;
+        for at in &self.absent {
+            columns[*at].push_null().ok()?;
+        }
         message.is_empty().then_some(())
     }
 }
 
-fn members(schema: &Schema, columns: &[Column]) -> Option<Vec<Member>> {
+/// Whether a value of the writer's schema is one of the reader's, perhaps as a wider number.
+fn becomes(written: &Schema, read: &Schema) -> bool {
+    match (written, read) {
+        (Schema::Union(written), read) => {
+            written.variants().iter().all(|written| becomes(written, read))
+        }
+        (written, Schema::Union(read)) => read.variants().iter().any(|read| becomes(written, read)),
+        (Schema::Int, Schema::Long) => true,
+        _ => written == read,
+    }
+}
+
+fn members(schema: &Schema, columns: &[Column], absent: &[usize]) -> Option<Vec<Member>> {
     let Schema::Record(record) = schema else { return None };
     let members: Vec<Member> = record
         .fields
@@ -70,7 +100,8 @@ fn members(schema: &Schema, columns: &[Column]) -> Option<Vec<Member>> {
             Some(Member { column, step })
         })
         .collect::<Option<_>>()?;
-    let is_there = |at: usize| members.iter().any(|member| member.column == Some(at));
+    let is_there =
+        |at: usize| absent.contains(&at) || members.iter().any(|member| member.column == Some(at));
     (0..columns.len()).all(is_there).then_some(members)
 }
 
@@ -116,8 +147,8 @@ impl Step {
                 Some(_) => return None,
             })),
             Schema::Record(_) => Self::Record(match column.map(|column| &column.values) {
-                Some(Values::Struct(columns)) => members(schema, columns)?,
-                None => members(schema, &[])?,
+                Some(Values::Struct(columns)) => members(schema, columns, &[])?,
+                None => members(schema, &[], &[])?,
                 Some(_) => return None,
             }),
             // A reference may be to what it is within.
@@ -136,14 +167,21 @@ impl Step {
             Self::Long => column.push_integer(long(from)?),
             Self::Float => column.push_f64(f32::from_le_bytes(array(from)?).into()),
             Self::Double => column.push_f64(f64::from_le_bytes(array(from)?)),
-            Self::Bytes | Self::Text => column.push_bytes(bytes(from)?),
+            Self::Bytes => column.push_bytes(bytes(from)?),
+            Self::Text => {
+                let text = bytes(from)?;
+                if !matches!(column.values, Values::Text(_)) {
+                    std::str::from_utf8(text).ok()?;
+                }
+                column.push_bytes(text)
+            }
             Self::Fixed(size) => column.push_bytes(taken(from, *size)?),
             Self::Enum(symbols) => {
                 let at = usize::try_from(int(from)?).ok()?;
                 column.push_bytes(symbols.get(at)?.as_bytes())
             }
-            Self::Decimal => column.push_unscaled(unscaled(bytes(from)?).ok()?),
-            Self::FixedDecimal(size) => column.push_unscaled(unscaled(taken(from, *size)?).ok()?),
+            Self::Decimal => column.push_unscaled(decimal(bytes(from)?)?),
+            Self::FixedDecimal(size) => column.push_unscaled(decimal(taken(from, *size)?)?),
             Self::Date => column.push_days(int(from)?),
             Self::TimeMillis => column.push_time(int(from)?.into(), Millisecond),
             Self::TimeMicros => column.push_time(long(from)?, Microsecond),
@@ -276,6 +314,11 @@ fn array<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
 fn bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let size = usize::try_from(long(from)?).ok()?;
     taken(from, size)
+}
+
+/// One without a byte is none.
+fn decimal(bytes: &[u8]) -> Option<i128> {
+    if bytes.is_empty() { None } else { unscaled(bytes).ok() }
 }
 
 fn boolean(from: &mut &[u8]) -> Option<bool> {

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use apache_avro::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::avro::{AvroDecoder, AvroOptions, schema_of};
+use super::avro::{AvroDecoder, AvroOptions, decode, schema_of};
+use super::avro_read::Steps;
 use super::tests::{field, format, list, map, required, row};
 use super::*;
 use crate::options::Options;
@@ -144,6 +145,35 @@ fn rows_survive_avro_and_its_own_crate_reads_them() {
     assert_eq!(decoder.rows().finish().unwrap().0, columns);
     // long 1; the union's second branch, true; -1; …
     assert_eq!(encoded.rows().next().unwrap()[..5], [2, 2, 1, 2, 1]);
+}
+
+/// Without steps the crate would refuse the decimal, whose two bytes cannot hold all digits of its type.
+#[test]
+fn a_column_that_the_writer_does_not_have_is_null_and_narrow_integers_are_wide() {
+    let (fields, all) = (every_type(), columns());
+    let absent = fields.iter().position(|field| field.name() == "text").unwrap();
+    let wide = fields.iter().position(|field| field.name() == "int").unwrap();
+    let (mut written, mut given) = (fields.clone(), all.clone());
+    written.remove(absent);
+    given.remove(absent);
+    let mut read = fields.clone();
+    read[wide] = field("int", DataType::Int64);
+    let encoder = format(&[("format", "avro")]).encoder(&written).unwrap();
+    let encoded = encoder.encode(&given, None).unwrap();
+    let (writer, reader) = (schema_of(&written, true).unwrap(), schema_of(&read, true).unwrap());
+    let mut rows = DecodedRows::new(&read).unwrap();
+    let steps = Steps::new(&writer, &reader, &rows.columns).unwrap();
+    for message in encoded.rows() {
+        decode(message, (&writer, &reader), Some(&steps), &mut rows).unwrap();
+    }
+    let decoded = rows.finish().unwrap().0;
+    for (at, column) in decoded.iter().enumerate() {
+        match at {
+            _ if at == absent => assert_eq!(column.null_count(), 2),
+            _ if at == wide => assert_eq!(column.as_primitive::<Int64Type>().value(0), 3),
+            _ => assert_eq!(column.as_ref(), all[at].as_ref(), "{}", read[at].name()),
+        }
+    }
 }
 
 /// The schema and the bytes are what flink-avro 2.3.0 makes of the same row type and row.
