@@ -125,7 +125,7 @@ impl Decoder for JsonDecoder {
             return Ok(1);
         }
         if tried {
-            self.object.miss();
+            self.object.layout.miss();
             self.rows.truncate(self.rows.len);
         }
         match self.read(message) {

@@ -145,14 +145,12 @@ impl Layout {
         self.credit = (self.credit + 1).min(CREDIT_MAX);
     }
 
-    /// A message was tried, and read in the general way. Says whether all is forgotten now.
-    pub fn miss(&mut self) -> bool {
+    /// An object was tried, and read in the general way.
+    pub fn miss(&mut self) {
         self.credit -= MISS;
-        let forgets = self.credit < 0;
-        if forgets {
+        if self.credit < 0 {
             *self = Self { rest: REST, ..Self::new() };
         }
-        forgets
     }
 
     /// Takes in the literals of the object at `at`, which is known to be valid JSON. Each value of a field is

@@ -88,18 +88,6 @@ impl ObjectReader {
         Some(at)
     }
 
-    /// A message was tried, and read in the general way.
-    pub fn miss(&mut self) {
-        if self.layout.miss() {
-            self.parts.iter_mut().flatten().for_each(Self::forget);
-        }
-    }
-
-    fn forget(&mut self) {
-        self.layout = Layout::new();
-        self.parts.iter_mut().flatten().for_each(Self::forget);
-    }
-
     /// Takes in the literals of the object at `at`, which is known to be valid JSON.
     pub fn learn(&mut self, message: &[u8], at: usize) {
         let Self { fields, layout, parts, .. } = self;
@@ -172,8 +160,19 @@ impl ObjectReader {
             b'{' if let (Some(part), Values::Struct(columns)) =
                 (&mut self.parts[field], &mut column.values) =>
             {
-                let end = part.read(columns, row, message, at)?;
-                column.push_valid();
+                if part.layout.is_worth_it() {
+                    if let Some(end) = part.read(columns, row, message, at) {
+                        part.layout.hit();
+                        column.push_valid();
+                        return Some(end);
+                    }
+                    part.layout.miss();
+                    column.values.truncate(row);
+                }
+                let end = self.read_other(column, message, at)?;
+                if let Some(part) = &mut self.parts[field] {
+                    part.learn(message, at);
+                }
                 Some(end)
             }
             _ => self.read_other(column, message, at),
