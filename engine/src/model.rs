@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use crate::error::Result;
+use crate::operator::Epoch;
 
 /// One input or output tensor of a model, without its leading batch dimension.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,10 +44,9 @@ pub trait Model: Send + Sync {
 
     fn outputs(&self) -> &[Tensor];
 
-    /// The one that serves now, of a model that is replaced while it serves; it has the same inputs and
-    /// outputs. Whoever scores asks for it at a barrier and keeps it to the next one, so that all rows
-    /// of a checkpoint are scored by one version.
-    fn current(&self) -> Option<Arc<dyn Model>> {
+    /// Of a model that is replaced while it serves the version for rows behind the barrier of `epoch`, the
+    /// same whoever asks; it has the same inputs and outputs. Whoever scores asks at each barrier.
+    fn current(&self, _epoch: Epoch) -> Option<Arc<dyn Model>> {
         None
     }
 

@@ -7,21 +7,23 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use arrow::array::ArrayRef;
-use nowcast_engine::{Error, Model, Result, Scores, Tensor};
+use nowcast_engine::{Epoch, Error, Model, Result, Scores, Tensor};
 
 use crate::backend::BackendChoice;
 use crate::file::ModelFile;
 use crate::model::OnnxModel;
 use crate::provider::OnnxProvider;
 
-/// Holds the model in use. Whoever scores takes [`Model::current`] at a barrier and keeps it to
-/// the next one; whoever does not is served by the one in use at each call.
+/// Holds the model in use. Whoever scores takes [`Model::current`] at each barrier; whoever does not is
+/// served by the one in use at each call.
 pub struct HotSwap {
     provider: OnnxProvider,
     name: String,
     choice: BackendChoice,
     first: Arc<OnnxModel>,
     current: ArcSwap<OnnxModel>,
+    /// The last barrier that anybody has asked about, and what served then.
+    asked: Mutex<(Epoch, Arc<OnnxModel>)>,
     /// Of the file that was read last, whether it became the model or not.
     seen: Mutex<Option<Stamp>>,
 }
@@ -42,7 +44,8 @@ impl HotSwap {
         let provider = OnnxProvider::new(provider.search().clone());
         let first = Arc::new(provider.open(name, ModelFile::read(path)?, choice)?);
         let current = ArcSwap::new(Arc::clone(&first));
-        Ok(Self { provider, name: name.to_string(), choice, first, current, seen })
+        let asked = Mutex::new((0, Arc::clone(&first)));
+        Ok(Self { provider, name: name.to_string(), choice, first, current, asked, seen })
     }
 
     /// The model that serves now; it stays whole for as long as it is held.
@@ -112,8 +115,13 @@ impl Model for HotSwap {
         self.first.outputs()
     }
 
-    fn current(&self) -> Option<Arc<dyn Model>> {
-        Some(self.model())
+    fn current(&self, epoch: Epoch) -> Option<Arc<dyn Model>> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if epoch > asked.0 {
+            *asked = (epoch, self.model());
+        }
+        let model: Arc<dyn Model> = asked.1.clone();
+        Some(model)
     }
 
     fn score(&self, columns: &[ArrayRef]) -> Result<Scores> {

@@ -217,7 +217,7 @@ pub async fn start(
     if job.restored() > 0 {
         tracing::info!(job = name, epoch = job.restored(), "goes on from its checkpoint");
     }
-    crate::reloads::watch(&home.models);
+    crate::reloads::watch(&home.models, !interval.is_zero());
     let alive = lease.map(|lease| Alive::new(lease, &run, &job));
     Ok(Running { name, job, tables: plan.tables, facts, alive })
 }

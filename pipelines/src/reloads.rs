@@ -5,17 +5,27 @@ use std::time::Duration;
 
 use nowcast_engine::Model;
 use nowcast_onnx::{HotSwap, OnnxProvider, Watched};
+use tokio::time::MissedTickBehavior;
 
-/// Watches each of the models that were loaded since the last call for as long as somebody holds it.
-pub fn watch(models: &OnnxProvider) {
+/// Watches each of the models that were loaded since the last call for as long as somebody holds it. Without
+/// checkpoints nothing would come of it.
+pub fn watch(models: &OnnxProvider, checkpoints: bool) {
     for Watched { every, model } in models.take_watched() {
+        if !checkpoints {
+            let model = model.version();
+            tracing::warn!(model, "'monitor-interval' has no effect without checkpoints");
+            continue;
+        }
         tokio::spawn(look(every, Arc::downgrade(&model)));
     }
 }
 
 async fn look(every: Duration, model: Weak<HotSwap>) {
+    // At once: the job may have waited to begin since the model was loaded.
+    let mut look = tokio::time::interval(every);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(every).await;
+        look.tick().await;
         let Some(model) = model.upgrade() else { return };
         let old = model.model();
         // Reading, checking and a first run take milliseconds to seconds.

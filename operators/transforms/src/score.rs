@@ -46,13 +46,14 @@ impl Score {
                 spec.schema.fields().len()
             )));
         }
-        let serving = newest(&spec.model);
+        let serving = version(&spec.model, 0);
         Ok(Self { spec, serving })
     }
 }
 
-fn newest(model: &Arc<dyn Model>) -> Arc<dyn Model> {
-    model.current().unwrap_or_else(|| Arc::clone(model))
+/// That of rows behind the barrier of `epoch`.
+fn version(model: &Arc<dyn Model>, epoch: Epoch) -> Arc<dyn Model> {
+    model.current(epoch).unwrap_or_else(|| Arc::clone(model))
 }
 
 impl Operator for Score {
@@ -98,10 +99,10 @@ impl Operator for Score {
 
     fn changes(
         &mut self,
-        _epoch: Epoch,
+        epoch: Epoch,
         _since: Option<Epoch>,
     ) -> Result<Option<Vec<TableChanges>>> {
-        self.serving = newest(&self.spec.model);
+        self.serving = version(&self.spec.model, epoch);
         Ok(None)
     }
 }

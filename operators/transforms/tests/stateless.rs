@@ -10,7 +10,9 @@ use arrow::compute::kernels::cmp::gt;
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use common::*;
 use nowcast_engine::evaluate::{ColumnAt, Projection};
-use nowcast_engine::{Batch, Error, Evaluate, Model, Operator, Output, Result, Scores, Tensor};
+use nowcast_engine::{
+    Batch, Epoch, Error, Evaluate, Model, Operator, Output, Result, Scores, Tensor,
+};
 use nowcast_transforms::*;
 
 /// 100 divided by the first column.
@@ -172,7 +174,7 @@ impl Model for Multiplier {
         &self.tensors
     }
 
-    fn current(&self) -> Option<Arc<dyn Model>> {
+    fn current(&self, _epoch: Epoch) -> Option<Arc<dyn Model>> {
         self.next.lock().unwrap().clone()
     }
 
