@@ -14,6 +14,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$HERE/../..
 CACHE=${NOWCAST_CACHE:-$HOME/.cache/nowcast}
 fail() { echo "peers: $*" >&2; exit 1; }
+[[ ${1-} != --help ]] || { sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}"; exit; }
 for command in java javac mvn python3; do
     command -v "$command" >/dev/null || fail "$command not found"
 done
