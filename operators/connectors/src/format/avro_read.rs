@@ -147,7 +147,7 @@ impl Step {
                 Some(_) => return None,
             })),
             Schema::Record(_) => Self::Record(match column.map(|column| &column.values) {
-                Some(Values::Struct(columns)) => members(schema, columns, &[])?,
+                Some(Values::Struct(parts)) => members(schema, parts.columns(), &[])?,
                 None => members(schema, &[], &[])?,
                 Some(_) => return None,
             }),
@@ -200,8 +200,8 @@ impl Step {
             }
             Self::Map(value) => return read_map(value, column, from),
             Self::Record(members) => {
-                let Values::Struct(columns) = &mut column.values else { return None };
-                read_members(members, columns, from)?;
+                let Values::Struct(parts) = &mut column.values else { return None };
+                read_members(members, parts.settled(), from)?;
                 column.push_valid();
                 Ok(())
             }

@@ -69,10 +69,10 @@ pub(super) fn push(column: &mut Column, value: Value) -> Result<(), Misfit> {
             Ok(())
         }
         Value::Record(mut members) => {
-            let Values::Struct(columns) = &mut column.values else {
+            let Values::Struct(parts) = &mut column.values else {
                 return Err(column.misfit("a record"));
             };
-            for column in columns {
+            for column in parts.settled() {
                 let found = members.iter().position(|(name, _)| name == column.name());
                 let value = found.map_or(Value::Null, |at| members.swap_remove(at).1);
                 push(column, value).map_err(|misfit| format!("{}: {misfit}", column.name()))?;

@@ -74,13 +74,19 @@ impl Column {
         self.values.push_hole();
     }
 
+    /// As [`Column::push_hole`], so many times.
+    pub(super) fn push_holes(&mut self, holes: usize) {
+        self.nulls.append_n_nulls(holes);
+        self.values.push_holes(holes);
+    }
+
     /// A value that nobody reads: null, or zero where the column is NOT NULL.
     pub fn push_blank(&mut self) {
         if self.field.is_nullable() {
             return self.push_hole();
         }
         match &mut self.values {
-            Values::Struct(columns) => columns.iter_mut().for_each(Column::push_blank),
+            Values::Struct(parts) => parts.settled().iter_mut().for_each(Column::push_blank),
             values => values.push_hole(),
         }
         self.nulls.append_non_null();

@@ -161,6 +161,7 @@ fn push(column: &mut Column, text: &str, options: &CsvOptions) -> Result<(), Mis
             offsets.push(items.len());
         }
         Values::Struct(columns) => {
+            let columns = columns.settled();
             let mut parts = text.split(&options.element_delimiter);
             for column in columns.iter_mut() {
                 push(column, parts.next().unwrap_or_default(), options)?;

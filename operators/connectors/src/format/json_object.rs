@@ -42,8 +42,8 @@ impl ObjectReader {
         });
         let part = |(field, column): (&FieldRef, &Column)| match (field.data_type(), &column.values)
         {
-            (DataType::Struct(fields), Values::Struct(columns)) if depth < DEPTH_MAX => {
-                Some(Self::within(fields.clone(), columns, options, depth + 1))
+            (DataType::Struct(fields), Values::Struct(parts)) if depth < DEPTH_MAX => {
+                Some(Self::within(fields.clone(), parts.columns(), options, depth + 1))
             }
             _ => None,
         };
@@ -157,11 +157,11 @@ impl ObjectReader {
                 column.push_bool(false).ok()?;
                 Some(at + 5)
             }
-            b'{' if let (Some(part), Values::Struct(columns)) =
+            b'{' if let (Some(part), Values::Struct(parts)) =
                 (&mut self.parts[field], &mut column.values) =>
             {
                 if part.layout.is_worth_it() {
-                    if let Some(end) = part.read(columns, row, message, at) {
+                    if let Some(end) = part.read(parts.settled(), row, message, at) {
                         part.layout.hit();
                         column.push_valid();
                         return Some(end);

@@ -252,7 +252,8 @@ impl<'de> de::Visitor<'de> for Value<'_> {
         let Self { column, path, context } = self;
         let row = column.len();
         match &mut column.values {
-            Values::Struct(columns) => {
+            Values::Struct(parts) => {
+                let columns = parts.settled();
                 let DataType::Struct(fields) = column.field.data_type() else {
                     return Err(de::Error::custom("a row column of another type"));
                 };

@@ -118,8 +118,8 @@ fn check(column: &mut Column, field: &FieldDescriptor) -> Result<(), Misfit> {
 
 fn check_kind(column: &mut Column, field: &FieldDescriptor) -> Result<(), Misfit> {
     let kind = field.kind();
-    if let (Values::Struct(columns), Type::Message(message)) = (&mut column.values, &kind) {
-        return columns.iter().try_for_each(|column| {
+    if let (Values::Struct(parts), Type::Message(message)) = (&mut column.values, &kind) {
+        return parts.columns().iter().try_for_each(|column| {
             member(message, &column.field).map(drop).map_err(|error| error.to_string())
         });
     }
@@ -245,10 +245,10 @@ fn push(
             _ => column.push_i64((*number).into()),
         },
         Value::Message(message) => {
-            let Values::Struct(columns) = &mut column.values else {
+            let Values::Struct(parts) = &mut column.values else {
                 return Err(column.misfit("a message"));
             };
-            for column in columns {
+            for column in parts.settled() {
                 let inner = message.descriptor().get_field_by_name(column.name());
                 let inner = inner.ok_or_else(|| format!("no field \"{}\"", column.name()))?;
                 push_field(column, message, &inner, defaults)?;

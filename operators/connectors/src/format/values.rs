@@ -24,8 +24,43 @@ pub(super) enum Values {
     /// `true`: with a local time zone.
     Timestamp(Vec<i64>, TimeUnit, bool),
     List(Offsets, Box<Column>),
-    Struct(Vec<Column>),
+    Struct(Parts),
     Map(Offsets, Box<Column>, Box<Column>),
+}
+
+/// The columns of rows. Of rows that are null the columns have nothing until somebody asks for them: many
+/// in a row are cheap.
+pub(super) struct Parts {
+    columns: Vec<Column>,
+    /// The last so many rows are null, and not in the columns yet.
+    holes: usize,
+}
+
+impl Parts {
+    /// The columns, with all rows.
+    pub(super) fn settled(&mut self) -> &mut [Column] {
+        let holes = std::mem::take(&mut self.holes);
+        if holes > 0 {
+            self.columns.iter_mut().for_each(|column| column.push_holes(holes));
+        }
+        &mut self.columns
+    }
+
+    /// The columns, perhaps without the last rows.
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        if self.holes > 0 {
+            // Then all columns have as many.
+            let whole = self.columns.first().map_or(0, Column::len);
+            self.holes = self.holes.min(rows.saturating_sub(whole));
+        }
+        if self.holes == 0 {
+            self.columns.iter_mut().for_each(|column| column.truncate(rows));
+        }
+    }
 }
 
 /// Values of varying length behind each other.
@@ -46,6 +81,12 @@ impl Offsets {
     /// Past 2 GiB: batches are bounded far below.
     pub(super) fn push(&mut self, end: usize) {
         self.0.push(i32::try_from(end).expect("a batch is bounded far below 2 GiB"));
+    }
+
+    /// So many empty values.
+    fn repeat(&mut self, times: usize) {
+        let last = self.0.last().copied().unwrap_or_default();
+        self.0.resize(self.0.len() + times, last);
     }
 
     fn last(&self) -> usize {
@@ -90,6 +131,10 @@ impl Bytes {
     }
 }
 
+fn add<T: Clone + Default>(values: &mut Vec<T>, zeros: usize) {
+    values.resize(values.len() + zeros, T::default());
+}
+
 impl Values {
     /// # Errors
     /// For types that no format carries.
@@ -111,7 +156,8 @@ impl Values {
             DataType::Timestamp(unit, zone) => Self::Timestamp(vec![], *unit, zone.is_some()),
             DataType::List(item) => Self::List(Offsets::new(), Box::new(Column::new(item)?)),
             DataType::Struct(fields) => {
-                Self::Struct(fields.iter().map(Column::new).collect::<Result<_>>()?)
+                let columns = fields.iter().map(Column::new).collect::<Result<_>>()?;
+                Self::Struct(Parts { columns, holes: 0 })
             }
             DataType::Map(entries, _) => match entries.data_type() {
                 DataType::Struct(pair) if pair.len() == 2 => {
@@ -149,7 +195,7 @@ impl Values {
                 offsets.truncate(rows);
                 items.truncate(offsets.last());
             }
-            Self::Struct(columns) => columns.iter_mut().for_each(|column| column.truncate(rows)),
+            Self::Struct(parts) => parts.truncate(rows),
             Self::Map(offsets, keys, values) => {
                 offsets.truncate(rows);
                 keys.truncate(offsets.last());
@@ -173,8 +219,27 @@ impl Values {
             Self::Decimal(values, ..) => values.push(0),
             Self::Text(values) | Self::Binary(values) => values.push(&[]),
             Self::List(offsets, items) => offsets.push(items.len()),
-            Self::Struct(columns) => columns.iter_mut().for_each(Column::push_hole),
+            Self::Struct(parts) => parts.holes += 1,
             Self::Map(offsets, keys, _) => offsets.push(keys.len()),
+        }
+    }
+
+    /// As [`Values::push_hole`], so many times.
+    pub(super) fn push_holes(&mut self, holes: usize) {
+        match self {
+            Self::Bool(values) => values.append_n(holes, false),
+            Self::I8(values) => add(values, holes),
+            Self::I16(values) => add(values, holes),
+            Self::I32(values) | Self::Date(values) | Self::Time32(values, _) => add(values, holes),
+            Self::I64(values) | Self::Time64(values, _) | Self::Timestamp(values, ..) => {
+                add(values, holes);
+            }
+            Self::F32(values) => add(values, holes),
+            Self::F64(values) => add(values, holes),
+            Self::Decimal(values, ..) => add(values, holes),
+            Self::Text(values) | Self::Binary(values) => values.offsets.repeat(holes),
+            Self::List(offsets, _) | Self::Map(offsets, ..) => offsets.repeat(holes),
+            Self::Struct(parts) => parts.holes += holes,
         }
     }
 
@@ -240,8 +305,9 @@ impl Values {
             Self::List(offsets, items) => {
                 data.add_buffer(offsets.take()).add_child_data(items.take_data()?)
             }
-            Self::Struct(columns) => {
-                let children = columns.iter_mut().map(Column::take_data).collect::<Result<_>>()?;
+            Self::Struct(parts) => {
+                let children =
+                    parts.settled().iter_mut().map(Column::take_data).collect::<Result<_>>()?;
                 data.child_data(children)
             }
             Self::Map(offsets, keys, values) => {
