@@ -17,6 +17,11 @@ pub trait Evaluate: Send + Sync {
     /// Of kind [`ErrorKind::Data`] where some row has no value (an overflow, a bad cast).
     fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef>;
 
+    /// Whether it picks a column, or a field out of one: it has a value for each row, at no cost.
+    fn picks(&self) -> bool {
+        false
+    }
+
     /// Whether it needs one more last column, the wall clock: [`stamped`] adds it.
     fn reads_clock(&self) -> bool {
         false
@@ -47,6 +52,10 @@ impl Evaluate for ColumnAt {
     fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef> {
         Ok(rows.column(self.0).clone())
     }
+
+    fn picks(&self) -> bool {
+        true
+    }
 }
 
 /// Several expressions over the same rows, together a new set of columns.
@@ -67,6 +76,11 @@ impl Projection {
     /// Whether one of the columns does: see [`Evaluate::reads_clock`].
     pub fn reads_clock(&self) -> bool {
         self.columns.iter().any(|column| column.reads_clock())
+    }
+
+    /// Whether all columns do: see [`Evaluate::picks`].
+    pub fn picks(&self) -> bool {
+        self.columns.iter().all(|column| column.picks())
     }
 
     /// Evaluates all columns. Where a row has no value it is rejected alone: the rows are then

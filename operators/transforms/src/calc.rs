@@ -15,13 +15,16 @@ pub struct Calc {
     filter: Option<Arc<dyn Evaluate>>,
     projection: Option<Projection>,
     reads_clock: bool,
+    /// Whether to filter what the projection picks, and not what it picks from.
+    picks: bool,
 }
 
 impl Calc {
     pub fn new(filter: Option<Arc<dyn Evaluate>>, projection: Option<Projection>) -> Self {
         let reads_clock = filter.as_ref().is_some_and(|filter| filter.reads_clock())
             || projection.as_ref().is_some_and(Projection::reads_clock);
-        Self { filter, projection, reads_clock }
+        let picks = projection.as_ref().is_some_and(Projection::picks);
+        Self { filter, projection, reads_clock, picks }
     }
 }
 
@@ -34,9 +37,18 @@ impl Operator for Calc {
             }
             false => batch,
         };
-        let batch = match &self.filter {
-            Some(filter) => kept(filter.as_ref(), batch, out)?,
-            None => batch,
+        let batch = match (&self.filter, &self.projection) {
+            (Some(filter), Some(projection)) if self.picks => {
+                let mask = mask(filter.as_ref(), batch.rows(), out)?;
+                let picked = projection.evaluate(batch.rows())?.rows;
+                out.emit(kept(batch.with_rows(picked), &mask)?);
+                return Ok(());
+            }
+            (Some(filter), _) => {
+                let mask = mask(filter.as_ref(), batch.rows(), out)?;
+                kept(batch, &mask)?
+            }
+            (None, _) => batch,
         };
         let Some(projection) = &self.projection else {
             out.emit(batch);
@@ -59,12 +71,10 @@ impl Operator for Calc {
     }
 }
 
-/// The rows of `batch` for which `filter` is true.
-fn kept(filter: &dyn Evaluate, batch: Batch, out: &mut Output) -> Result<Batch> {
-    let mask = mask(filter, batch.rows(), out)?;
+fn kept(batch: Batch, mask: &BooleanArray) -> Result<Batch> {
     match mask.true_count() == batch.num_rows() {
         true => Ok(batch),
-        false => batch.filter(&mask),
+        false => batch.filter(mask),
     }
 }
 

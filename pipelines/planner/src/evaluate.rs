@@ -18,6 +18,9 @@ use crate::functions::clock;
 use crate::time_shift::TimeShift;
 use crate::types::timestamp_ltz;
 
+/// DataFusion's function for a field of a row.
+const FIELD: &str = "get_field";
+
 /// An expression over the columns of `input`, and the type of its values.
 pub fn compile(
     expr: &Expr,
@@ -47,7 +50,23 @@ pub fn arrows(
         None => (physical(expr, input)?, false),
         Some(expr) => (physical(&expr, &with_clock(input)?)?, true),
     };
-    Ok((Arc::new(Compiled { physical, ty: ty.clone(), reads_clock }), ty))
+    let picks = picks(expr);
+    Ok((Arc::new(Compiled { physical, ty: ty.clone(), reads_clock, picks }), ty))
+}
+
+/// Whether it is a column or a field out of one.
+fn picks(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) => true,
+        Expr::Alias(alias) => picks(&alias.expr),
+        Expr::ScalarFunction(call) if call.name() == FIELD => match call.args.as_slice() {
+            [from, names @ ..] => {
+                picks(from) && names.iter().all(|name| matches!(name, Expr::Literal(..)))
+            }
+            [] => false,
+        },
+        _ => false,
+    }
 }
 
 /// The columns of `input`, then the clock.
@@ -61,6 +80,7 @@ struct Compiled {
     physical: Arc<dyn PhysicalExpr>,
     ty: DataType,
     reads_clock: bool,
+    picks: bool,
 }
 
 impl Evaluate for Compiled {
@@ -72,6 +92,10 @@ impl Evaluate for Compiled {
             // The names of nested fields may differ from those that were promised.
             false => Ok(cast(&column, &self.ty)?),
         }
+    }
+
+    fn picks(&self) -> bool {
+        self.picks
     }
 
     fn reads_clock(&self) -> bool {
