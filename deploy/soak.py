@@ -155,9 +155,10 @@ def quantile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))] if values else math.nan
 
 
-def resident_mb(pid):
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def own_mb(pid):
+    """Resident memory without pages of files: those of the program come and go as the system likes."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) * 1024 / 1e6
 
 
 def cpu_seconds(pid):
@@ -216,13 +217,13 @@ def main():
 
     begun, cpu = time.time(), cpu_seconds(given.pid)
     memory, p99 = [], []
-    print(f"{'minute':>7} {'resident MB':>12} {'p50 ms':>8} {'p99 ms':>8} {'CPU s/s':>8}")
+    print(f"{'minute':>7} {'own MB':>12} {'p50 ms':>8} {'p99 ms':>8} {'CPU s/s':>8}")
     shown = 0
     while load.is_alive():
         time.sleep(SAMPLE_S)
         at = time.time() - begun
         values = latencies.take()
-        memory.append((at, resident_mb(given.pid)))
+        memory.append((at, own_mb(given.pid)))
         p99.append((at, quantile(values, 0.99)))
         if at // BLOCK_S > shown:
             shown = at // BLOCK_S
@@ -244,7 +245,7 @@ def main():
 
     flat = True
     warm = WARM_UP * given.minutes * 60
-    for name, unit, samples in [("resident memory", "MB", memory), ("p99", "ms", p99)]:
+    for name, unit, samples in [("memory", "MB", memory), ("p99", "ms", p99)]:
         points = blocks([sample for sample in samples if sample[0] >= warm])
         fitted, error, mean = slope(points)
         zero = abs(fitted) <= 2 * error

@@ -5,7 +5,7 @@
 #   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--dev]
 #
 # Without --rate it is 60 % of what the job takes from a full topic, measured first. Prints a line a minute, then
-# the slopes of resident memory and p99 with their standard errors; the exit code is 0 where neither grows. --dev
+# the slopes of memory (resident, without pages of files) and p99 with their standard errors; the exit code is 0 where neither grows. --dev
 # measures the dev build. Needs what kafka-up.sh and redis-up.sh need, and kcat.
 set -euo pipefail
 
