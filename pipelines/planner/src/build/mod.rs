@@ -137,8 +137,21 @@ impl<'a> Lowering<'a> {
                 if let Some(first_rows) = self.top_n_without_number(projection)? {
                     return Ok(first_rows);
                 }
-                let input = self.lower(&projection.input)?;
-                self.calc(input, projection.input.schema(), None, &projection.expr)
+                let LogicalPlan::Filter(filter) = projection.input.as_ref() else {
+                    let input = self.lower(&projection.input)?;
+                    return self.calc(input, projection.input.schema(), None, &projection.expr);
+                };
+                // One operator for both: what is not projected need not be filtered.
+                match self.top_n(filter)? {
+                    Some(rows) => {
+                        self.calc(rows, projection.input.schema(), None, &projection.expr)
+                    }
+                    None => {
+                        let input = self.lower(&filter.input)?;
+                        let condition = Some(&filter.predicate);
+                        self.calc(input, filter.input.schema(), condition, &projection.expr)
+                    }
+                }
             }
             LogicalPlan::Filter(filter) => {
                 if let Some(first_rows) = self.top_n(filter)? {
