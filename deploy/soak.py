@@ -25,6 +25,8 @@ LATE_S = 60
 POISON = 0.001
 SAMPLE_S = 5
 MODEL_S = 20
+# How late the sender may be: then latency is its own, and not the job's.
+BEHIND_S = 1.0
 BLOCK_S = 60
 # What a process fills in the beginning, its caches and its state, is no leak.
 WARM_UP = 0.2
@@ -252,6 +254,9 @@ def main():
         flat &= zero or fitted < 0
         verdict = "zero within two standard errors" if zero else "falling" if fitted < 0 else "GROWING"
         print(f"{name}: mean {mean:.1f} {unit}, slope {fitted:+.2f} ± {error:.2f} {unit}/h over {len(points)} minutes: {verdict}")
+    if load.behind_s > BEHIND_S:
+        print("the sender has not kept up: lower --rate")
+        flat = False
     read_all = job["rows_read"] + dead >= load.sent
     if code != 200 or not read_all or latencies.all == 0:
         print("the job has not kept up: lower --rate")

@@ -4,7 +4,8 @@
 #
 #   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--dev]
 #
-# Without --rate it is 60 % of what the job takes from a full topic, measured first. Prints a line a minute, then
+# Without --rate it is 60 % of what the job takes from a full topic, or a third of what the sender of deploy/soak.py makes
+# where that is less; both are measured first. Prints a line a minute, then
 # the slopes of memory (resident, without pages of files) and p99 with their standard errors; the exit code is 0 where neither grows. --dev
 # measures the dev build. Needs what kafka-up.sh and redis-up.sh need, and kcat.
 set -euo pipefail
@@ -53,20 +54,22 @@ sets() { SETS=(--set "TOPIC=$1" --set "BOOTSTRAP=$KAFKA" --set "REDIS=$REDIS" --
 
 if [[ -z $RATE ]]; then
     topic calibration
-    python3 - "$CALIBRATION" <<'PY' | kcat -P -q -b "$KAFKA" -t calibration
+    python3 - "$CALIBRATION" "$WORK/made" <<'PY' | kcat -P -q -b "$KAFKA" -t calibration
 import random, sys, time
 sys.path.insert(0, "deploy")
 from soak import event
 dice, now = random.Random(2), time.time()
 for number in range(int(sys.argv[1])):
     sys.stdout.write(event(number, now + number / 20_000, dice))
+with open(sys.argv[2], "w") as file:
+    file.write(str(int(sys.argv[1]) / (time.time() - now)))
 PY
     sets calibration
     USAGE=$("$NOWCAST" run deploy/soak.sql "${SETS[@]}" --set BOUNDED=latest-offset --no-http --usage \
         --data-dir "$WORK/calibration" 2>/dev/null | tail -1)
-    RATE=$(python3 -c 'import json, sys; u = json.loads(sys.argv[1]); print(int(float(sys.argv[2]) * u["rows_read"] / u["wall_s"]))' \
-        "$USAGE" "$SHARE")
-    echo "the job takes $(python3 -c "print(int($RATE / $SHARE))") rows a second from a full topic; the load is $RATE"
+    TAKES=$(python3 -c 'import json, sys; u = json.loads(sys.argv[1]); print(int(u["rows_read"] / u["wall_s"]))' "$USAGE")
+    RATE=$(python3 -c "print(int(min($SHARE * $TAKES, $(<"$WORK/made") / 3)))")
+    echo "the job takes $TAKES rows a second from a full topic, the sender makes $(printf %.0f "$(<"$WORK/made")"); the load is $RATE"
 fi
 
 topic soak
