@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -313,4 +314,36 @@ fn a_layout_that_is_never_met_again_is_left_alone_for_a_while() {
         assert_eq!(decoder.decode(usual), Ok(1));
     }
     assert_eq!(decoder.read_by_layout(usual), Some(()), "it is learned anew after its rest");
+}
+
+#[test]
+fn rows_that_are_null_leave_holes_in_all_of_their_columns() {
+    // A row with a column of each type but those of rows themselves, and a row within it.
+    let columns: Fields = fields()[..15].iter().cloned().collect();
+    let whole = r#"{"at":"2026-01-05 12:00:01.009","zoned":"2026-01-05 12:00:01Z","long":1,"int":2,"small":3,"text":"four","double":5.5,"float":6.5,"decimal":7.25,"bool":true,"date":"2026-01-05","bytes":"AAEC","list":[8,9],"row":{"a":10,"tä":"x","in":{"x":11}},"map":{"k":12}}"#;
+    let field: FieldRef = Arc::new(Field::new("r", DataType::Struct(columns), true));
+    let rows = |messages: &[&str]| {
+        let mut decoder =
+            JsonDecoder::new(std::slice::from_ref(&field), &JsonOptions::default()).unwrap();
+        let said: Vec<bool> =
+            messages.iter().map(|message| decoder.decode(message.as_bytes()).is_ok()).collect();
+        (said, decoder.rows().finish().unwrap().0.remove(0))
+    };
+    let some = format!(r#"{{"r":{whole}}}"#);
+    let wrong = some.replace("\"int\":2", "\"int\":\"two\"");
+    let none = r#"{"r":null}"#;
+    let torn = r#"{"r":null"#;
+    let (_, alone) = rows(&[&some]);
+    let (said, all) =
+        rows(&[none, none, &some, none, &wrong, none, torn, &some, &some, none, "{}"]);
+    assert_eq!(said, [true, true, true, true, false, true, false, true, true, true, true]);
+    let held: Vec<bool> = (0..all.len()).map(|row| all.is_valid(row)).collect();
+    assert_eq!(held, [false, false, true, false, false, true, true, false, false]);
+    for row in [2, 5, 6] {
+        assert_eq!(all.slice(row, 1).as_ref(), alone.as_ref(), "row {row}");
+    }
+    let parts = all.as_struct();
+    for (part, field) in parts.columns().iter().zip(parts.fields()) {
+        assert_eq!((part.len(), part.null_count()), (9, 6), "{}", field.name());
+    }
 }
