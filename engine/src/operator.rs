@@ -87,9 +87,10 @@ pub trait Operator: Send {
     }
 }
 
-/// A part of an operator's state. Tables that have their columns in common and come and go, such as those
-/// of windows, are named `table@part`, and [`Operator::blank`] has one `table` for all of them. Where the first column is named [`KEY_GROUP`] (`UInt16`), rows
-/// follow their key group when the number of workers changes; other tables follow the worker.
+/// A part of an operator's state. Where the first column is named [`KEY_GROUP`] (`UInt16`), rows
+/// follow their key group when the number of workers changes; other tables follow the worker. Tables
+/// that have their columns in common and come and go, such as those of windows, are named `table@part`,
+/// and [`Operator::blank`] has one `table` for all of them.
 #[derive(Debug, Clone)]
 pub struct StateTable {
     pub name: String,
