@@ -325,6 +325,11 @@ impl Keys {
         key_group(self.place(slot).hash)
     }
 
+    /// Whether a slot that was given out is in use still.
+    pub fn has(&self, slot: u32) -> bool {
+        self.places[slot as usize].length != VACANT
+    }
+
     /// Bytes of memory that keys and slots take, about.
     pub fn memory(&self) -> usize {
         self.arena.capacity() + self.slots_len() * SLOT_BYTES

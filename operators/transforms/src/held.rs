@@ -54,6 +54,11 @@ impl Held {
         }
     }
 
+    /// Bytes of memory that the rows take, about.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes() + self.waiting.len() * size_of::<(Millis, u64, Place, Millis)>()
+    }
+
     /// The time of the earliest row that waits.
     pub fn earliest(&self) -> Option<Millis> {
         self.waiting.peek().map(|Reverse((time, ..))| *time)

@@ -7,10 +7,14 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
-use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Millis, Operator, Output, Result, StateChanges, StateTable, TableChanges,
+    Time,
+};
 
 use crate::admission::{Admission, inserts_only};
 use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
+use crate::changed::{Changed, every};
 use crate::clock::WindowClock;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::saved::{self, Columns};
@@ -44,6 +48,8 @@ pub struct SessionAggregate {
     sessions: Sessions,
     /// Their slots are the numbers of sessions.
     accumulators: Vec<Box<dyn Accumulator>>,
+    /// By key.
+    changed: Changed,
     now: Millis,
 }
 
@@ -72,6 +78,7 @@ impl SessionAggregate {
             keys: Keys::new(&key_types)?,
             sessions: Sessions::default(),
             accumulators: accumulators.collect::<Result<_>>()?,
+            changed: Changed::default(),
             now: TIME_MIN,
             spec,
         })
@@ -141,10 +148,13 @@ impl SessionAggregate {
 
     /// Forgets keys without sessions.
     fn forget(&mut self, slots: &[u32]) {
-        for slot in slots {
-            if self.sessions.none_of(*slot) {
-                self.keys.remove(*slot);
-            }
+        let none = slots.iter().copied().filter(|slot| self.sessions.none_of(*slot));
+        let mut none: Vec<u32> = none.collect();
+        none.sort_unstable();
+        none.dedup();
+        for slot in none {
+            self.changed.remove(slot, self.keys.key(slot));
+            self.keys.remove(slot);
         }
     }
 
@@ -165,6 +175,7 @@ impl SessionAggregate {
         }
         out.emit(Batch::new(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns)?));
         numbers.iter().for_each(|number| self.release(*number));
+        self.changed.touch_all(&slots, self.keys.slots_len());
         self.forget(&slots);
         Ok(())
     }
@@ -230,6 +241,7 @@ impl Operator for SessionAggregate {
         }
         self.add(batch.rows(), &mut rows, &mut of)?;
         aside.finish(&batch, out)?;
+        self.changed.touch_all(&slots, self.keys.slots_len());
         self.forget(&slots);
         Ok(())
     }
@@ -249,18 +261,23 @@ impl Operator for SessionAggregate {
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
-        let numbers = self.sessions.sorted();
-        let Listed { slots, starts, ends } = self.listed(&numbers);
-        let mut columns: Columns =
-            vec![saved::key_groups(&self.keys, self.spec.keys.len(), &slots)];
-        for (name, times) in [("window_start", starts), ("window_end", ends)] {
-            columns.push((name.to_owned(), Arc::new(Int64Array::from(times))));
-        }
-        columns.extend(saved::named("key_", self.keys.columns(&slots)?));
-        for (nth, accumulator) in self.accumulators.iter().enumerate() {
-            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&numbers)?));
-        }
-        Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
+        let rows = self.saved(&self.sessions.sorted())?;
+        Ok(saved::table(STATE, &[rows])?.into_iter().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let key = saved::names("key_", self.spec.keys.len());
+        let numbers = since.slots.iter().flat_map(|slot| self.sessions.of_key(*slot));
+        let rows = self.saved(&numbers.collect::<Vec<_>>())?;
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
+        let name = STATE.to_owned();
+        Ok(Some(vec![TableChanges::Since(StateChanges { name, key, rows, gone })]))
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let states: usize = self.accumulators.iter().map(|held| held.bytes()).sum();
+        Some(self.keys.memory() + self.sessions.bytes() + states + self.changed.bytes())
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {
@@ -269,7 +286,8 @@ impl Operator for SessionAggregate {
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        let expected = Self::new(self.spec.clone())?.empty_state()?;
+        self.changed.loaded();
+        let expected = self.saved(&[])?.schema();
         for table in tables {
             saved::check(&table, &expected)?;
             let columns = table.rows.columns();
@@ -294,16 +312,18 @@ impl Operator for SessionAggregate {
 }
 
 impl SessionAggregate {
-    /// The columns of the state.
-    fn empty_state(&self) -> Result<SchemaRef> {
-        let mut columns: Columns = vec![saved::key_groups(&self.keys, self.spec.keys.len(), &[])];
-        for name in ["window_start", "window_end"] {
-            columns.push((name.to_owned(), Arc::new(Int64Array::from(Vec::<i64>::new()))));
+    /// Key groups, bounds, keys and states of sessions.
+    fn saved(&self, numbers: &[u32]) -> Result<RecordBatch> {
+        let Listed { slots, starts, ends } = self.listed(numbers);
+        let mut columns: Columns =
+            vec![saved::key_groups(&self.keys, self.spec.keys.len(), &slots)];
+        for (name, times) in [("window_start", starts), ("window_end", ends)] {
+            columns.push((name.to_owned(), Arc::new(Int64Array::from(times))));
         }
-        columns.extend(saved::named("key_", self.keys.columns(&[])?));
+        columns.extend(saved::named("key_", self.keys.columns(&slots)?));
         for (nth, accumulator) in self.accumulators.iter().enumerate() {
-            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(&[])?));
+            columns.extend(saved::named(&format!("state_{nth}_"), accumulator.save(numbers)?));
         }
-        Ok(saved::rows(columns)?.schema())
+        saved::rows(columns)
     }
 }

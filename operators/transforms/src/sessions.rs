@@ -66,6 +66,21 @@ impl Sessions {
         self.first[slot as usize] == NONE
     }
 
+    /// The sessions of a key.
+    pub fn of_key(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
+        let found = |number: u32| (number != NONE).then_some(number);
+        let first = self.first.get(slot as usize).and_then(|number| found(*number));
+        std::iter::successors(first, move |number| found(self.held[*number as usize].next))
+    }
+
+    /// Bytes of memory that they take, about.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.first.as_slice())
+            + size_of_val(self.held.as_slice())
+            + size_of_val(self.free.as_slice())
+            + self.timers.len() * size_of::<(Millis, u32)>()
+    }
+
     /// Puts into `joined` the sessions of a key that overlap or touch `span` and whose end is `open`,
     /// by their start and end.
     pub fn touching(

@@ -76,9 +76,10 @@ impl Cell {
 
 const STATE: &str = "slices";
 
-/// Slices that have a table each, so that it can be told what has changed in one and that one has gone. More
-/// of them, as of long windows with a short slide, lie in one table: files are few.
-const TABLES_MAX: usize = 8;
+/// Slices that have a table each, so that it can be told what has changed in one and that one has gone: rows
+/// mostly come to the last slices, and the others cost nothing then. More of them lie in one table, so that a
+/// checkpoint with all state has few files.
+const TABLES_MAX: usize = 100;
 
 impl Slice {
     /// Columns that say which one it is.

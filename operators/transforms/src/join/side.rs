@@ -268,6 +268,11 @@ impl Side {
         self.changed.barrier(epoch, since, &self.rows)
     }
 
+    /// The next checkpoint has all of it: the one before knows it by another name.
+    pub fn forget_changes(&mut self) {
+        self.changed = Changed::default();
+    }
+
     /// What has changed of [`Side::save`]: each row is a key of its own.
     pub fn changes(&self, name: &str, since: &Since, join_keys: &Keys) -> Result<StateChanges> {
         let key = saved::names("column_", self.schema.fields().len());

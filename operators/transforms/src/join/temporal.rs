@@ -8,10 +8,12 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatchOptions;
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
-use nowcast_engine::{Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Millis, Operator, Output, Result, StateTable, TableChanges, Time,
+};
 
 use super::pairs::{Condition, Made, Port};
-use super::regular::{JoinKind, JoinSpec, STATES};
+use super::regular::{JoinKind, JoinSpec, STATES, changes_of};
 use super::side::Side;
 use crate::admission::inserts_only;
 use crate::groups::EMIT_ROWS_MAX;
@@ -38,8 +40,7 @@ pub struct TemporalJoin {
     spec: TemporalJoinSpec,
     condition: Condition,
     keys: Keys,
-    left: Side,
-    right: Side,
+    sides: [Side; 2],
     /// Rows that wait, by their time.
     waiting: BTreeMap<Millis, Vec<u32>>,
     /// By slot of the key: from when each version holds; `None` where there is none from then on.
@@ -48,7 +49,14 @@ pub struct TemporalJoin {
     several: BTreeSet<u32>,
 }
 
+/// Positions of the sides.
+const LEFT: usize = 0;
+const RIGHT: usize = 1;
+
 const DELETED: &str = "deleted";
+
+/// What the versions of a key take, however few they are.
+const VERSIONS_BYTES: usize = 200;
 
 impl TemporalJoin {
     pub fn new(spec: TemporalJoinSpec) -> Result<Self> {
@@ -56,12 +64,10 @@ impl TemporalJoin {
         if !matches!(spec.join.kind, JoinKind::Inner | JoinKind::Left) {
             return Err(Error::bug("temporal join: it is inner or left"));
         }
-        let [left, right] = spec.join.sides(false)?;
         Ok(Self {
             condition: spec.join.condition(),
             keys: spec.join.keys()?,
-            left,
-            right,
+            sides: spec.join.sides(false)?,
             spec,
             waiting: BTreeMap::new(),
             versions: vec![],
@@ -73,16 +79,16 @@ impl TemporalJoin {
         inserts_only(batch, "temporal join")?;
         let rows = batch.rows();
         let times = to_millis(rows.column(self.spec.times[0]))?;
-        let keys = self.keys.intern(&self.left.key_columns(rows), rows.num_rows())?;
-        let encoded = self.left.encode(rows)?;
+        let keys = self.keys.intern(&self.sides[LEFT].key_columns(rows), rows.num_rows())?;
+        let encoded = self.sides[LEFT].encode(rows)?;
         let mut rejected = vec![];
         for (row, key) in keys.iter().enumerate() {
             if times.is_null(row) {
                 rejected.push((row, "the time of the row is null".to_owned()));
                 continue;
             }
-            if let Some(number) = self.left.add(encoded.row(row), *key, 1, 0, TIME_MIN)
-                && self.left.count(number) == 1
+            if let Some(number) = self.sides[LEFT].add(encoded.row(row), *key, 1, 0, TIME_MIN)
+                && self.sides[LEFT].count(number) == 1
             {
                 self.waiting.entry(times.value(row)).or_default().push(number);
             }
@@ -95,9 +101,9 @@ impl TemporalJoin {
     fn change(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
         let rows = batch.rows();
         let times = to_millis(rows.column(self.spec.times[1]))?;
-        let keys = self.keys.intern(&self.right.key_columns(rows), rows.num_rows())?;
-        let joinable = self.right.joinable(rows);
-        let encoded = self.right.encode(rows)?;
+        let keys = self.keys.intern(&self.sides[RIGHT].key_columns(rows), rows.num_rows())?;
+        let joinable = self.sides[RIGHT].joinable(rows);
+        let encoded = self.sides[RIGHT].encode(rows)?;
         let weight = |row: usize| batch.weights().map_or(1, |weights| weights.value(row));
         let mut rejected = vec![];
         for (row, key) in keys.iter().enumerate() {
@@ -126,7 +132,7 @@ impl TemporalJoin {
 
     fn is_version(&self, key: u32, time: Millis, row: &[u8]) -> bool {
         let held = self.versions.get(key as usize).and_then(|versions| versions.get(&time));
-        held.copied().flatten().is_some_and(|held| self.right.find(row) == Some(held))
+        held.copied().flatten().is_some_and(|held| self.sides[RIGHT].find(row) == Some(held))
     }
 
     fn version(&mut self, key: u32, time: Millis, row: Option<&[u8]>) {
@@ -138,12 +144,12 @@ impl TemporalJoin {
         if self.spec.newest && newest.is_some_and(|newest| time < newest) {
             return;
         }
-        let number = row.and_then(|row| self.right.add(row, key, 1, 0, TIME_MIN));
+        let number = row.and_then(|row| self.sides[RIGHT].add(row, key, 1, 0, TIME_MIN));
         let replaced = versions.insert(time, number).flatten();
         if let Some(replaced) = replaced
             && Some(replaced) != number
         {
-            self.right.remove(replaced);
+            self.sides[RIGHT].remove(replaced);
         }
         if versions.len() > 1 || number.is_none() {
             self.several.insert(key);
@@ -163,12 +169,12 @@ impl TemporalJoin {
         for due in due.chunks(EMIT_ROWS_MAX) {
             let numbers: Vec<u32> = due.iter().map(|(_, number)| *number).collect();
             let options = RecordBatchOptions::new().with_row_count(Some(due.len()));
-            let columns = self.left.columns(&numbers)?;
-            let schema = self.left.schema().clone();
+            let columns = self.sides[LEFT].columns(&numbers)?;
+            let schema = self.sides[LEFT].schema().clone();
             let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
-            let joinable = self.left.joinable(&batch);
+            let joinable = self.sides[LEFT].joinable(&batch);
             let version = |time: Millis, number: u32| {
-                let versions = self.versions.get(self.left.key_of(number) as usize)?;
+                let versions = self.versions.get(self.sides[LEFT].key_of(number) as usize)?;
                 versions.range(..=time).next_back().and_then(|(_, version)| *version)
             };
             let (mut rows, mut partners) = (vec![], vec![]);
@@ -179,11 +185,12 @@ impl TemporalJoin {
                 }
             }
             let left = (&batch, &rows[..]);
-            let matching = self.condition.of(Port::Left, left, (&self.right, &partners), out)?;
+            let matching =
+                self.condition.of(Port::Left, left, (&self.sides[RIGHT], &partners), out)?;
             let mut made = Made::new(Port::Left, false);
             let mut pair = 0;
             for (row, number) in numbers.iter().enumerate() {
-                let count = self.left.count(*number);
+                let count = self.sides[LEFT].count(*number);
                 let met = rows.get(pair).is_some_and(|of| *of as usize == row);
                 match met && matching.has(pair) {
                     true => made.push(Some(row as u32), Some(partners[pair]), count),
@@ -192,12 +199,12 @@ impl TemporalJoin {
                 }
                 pair += usize::from(met);
             }
-            made.emit(&self.spec.join.schema, &batch, &self.right, out)?;
+            made.emit(&self.spec.join.schema, &batch, &self.sides[RIGHT], out)?;
         }
         let mut keys = vec![];
         for (_, number) in due {
-            keys.push(self.left.key_of(number));
-            self.left.remove(number);
+            keys.push(self.sides[LEFT].key_of(number));
+            self.sides[LEFT].remove(number);
         }
         keys.extend(self.forget(watermark));
         self.release(keys);
@@ -219,7 +226,7 @@ impl TemporalJoin {
                 kept.remove(&last);
             }
             let gone = std::mem::replace(versions, kept);
-            gone.into_values().flatten().for_each(|number| self.right.remove(number));
+            gone.into_values().flatten().for_each(|number| self.sides[RIGHT].remove(number));
             if self.versions[key as usize].len() > 1 {
                 self.several.insert(key);
             }
@@ -228,12 +235,30 @@ impl TemporalJoin {
         keys
     }
 
+    /// From when there is no version of a key.
+    fn deleted(&self) -> Result<Option<StateTable>> {
+        let (mut keys, mut times) = (vec![], vec![]);
+        for (key, versions) in self.versions.iter().enumerate() {
+            for (time, _) in versions.iter().filter(|(_, version)| version.is_none()) {
+                keys.push(key as u32);
+                times.push(*time);
+            }
+        }
+        let count = self.spec.join.right_keys.len();
+        let mut columns: Columns = vec![
+            saved::key_groups(&self.keys, count, &keys),
+            ("time".to_owned(), Arc::new(Int64Array::from(times))),
+        ];
+        columns.extend(saved::named("key_", self.keys.columns(&keys)?));
+        saved::table(DELETED, &[saved::rows(columns)?])
+    }
+
     fn release(&mut self, mut keys: Vec<u32>) {
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
             let versions = self.versions.get(key as usize);
-            if self.left.of_key(key).is_empty() && versions.is_none_or(BTreeMap::is_empty) {
+            if self.sides[LEFT].of_key(key).is_empty() && versions.is_none_or(BTreeMap::is_empty) {
                 self.keys.remove(key);
             }
         }
@@ -260,31 +285,31 @@ impl Operator for TemporalJoin {
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
-        let mut tables = vec![];
-        tables.extend(self.left.save(STATES[0], &self.keys)?);
-        tables.extend(self.right.save(STATES[1], &self.keys)?);
-        let (mut keys, mut times) = (vec![], vec![]);
-        for (key, versions) in self.versions.iter().enumerate() {
-            for (time, _) in versions.iter().filter(|(_, version)| version.is_none()) {
-                keys.push(key as u32);
-                times.push(*time);
-            }
-        }
-        let count = self.spec.join.right_keys.len();
-        let mut columns: Columns = vec![
-            saved::key_groups(&self.keys, count, &keys),
-            ("time".to_owned(), Arc::new(Int64Array::from(times))),
-        ];
-        columns.extend(saved::named("key_", self.keys.columns(&keys)?));
-        tables.extend(saved::table(DELETED, &[saved::rows(columns)?])?);
-        Ok(tables)
+        let sides = self.sides.iter().zip(STATES).map(|(side, name)| side.save(name, &self.keys));
+        let mut tables = sides.collect::<Result<Vec<_>>>()?;
+        tables.push(self.deleted()?);
+        Ok(tables.into_iter().flatten().collect())
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let changes = changes_of(&mut self.sides, &self.keys, epoch, since)?;
+        let Some(mut tables) = changes else { return Ok(None) };
+        // Few versions end, and they are let go of soon.
+        tables.extend(self.deleted()?.map(TableChanges::All));
+        Ok(Some(tables))
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let sides: usize = self.sides.iter().map(Side::bytes).sum();
+        let versions = size_of_val(self.versions.as_slice()) + self.keys.len() * VERSIONS_BYTES;
+        Some(self.keys.memory() + sides + versions)
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             match table.name.as_str() {
-                "left" => self.left.load(&table, &mut self.keys)?,
-                "right" => self.right.load(&table, &mut self.keys)?,
+                "left" => self.sides[LEFT].load(&table, &mut self.keys)?,
+                "right" => self.sides[RIGHT].load(&table, &mut self.keys)?,
                 DELETED => {
                     let keys =
                         self.keys.intern(&table.rows.columns()[2..], table.rows.num_rows())?;
@@ -296,15 +321,15 @@ impl Operator for TemporalJoin {
                 _ => return Err(saved::changed(&table.name)),
             }
         }
-        let lefts: Vec<u32> = self.left.numbers().collect();
-        let times = to_millis(&self.left.columns(&lefts)?[self.spec.times[0]])?;
+        let lefts: Vec<u32> = self.sides[LEFT].numbers().collect();
+        let times = to_millis(&self.sides[LEFT].columns(&lefts)?[self.spec.times[0]])?;
         for (number, time) in lefts.iter().zip(times.values()) {
             self.waiting.entry(*time).or_default().push(*number);
         }
-        let rights: Vec<u32> = self.right.numbers().collect();
-        let times = to_millis(&self.right.columns(&rights)?[self.spec.times[1]])?;
+        let rights: Vec<u32> = self.sides[RIGHT].numbers().collect();
+        let times = to_millis(&self.sides[RIGHT].columns(&rights)?[self.spec.times[1]])?;
         for (number, time) in rights.iter().zip(times.values()) {
-            let key = self.right.key_of(*number);
+            let key = self.sides[RIGHT].key_of(*number);
             if self.versions.len() <= key as usize {
                 self.versions.resize_with(key as usize + 1, BTreeMap::new);
             }

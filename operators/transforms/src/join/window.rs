@@ -6,7 +6,9 @@ use arrow::array::{Array, RecordBatch};
 use arrow::record_batch::RecordBatchOptions;
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
-use nowcast_engine::{Batch, Epoch, Millis, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Millis, Operator, Output, Result, StateTable, TableChanges, Time,
+};
 
 use super::pairs::{Condition, Made, Port};
 use super::regular::{JoinKind, JoinSpec, STATES};
@@ -116,12 +118,25 @@ impl Window {
     }
 }
 
+/// Windows that have tables of their own, so that it can be told what has changed in one and that one has
+/// gone. More of them lie in one table a side.
+const TABLES_MAX: usize = 50;
+
+/// The table of a side's rows in a window.
+fn table(side: &str, end: Millis) -> String {
+    format!("{side}@{end}")
+}
+
 impl WindowJoin {
     pub fn new(spec: WindowJoinSpec) -> Result<Self> {
         spec.join.check()?;
         Window::new(&spec.join)?;
         let condition = spec.join.condition();
         Ok(Self { spec, condition, windows: BTreeMap::new(), now: TIME_MIN })
+    }
+
+    fn has_tables(&self) -> bool {
+        self.windows.len() <= TABLES_MAX
     }
 
     fn window(&mut self, end: Millis) -> Result<&mut Window> {
@@ -180,19 +195,58 @@ impl Operator for WindowJoin {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
         for (port, name) in STATES.iter().enumerate() {
-            let mut parts = vec![];
-            for window in self.windows.values() {
-                let saved = window.sides[port].save(name, &window.keys)?;
-                parts.extend(saved.map(|table| table.rows));
+            let of_window = |(end, window): (&Millis, &Window)| {
+                window.sides[port].save(&table(name, *end), &window.keys)
+            };
+            let parts = self.windows.iter().filter_map(|it| of_window(it).transpose());
+            let parts = parts.collect::<Result<Vec<_>>>()?;
+            match self.has_tables() {
+                true => tables.extend(parts),
+                false => {
+                    let parts: Vec<_> = parts.into_iter().map(|part| part.rows).collect();
+                    tables.extend(crate::saved::table(name, &parts)?);
+                }
             }
-            tables.extend(crate::saved::table(name, &parts)?);
         }
         Ok(tables)
     }
 
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let has_tables = self.has_tables();
+        let mut tables = vec![];
+        for (end, window) in &mut self.windows {
+            for (side, name) in window.sides.iter_mut().zip(STATES) {
+                if !has_tables {
+                    side.forget_changes();
+                    continue;
+                }
+                let name = table(name, *end);
+                match side.barrier(epoch, since) {
+                    Some(since) => {
+                        let changes = side.changes(&name, &since, &window.keys)?;
+                        tables.push(TableChanges::Since(changes));
+                    }
+                    None if since.is_none() => {}
+                    None => {
+                        tables.extend(side.save(&name, &window.keys)?.map(TableChanges::All));
+                    }
+                }
+            }
+        }
+        Ok(since.filter(|_| has_tables).map(|_| tables))
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let of_window = |window: &Window| {
+            window.keys.memory() + window.sides.iter().map(Side::bytes).sum::<usize>()
+        };
+        Some(self.windows.values().map(of_window).sum())
+    }
+
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
-            let port = STATES.iter().position(|name| *name == table.name);
+            let whole = table.name.split('@').next();
+            let port = STATES.iter().position(|name| Some(*name) == whole);
             let port = port.ok_or_else(|| crate::saved::changed(&table.name))?;
             let column = Side::FIRST_COLUMN + self.spec.window_ends[port];
             let ends = table.rows.columns().get(column);
@@ -207,6 +261,9 @@ impl Operator for WindowJoin {
                 let part = StateTable { name: table.name.clone(), rows };
                 let window = self.window(end)?;
                 window.sides[port].load(&part, &mut window.keys)?;
+                if table.name == STATES[port] {
+                    window.sides[port].forget_changes();
+                }
             }
         }
         Ok(())

@@ -18,12 +18,13 @@ use arrow::datatypes::{DataType, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{
-    Batch, Epoch, Error, Evaluate, Millis, Operator, Output, Result, StateTable, Time,
+    Batch, Epoch, Error, Evaluate, Millis, Operator, Output, Result, StateTable, TableChanges, Time,
 };
 
 use crate::admission::{Admission, inserts_only, picked_rows, row_watermark};
 use crate::aggregate::{Place, Values, as_type};
 use crate::calc::tested;
+use crate::changed::Changed;
 use crate::groups::EMIT_ROWS_MAX;
 use crate::held::{Held, Taken};
 use crate::rounds::RoundsBuilder;
@@ -100,6 +101,8 @@ pub struct MatchRecognize {
     rounds: RoundsBuilder,
     /// When runs end, and of which slot; some have ended before.
     ends: BinaryHeap<Reverse<(Millis, u32)>>,
+    /// By partition.
+    changed: Changed,
     event_time: Millis,
 }
 
@@ -162,6 +165,7 @@ impl MatchRecognize {
             values: Values::new(&types),
             rounds: RoundsBuilder::new(false),
             ends: BinaryHeap::new(),
+            changed: Changed::default(),
             event_time: TIME_MIN,
             types,
             spec,
@@ -197,10 +201,11 @@ impl MatchRecognize {
             }
             self.running.extend(&self.paths.take_added(), &self.paths, &self.values)?;
         }
-        self.pass(times.last().copied().unwrap_or(TIME_MIN), &mut found)?;
+        let ended = self.pass(times.last().copied().unwrap_or(TIME_MIN), &mut found)?;
         out.reject(&rows, rejected.into_iter().collect())?;
         self.emit(found, out)?;
-        self.forget(&slots);
+        self.changed.touch_all(&slots, self.keys.slots_len());
+        self.forget(slots.into_iter().chain(ended).collect());
         Ok(())
     }
 
@@ -335,16 +340,20 @@ impl MatchRecognize {
         self.partitions[slot as usize].expire(time, &self.rules, &mut self.paths, found)
     }
 
-    /// Ends the runs of all partitions that have become too long at `time`.
-    fn pass(&mut self, time: Millis, found: &mut Vec<Found>) -> Result<()> {
+    /// Ends the runs of all partitions that have become too long at `time`; their slots.
+    fn pass(&mut self, time: Millis, found: &mut Vec<Found>) -> Result<Vec<u32>> {
+        let mut ended = vec![];
         while let Some(Reverse((end, slot))) = self.ends.peek().copied()
             && end <= time
         {
             self.ends.pop();
-            self.expire(slot, end, found)?;
-            self.forget(&[slot]);
+            if self.keys.has(slot) {
+                self.expire(slot, end, found)?;
+                self.changed.touch(slot);
+                ended.push(slot);
+            }
         }
-        Ok(())
+        Ok(ended)
     }
 
     fn emit(&mut self, mut found: Vec<Found>, out: &mut Output) -> Result<()> {
@@ -381,12 +390,14 @@ impl MatchRecognize {
     }
 
     /// Forgets those of the partitions that keep nothing.
-    fn forget(&mut self, slots: &[u32]) {
+    fn forget(&mut self, mut slots: Vec<u32>) {
+        slots.retain(|slot| self.partitions[*slot as usize].is_idle());
+        slots.sort_unstable();
+        slots.dedup();
         for slot in slots {
-            if self.partitions[*slot as usize].is_idle() {
-                self.partitions[*slot as usize] = Partition::new(self.rules.automaton.start);
-                self.keys.remove(*slot);
-            }
+            self.partitions[slot as usize] = Partition::new(self.rules.automaton.start);
+            self.changed.remove(slot, self.keys.key(slot));
+            self.keys.remove(slot);
         }
     }
 }
@@ -445,8 +456,9 @@ impl Operator for MatchRecognize {
             self.take(taken, out)?;
         }
         let mut found = vec![];
-        self.pass(watermark, &mut found)?;
+        let ended = self.pass(watermark, &mut found)?;
         self.emit(found, out)?;
+        self.forget(ended);
         self.event_time = self.event_time.max(watermark);
         Ok(())
     }
@@ -457,6 +469,20 @@ impl Operator for MatchRecognize {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         self.tables()
+    }
+
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        match self.changed.barrier(epoch, since, &self.keys) {
+            Some(since) => self.table_changes(&since).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let rows = self.held.bytes() + self.values.bytes() + self.paths.bytes();
+        let partitions = size_of_val(self.partitions.as_slice()) + self.changed.bytes();
+        let ends = self.ends.len() * size_of::<(Millis, u32)>();
+        Some(self.keys.memory() + rows + partitions + ends)
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {

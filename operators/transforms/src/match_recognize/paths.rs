@@ -110,6 +110,11 @@ impl Paths {
         self.steps.len() - self.free.len()
     }
 
+    /// Bytes of memory that they take, about.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.steps.as_slice()) + size_of_val(self.free.as_slice())
+    }
+
     /// The places of all steps held, each once, in order.
     pub fn places(&self) -> Vec<Place> {
         let held = self.steps.iter().filter(|step| step.holders > 0);

@@ -10,13 +10,14 @@ use arrow::array::{
 use arrow::datatypes::{Int64Type, Schema, UInt32Type, UInt64Type};
 use hashbrown::HashMap;
 use nowcast_engine::time::{TIME_MIN, to_millis};
-use nowcast_engine::{Millis, Result, StateTable};
+use nowcast_engine::{Millis, Result, StateChanges, StateTable, TableChanges};
 use std::cmp::Reverse;
 
 use super::MatchRecognize;
 use super::paths::StepId;
 use super::runs::{Partition, Run, Taken};
 use crate::aggregate::Place;
+use crate::changed::{Since, every};
 use crate::saved::{self, Columns};
 
 const HELD: &str = "held";
@@ -62,6 +63,26 @@ impl MatchRecognize {
             saved::table(RUNS, &[self.runs_table(&slots)?])?,
         ];
         Ok(tables.into_iter().flatten().collect())
+    }
+
+    /// Of a partition that has changed all is told again; rows that wait are few, and told as they are.
+    pub(super) fn table_changes(&self, since: &Since) -> Result<Vec<TableChanges>> {
+        let (rows, _) = self.held.rows()?;
+        let held = saved::table(HELD, &[self.held_table(&rows)?])?;
+        let mut tables: Vec<TableChanges> = held.into_iter().map(TableChanges::All).collect();
+        let partition = &self.spec.partition;
+        let of_rows = partition.iter().map(|column| format!("column_{column}")).collect();
+        let of_runs = saved::names("key_", partition.len());
+        for (name, key, rows) in [
+            (ROWS, of_rows, self.rows_table(&since.slots)?),
+            (STEPS, of_runs.clone(), self.steps_table(&since.slots)?),
+            (RUNS, of_runs, self.runs_table(&since.slots)?),
+        ] {
+            let gone = self.changed.gone(since, &key, &every(&key), &self.keys)?;
+            let name = name.to_owned();
+            tables.push(TableChanges::Since(StateChanges { name, key, rows, gone }));
+        }
+        Ok(tables)
     }
 
     fn held_table(&self, rows: &RecordBatch) -> Result<RecordBatch> {
@@ -171,6 +192,7 @@ impl MatchRecognize {
     }
 
     pub(super) fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         let of = |name: &str| -> Vec<StateTable> {
             tables.iter().filter(|table| table.name == name).cloned().collect()
         };

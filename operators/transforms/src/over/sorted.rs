@@ -7,11 +7,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::{KeyCodec, Keys};
-use nowcast_engine::{Batch, Epoch, Error, Operator, Output, Result, StateTable, Time};
+use nowcast_engine::{
+    Batch, Epoch, Error, Operator, Output, Result, StateChanges, StateTable, TableChanges, Time,
+};
 
 use super::running::Running;
 use super::{Functions, Ordered};
 use crate::aggregate::{AggregateCall, as_type};
+use crate::changed::{Changed, every};
 use crate::changes::is_deletion;
 use crate::expiry::Expiry;
 use crate::group_aggregate::each_once;
@@ -74,7 +77,10 @@ pub struct SortedOver {
     rounds: RoundsBuilder,
     /// Rows that have come so far.
     arrived: i64,
+    /// Of the rows, about.
+    bytes: usize,
     expiry: Expiry,
+    changed: Changed,
 }
 
 /// What a row sorts by, and when it came.
@@ -140,6 +146,9 @@ struct Change {
 
 const STATE: &str = "rows";
 
+/// What a row takes besides what it sorts by and itself: its place, its allocations and its answer.
+const ROW_BYTES: usize = 160;
+
 impl SortedOver {
     /// # Errors
     /// Where a function does not take its arguments, or rows cannot be sorted or kept.
@@ -167,7 +176,9 @@ impl SortedOver {
             running: running.transpose()?,
             rounds: RoundsBuilder::new(spec.up_to == UpTo::Peers),
             arrived: 0,
+            bytes: 0,
             expiry: Expiry::new(spec.ttl_ms),
+            changed: Changed::default(),
             spec,
         })
     }
@@ -206,6 +217,7 @@ impl SortedOver {
         let position: Position = (sorts_by.into(), self.arrived);
         let rows = &mut self.partitions[slot as usize].rows;
         let last = rows.last_key_value().is_none_or(|(last, _)| *last < position);
+        self.bytes += size_of_row(sorts_by, row);
         rows.insert(position.clone(), Held { row: row.into(), answer: None });
         (position, last)
     }
@@ -223,6 +235,7 @@ impl SortedOver {
         let found = rows.range::<Position, _>(from..=to).find(|(_, held)| *held.row == *row);
         let position = found?.0.clone();
         let Held { row, answer } = rows.remove(&position)?;
+        self.bytes -= size_of_row(sorts_by, &row);
         gone.extend(answer.map(|answer| Change { row, answer, weight: -1 }));
         Some((position, false))
     }
@@ -348,7 +361,10 @@ impl SortedOver {
     }
 
     fn remove(&mut self, slot: u32) {
-        self.partitions[slot as usize] = Partition::default();
+        let gone = std::mem::take(&mut self.partitions[slot as usize]);
+        let sizes = gone.rows.iter().map(|((sorts_by, _), held)| size_of_row(sorts_by, &held.row));
+        self.bytes -= sizes.sum::<usize>();
+        self.changed.remove(slot, self.keys.key(slot));
         if let Some(running) = &mut self.running {
             running.clear(slot);
         }
@@ -403,6 +419,10 @@ impl Listed {
     }
 }
 
+fn size_of_row(sorts_by: &[u8], row: &[u8]) -> usize {
+    sorts_by.len() + row.len() + ROW_BYTES
+}
+
 fn aggregate(function: &SortedFunction) -> Option<AggregateCall> {
     match function {
         SortedFunction::Aggregate(call) => Some(call.clone()),
@@ -427,7 +447,10 @@ impl Operator for SortedOver {
                     self.remove(slot);
                     self.expiry.forget(slot);
                 }
-                false => self.expiry.touch(slot),
+                false => {
+                    self.expiry.touch(slot);
+                    self.changed.touch(slot);
+                }
             }
         }
         Ok(())
@@ -446,12 +469,28 @@ impl Operator for SortedOver {
         Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
     }
 
+    fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let key: Vec<String> =
+            self.spec.partition.iter().map(|column| format!("column_{column}")).collect();
+        let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);
+        let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
+        Ok(Some(vec![TableChanges::Since(StateChanges { name, key, rows, gone })]))
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let slots = size_of_val(self.partitions.as_slice());
+        let beside = self.expiry.bytes() + self.changed.bytes();
+        Some(self.keys.memory() + slots + self.bytes + beside)
+    }
+
     fn blank(&self) -> Result<Vec<StateTable>> {
         Ok(vec![StateTable { name: STATE.to_owned(), rows: self.saved(&[])? }])
     }
 
     /// Saved rows are in order. Their answers follow from them.
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.changed.loaded();
         for table in tables {
             saved::check(&table, &self.saved(&[])?.schema())?;
             let written = table.rows.column(1).as_primitive::<Int64Type>().values();
