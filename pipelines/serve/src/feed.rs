@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// Rows a ring keeps for those who resume: seconds to minutes of a summary table.
 pub const RING_ROWS_MAX: usize = 4_096;
 /// The same bound for wide rows: what a ring may take of memory.
-const RING_BYTES_MAX: usize = 4 << 20;
+pub const RING_BYTES_MAX: usize = 4 << 20;
 /// A client further behind than this gets the newest row of each key instead of every row. Also the
 /// most rows of the past handed over at once.
 const BEHIND_ROWS_MAX: u64 = 256;
@@ -145,6 +145,11 @@ impl Feed {
     /// Ends all subscriptions after what they have not read yet.
     pub fn close(&self) {
         self.changed.send_replace(Change::Closed);
+    }
+
+    /// Whether there is a client.
+    pub fn is_followed(&self) -> bool {
+        self.changed.receiver_count() > 0
     }
 
     pub fn subscribe(self: &Arc<Self>, start: Start) -> Subscription {

@@ -1,7 +1,7 @@
 //! The feeds of all tables: what the job publishes into and clients subscribe to.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::array::RecordBatch;
 use arrow::json::LineDelimitedWriter;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::feed::{Feed, RING_ROWS_MAX, Start, Subscription};
+use crate::pending::Pending;
 
 /// Clients of all feeds together unless it is said otherwise: each holds a connection for as long as it likes.
 pub const FEED_CLIENTS_MAX: usize = 1_024;
@@ -28,6 +29,8 @@ struct Table {
     feed: Arc<Feed>,
     /// Names of the columns by which a row replaces an earlier one.
     key: Arc<[String]>,
+    /// Rows that came while the feed had no client. Whoever adds to the feed or comes to it holds this.
+    pending: Arc<Mutex<Pending>>,
 }
 
 /// Why there is no subscription.
@@ -61,7 +64,8 @@ impl Feeds {
     }
 
     /// Gives rows to all clients of a table, in order. Never waits for any of them, and encodes no
-    /// more rows than the ring holds. A table not declared yet gets a feed without a key.
+    /// more rows than the ring holds, and none while there is no client. A table not declared yet gets a
+    /// feed without a key.
     ///
     /// Rows are encoded as JSON objects with explicit nulls, times as RFC 3339 text. An error means
     /// that none of the rows was published.
@@ -69,16 +73,12 @@ impl Feeds {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let count = rows.num_rows();
-        let newest = rows.slice(count.saturating_sub(RING_ROWS_MAX), count.min(RING_ROWS_MAX));
-        let table_of = self.table_or_declare(table, &[]);
-        let context = |error: Error| error.context(format_args!("feed \"{table}\""));
-        let lines = lines(&newest).map_err(context)?;
-        let keys = keys(&newest, &table_of.key).map_err(context)?;
-        assert_eq!(lines.len(), newest.num_rows(), "one line for each row");
-        table_of.feed.publish(epoch, count as u64, lines.into_iter().zip(keys).collect());
+        let found = self.table_or_declare(table, &[]);
+        found
+            .publish(epoch, rows)
+            .map_err(|error| error.context(format_args!("feed \"{table}\"")))?;
         metrics::counter!("nowcast_feed_rows_total", "table" => table.to_owned())
-            .increment(count as u64);
+            .increment(rows.num_rows() as u64);
         Ok(())
     }
 
@@ -105,13 +105,14 @@ impl Feeds {
             .clone()
             .try_acquire_owned()
             .map_err(|_| Refusal::Full(self.clients_max))?;
-        Ok((found.feed.subscribe(start), permit))
+        Ok((found.subscribe(start), permit))
     }
 
     /// All feeds as JSON, for the list of feeds.
     pub(crate) fn list(&self) -> Value {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let feeds = tables.iter().map(|(name, table)| {
+            table.show(&mut table.pending());
             let reading = table.feed.reading();
             json!({
                 "table": name,
@@ -132,8 +133,58 @@ impl Feeds {
             return table.clone();
         }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Table { feed: Arc::new(Feed::new()), key: key.into() };
+        let new = || Table {
+            feed: Arc::new(Feed::new()),
+            key: key.into(),
+            pending: Arc::new(Mutex::default()),
+        };
         tables.entry(name.to_owned()).or_insert_with(new).clone()
+    }
+}
+
+impl Table {
+    fn publish(&self, epoch: Epoch, rows: &RecordBatch) -> Result<()> {
+        let mut pending = self.pending();
+        if self.feed.is_followed() {
+            self.show(&mut pending);
+            return self.add(epoch, 0, rows);
+        }
+        // What cannot be shown is told now and not to the first client.
+        let first = rows.slice(0, 1);
+        lines(&first)?;
+        keys(&first, &self.key)?;
+        pending.push(epoch, rows)
+    }
+
+    fn subscribe(&self, start: Start) -> Subscription {
+        let mut pending = self.pending();
+        self.show(&mut pending);
+        self.feed.subscribe(start)
+    }
+
+    /// Puts what came while there was no client into the ring.
+    fn show(&self, pending: &mut Pending) {
+        for (epoch, passed_over, rows) in pending.take() {
+            if let Err(error) = self.add(epoch, passed_over, &rows) {
+                tracing::warn!(%error, "rows not shown in the live feed");
+            }
+        }
+    }
+
+    /// Adds rows behind `passed_over` that nobody gets.
+    fn add(&self, epoch: Epoch, passed_over: u64, rows: &RecordBatch) -> Result<()> {
+        let count = rows.num_rows();
+        let newest = rows.slice(count.saturating_sub(RING_ROWS_MAX), count.min(RING_ROWS_MAX));
+        let (lines, keys) = (lines(&newest)?, keys(&newest, &self.key)?);
+        assert_eq!(lines.len(), newest.num_rows(), "one line for each row");
+        let shown = lines.into_iter().zip(keys).collect();
+        self.feed.publish(epoch, passed_over + count as u64, shown);
+        Ok(())
+    }
+
+    /// A panic while it is held loses rows of a feed at most.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

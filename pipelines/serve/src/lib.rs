@@ -14,6 +14,7 @@ mod guard;
 mod limits;
 mod nowcasts;
 mod page;
+mod pending;
 mod probes;
 mod reader;
 mod recommendations;

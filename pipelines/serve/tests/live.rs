@@ -125,3 +125,53 @@ fn a_shutdown_ends_feeds_after_their_last_row() {
     assert_eq!(events.next().unwrap().id, "1:0");
     assert_eq!(events.next(), None);
 }
+
+/// The last rows of a feed: ids and data.
+fn tail(server: &Server, table: &str, rows: usize) -> Vec<(String, String)> {
+    let mut events = server.follow(&format!("/v1/feeds/{table}?tail={rows}"), None);
+    (0..rows).map(|_| events.next().unwrap()).map(|event| (event.id, event.data)).collect()
+}
+
+#[test]
+fn the_first_client_finds_the_rows_that_came_before_it() {
+    let server = Server::start();
+    // The same rows, once with a client there, in batches of one row, of some, and of more than a ring holds.
+    for sizes in [vec![1; 300], vec![70; 100], vec![1, 500, 1, 3_000, 2, 900, 1], vec![9_000, 5]] {
+        let total: usize = sizes.iter().sum();
+        let (name, followed) =
+            (format!("alone{}", sizes.len()), format!("followed{}", sizes.len()));
+        server.feeds.declare(&followed, &[]);
+        let client = server.follow(&format!("/v1/feeds/{followed}"), None);
+        let mut next = 0;
+        for (nth, size) in sizes.iter().enumerate() {
+            let plays: Vec<i64> = (next..next + *size as i64).collect();
+            next += *size as i64;
+            let rows = batch(vec!["a"; *size], plays);
+            for table in [&name, &followed] {
+                server.feeds.publish(table, nth as u64 / 20, &rows).unwrap();
+            }
+        }
+        let listed = server.get("/v1/feeds").json();
+        let of = |table: &str| {
+            let feeds = listed["feeds"].as_array().unwrap();
+            feeds.iter().find(|feed| feed["table"] == *table).unwrap().clone()
+        };
+        assert_eq!(of(&name)["rows"], total);
+        assert_eq!(of(&name)["newest"], of(&followed)["newest"]);
+        let some = total.min(2_000);
+        assert_eq!(tail(&server, &name, some), tail(&server, &followed, some), "{sizes:?}");
+        drop(client);
+    }
+}
+
+#[test]
+fn wide_rows_that_nobody_follows_are_bound_by_their_bytes() {
+    let server = Server::start();
+    let wide = "x".repeat(1 << 20);
+    server.feeds.publish("plays", 0, &batch(vec![&wide; 10], (0..10).collect())).unwrap();
+    let listed = server.get("/v1/feeds").json();
+    let feed = &listed["feeds"][0];
+    assert_eq!((&feed["rows"], &feed["newest"]), (&json!(10), &json!("0:9")));
+    let oldest = feed["oldest"].as_str().unwrap();
+    assert!(["0:6", "0:7", "0:8"].contains(&oldest), "{feed}");
+}
