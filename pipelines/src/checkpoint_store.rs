@@ -53,7 +53,8 @@ pub fn is_elsewhere(given: Option<&str>, settings: &Settings) -> bool {
     given.is_some() || DIR_KEYS.iter().any(|key| settings.contains_key(*key))
 }
 
-fn folder(path: &str) -> Result<Arc<dyn ObjectStore>> {
+/// Checkpoints in a folder.
+pub fn folder(path: &str) -> Result<Arc<dyn ObjectStore>> {
     let made = std::fs::create_dir_all(path);
     made.with_context(|| format!("checkpoints {path}: the folder cannot be made"))?;
     let folder = LocalFileSystem::new_with_prefix(path)?;

@@ -97,16 +97,7 @@ pub struct Events {
 
 impl Events {
     pub fn connect(bootstrap: &str) -> Result<Self> {
-        Self::connect_with(bootstrap, "5")
-    }
-
-    /// Sends each message at once: for measuring latency.
-    pub fn connect_low_latency(bootstrap: &str) -> Result<Self> {
-        Self::connect_with(bootstrap, "0")
-    }
-
-    fn connect_with(bootstrap: &str, linger_ms: &str) -> Result<Self> {
-        Self::connect_to(bootstrap, &[("linger.ms".to_owned(), linger_ms.to_owned())].into())
+        Self::connect_to(bootstrap, &[("linger.ms".to_owned(), "5".to_owned())].into())
     }
 
     /// With properties for librdkafka.

@@ -318,3 +318,59 @@ fn lookups_are_measured_beside_a_bare_redis_and_a_bare_model() {
     }
     assert!(!bare.is_empty() && bare.iter().all(|row| row["rows_per_core_s"].as_f64() > Some(1.0)));
 }
+
+#[test]
+fn latency_is_measured_from_when_an_event_was_due_to_when_its_feature_can_be_read() {
+    let said = succeed(nowcast().args([
+        "bench",
+        "latency",
+        "--rate",
+        "200",
+        "--warm-up",
+        "500ms",
+        "--for",
+        "2s",
+        "--slo",
+        "p99<60s",
+    ]));
+    assert!(said.contains("pass p99<60s"), "{said}");
+    let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((&report["events"], &report["readable"]), (&json!(501), &json!(501)));
+    // Those that were due once it was warm.
+    assert_eq!(report["latency"]["count"], json!(401));
+    fail(
+        nowcast().args(["bench", "latency", "--beside-copy"]),
+        &["--beside-copy needs --store redis://"],
+    );
+    let refused = finish(nowcast().args(["bench", "latency", "--rate=-1%"]));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("a share such as 70%"), "{said}");
+}
+
+#[test]
+fn latency_at_a_share_of_what_comes_through_beside_a_bare_loop_and_with_checkpoints() {
+    let (Some(kafka), Some(redis)) = (given("NOWCAST_KAFKA"), given("NOWCAST_REDIS")) else {
+        return;
+    };
+    let store = format!("{}/11", redis.trim_end_matches('/'));
+    let said = succeed(
+        nowcast().args(["bench", "latency", "--rate=1%", "--warm-up=1s", "--for=2s"]).args([
+            "--beside-copy",
+            "--checkpoint-interval=200ms",
+            "--bootstrap",
+            &kafka,
+            "--store",
+            &store,
+        ]),
+    );
+    let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let (rate, saturation) = (report["rate"].as_f64(), report["saturation"].as_f64().unwrap());
+    assert_eq!(rate, Some(0.01 * saturation), "{report}");
+    assert!(saturation > 100.0 && report["checkpoints"].as_u64() > Some(1), "{report}");
+    for figures in [&report, &report["copy"]] {
+        let (events, measured) = (&figures["events"], &figures["latency"]["count"]);
+        assert_eq!(&figures["readable"], events, "{report}");
+        let share = measured.as_f64().unwrap() / events.as_f64().unwrap();
+        assert!((0.5..0.8).contains(&share), "two of three seconds: {report}");
+    }
+}
