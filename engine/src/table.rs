@@ -30,6 +30,9 @@ pub struct TableDefinition {
     /// Positions of the columns that nobody reads: a source need not look at them, and rows may have
     /// anything of their type in them. A sink is written all columns.
     pub unread: Vec<usize>,
+    /// The fields that nobody reads within columns of rows that are read, by names from outside to inside.
+    /// A source may pass over them in the same way.
+    pub unread_fields: Vec<Vec<String>>,
     /// `WITH` options, keys as written.
     pub options: BTreeMap<String, String>,
 }

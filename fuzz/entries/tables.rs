@@ -53,6 +53,7 @@ impl Messages {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: options
                 .iter()
                 .map(|(k, v)| ((*k).into(), (*v).into()))

@@ -69,7 +69,7 @@ fn main() -> Result<()> {
         Ok(())
     })?;
     let of_avro = |read: &[usize], messages: &[Vec<u8>]| {
-        columns(avro.decoder_of(&all, read)?.as_mut(), messages, &mut dropped)
+        columns(avro.decoder_of(&all, read, &[])?.as_mut(), messages, &mut dropped)
     };
     let every: Vec<usize> = (0..all.len()).collect();
     measure("all 8 of avro", &records, &mut |records| of_avro(&every, records))?;

@@ -70,6 +70,31 @@ fn a_source_tells_what_is_read_of_it() {
 }
 
 #[test]
+fn a_source_tells_which_fields_of_rows_are_read() {
+    let tables = "CREATE TABLE c (
+            r ROW<a INT, b INT, `in` ROW<x INT, y INT>>, q ROW<a INT, b INT>,
+            t AS CASE WHEN r.a > 0 THEN 1 ELSE q.a END, u AS r.`in`
+        ) WITH ('connector' = 'filesystem', 'path' = '/nowhere', 'format' = 'json');
+        CREATE VIEW v AS SELECT r.`in`.y AS y, r.b AS b, t FROM c WHERE r.`in`.x > 1;
+        CREATE TABLE s (n INT) WITH ('connector' = 'blackhole');
+        CREATE TABLE s2 (n INT, r ROW<x INT, y INT>) WITH ('connector' = 'blackhole');";
+    let reads = |query: &str| {
+        let text = explained(&format!("{tables}{query}"), &[]);
+        let line =
+            text.lines().find_map(|line| line.split_once(", reads ")).map(|(_, reads)| reads);
+        line.unwrap_or("all").to_owned()
+    };
+    assert_eq!(reads("INSERT INTO s SELECT y FROM v;"), "r.in.x, r.in.y");
+    assert_eq!(reads("INSERT INTO s SELECT b FROM v WHERE t = 1;"), "r.b, r.in.x, t");
+    assert_eq!(reads("INSERT INTO s SELECT SUM(u.x) FROM c GROUP BY q.b;"), "q.b, u.x");
+    assert_eq!(reads("INSERT INTO s2 SELECT q.a, u FROM c WHERE r.b > 1;"), "r.b, q.a, u");
+    assert_eq!(reads("INSERT INTO s SELECT q.b FROM c WHERE r IS NOT NULL AND r.a > 1;"), "r, q.b");
+    let both = "EXECUTE STATEMENT SET BEGIN INSERT INTO s SELECT r.a FROM c;
+        INSERT INTO s SELECT q.a FROM c JOIN (SELECT t FROM c) d ON q.b = d.t; END;";
+    assert_eq!(reads(both), "r.a, q, t");
+}
+
+#[test]
 fn rows_that_are_kept_for_a_store_are_told() {
     let kept = "'url' = 'redis://127.0.0.1:1', 'sink.reconcile' = 'true'";
     let tables = TABLES.replace("'url' = 'embedded://'", kept);

@@ -89,6 +89,7 @@ fn table(options: &[(&str, &str)]) -> TableDefinition {
     TableDefinition {
         name: "measured".into(),
         unread: vec![],
+        unread_fields: vec![],
         schema: schema(),
         metadata: vec![],
         primary_key: if options[0].1 == "redis" { vec![2, 3] } else { vec![] },

@@ -251,6 +251,7 @@ mod tests {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: options.into_iter().chain(given).map(|(k, v)| (k.into(), v.into())).collect(),
         }
     }

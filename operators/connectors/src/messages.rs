@@ -74,22 +74,23 @@ impl Rows {
         keys: &Keys,
     ) -> Result<Self> {
         // The rows of an upsert table are told apart as a whole.
-        let unread = match mode {
-            TopicMode::Log => table.unread.as_slice(),
-            TopicMode::Upsert => &[],
+        let (unread, unread_fields) = match mode {
+            TopicMode::Log => (table.unread.as_slice(), table.unread_fields.as_slice()),
+            TopicMode::Upsert => (&[][..], &[][..]),
         };
-        let decoder = |part: &Part, wanted: &dyn Fn(&usize) -> bool| {
+        let decoder = |part: &Part, unread_fields: &_, wanted: &dyn Fn(&usize) -> bool| {
             let read = |at: &usize| wanted(at) && !unread.contains(at);
             let (positions, columns): (Vec<_>, Vec<_>) =
                 part.columns.iter().copied().enumerate().filter(|(_, at)| read(at)).unzip();
-            let decoder = part.format.decoder_of(&fields(table, part), &positions)?;
+            let decoder =
+                part.format.decoder_of(&fields(table, part), &positions, unread_fields)?;
             Ok::<_, Error>((decoder, columns))
         };
-        let (value_decoder, value_columns) = decoder(value, &|_| true)?;
+        let (value_decoder, value_columns) = decoder(value, unread_fields, &|_| true)?;
         // A column that the value carries too is read from there, as in Flink; of a tombstone
         // the key is all there is.
         let of_key = |at: &usize| mode == TopicMode::Upsert || !value.columns.contains(at);
-        let (key, key_columns) = match key.map(|key| decoder(key, &of_key)).transpose()? {
+        let (key, key_columns) = match key.map(|key| decoder(key, &[], &of_key)).transpose()? {
             Some((key, columns)) if !columns.is_empty() => (Some(key), columns),
             _ => (None, vec![]),
         };

@@ -72,6 +72,7 @@ fn rows(unread: &[usize]) -> Rows {
         primary_key: vec![],
         partition_keys: vec![],
         unread: unread.to_vec(),
+        unread_fields: vec![],
         options,
     };
     let (value, key) = parts(&table, &Options::new(&table)).unwrap();

@@ -191,6 +191,7 @@ mod tests {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: options.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         }
     }

@@ -108,6 +108,7 @@ mod tests {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: options.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
         };
         let written = Arc::new(Mutex::new(vec![]));

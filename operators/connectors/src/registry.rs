@@ -267,6 +267,7 @@ mod tests {
                     primary_key: vec![0],
                     partition_keys: vec![],
                     unread: vec![],
+                    unread_fields: vec![],
                     options: all.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
                 };
                 // An error of another end or of the unknown options comes after they were asked for.
@@ -297,6 +298,7 @@ mod tests {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: [("connector".into(), "fluvio".into())].into(),
         };
         let error = Registry::new(Environment::default()).sink(&table).err().unwrap();
@@ -314,6 +316,7 @@ mod tests {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: connector.map(|name| ("connector".into(), name.into())).into_iter().collect(),
         };
         let source = |connector| registry.source(&table(connector)).err().unwrap().to_string();

@@ -19,7 +19,7 @@ use crate::time_shift::TimeShift;
 use crate::types::timestamp_ltz;
 
 /// DataFusion's function for a field of a row.
-const FIELD: &str = "get_field";
+pub const FIELD: &str = "get_field";
 
 /// An expression over the columns of `input`, and the type of its values.
 pub fn compile(

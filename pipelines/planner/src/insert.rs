@@ -32,6 +32,7 @@ pub fn written(table: &TableDefinition) -> TableDefinition {
         primary_key: table.primary_key.iter().filter_map(|column| moved(*column)).collect(),
         partition_keys: table.partition_keys.iter().filter_map(|column| moved(*column)).collect(),
         unread: vec![],
+        unread_fields: vec![],
         options: table
             .options
             .iter()

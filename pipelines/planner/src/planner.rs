@@ -326,7 +326,7 @@ impl Planner {
         let ttl_ms = state_ttl_ms(&self.settings)?;
         let connectors = self.connectors.as_ref();
         let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
-        let rows = lowering.lower(&plan)?;
+        let rows = lowering.query(&plan)?;
         lowering.sink(rows, &definition, sink, insert.conflict, rules.materialize)
     }
 
@@ -344,7 +344,7 @@ impl Planner {
         let ttl_ms = state_ttl_ms(&self.settings)?;
         let connectors = self.connectors.as_ref();
         let mut lowering = Lowering::new(graph, connectors, &self.catalog, *extent, &scope, ttl_ms);
-        let rows = lowering.lower(&plan)?;
+        let rows = lowering.query(&plan)?;
         let table = TableDefinition {
             name: scope.clone(),
             schema: Arc::clone(&rows.schema),
@@ -353,6 +353,7 @@ impl Planner {
             primary_key: rows.keys.first().cloned().filter(|_| rows.retracts).unwrap_or_default(),
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: BTreeMap::new(),
         };
         lowering.sink(rows, &table, sink, None, Materialize::Auto)
@@ -375,7 +376,7 @@ impl Planner {
                     QUERY,
                     state_ttl_ms(&self.settings)?,
                 )
-                .lower(&plan)?;
+                .query(&plan)?;
             }
             _ => return Err(SqlError::new(extent.start, "EXPLAIN is for queries")),
         }

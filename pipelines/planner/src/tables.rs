@@ -111,6 +111,7 @@ fn definition(declared: &CreateTable) -> SqlResult<TableDefinition> {
         primary_key,
         partition_keys,
         unread: vec![],
+        unread_fields: vec![],
         options: options(&declared.options)?,
     })
 }

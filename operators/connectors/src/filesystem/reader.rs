@@ -49,7 +49,8 @@ pub fn open(table: &FileTable, path: &Path) -> Result<Reading> {
     let fields: Vec<FieldRef> = table.stored.fields().iter().cloned().collect();
     match &table.format {
         FileFormat::Lines(format, _) => {
-            let decoder = format.decoder_of(&fields, &table.read).map_err(at)?;
+            let decoder = format.decoder_of(&fields, &table.read, &table.table.unread_fields);
+            let decoder = decoder.map_err(at)?;
             Ok(Reading::Lines(BufReader::with_capacity(BUFFER_BYTES, file), decoder))
         }
         FileFormat::Csv(options) => {

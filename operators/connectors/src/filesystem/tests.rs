@@ -26,6 +26,7 @@ fn table(path: &Path, options: &[(&str, &str)]) -> TableDefinition {
         primary_key: vec![],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: all,
     }
 }

@@ -37,6 +37,7 @@ fn table(double: &Double, fields: Vec<Field>, options: &[(&str, &str)]) -> Table
         primary_key: vec![],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: all,
     }
 }

@@ -437,6 +437,7 @@ fn a_registry_is_reached_by_https() {
         primary_key: vec![],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
     };
     let refused = Format::read(&Options::new(&table), "format", "avro-confluent", "");

@@ -1,6 +1,7 @@
 //! A column while it is being decoded: typed vectors that can be cut back to an earlier row, so that a
 //! message that turns out bad leaves no trace.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayData, ArrayRef, BooleanBufferBuilder, NullBufferBuilder, make_array};
@@ -30,7 +31,15 @@ impl Column {
     /// # Errors
     /// For types that no format carries.
     pub fn new(field: &FieldRef) -> Result<Self> {
-        let (nulls, values) = (NullBufferBuilder::new(0), Values::new(field)?);
+        Self::without(field, &[])
+    }
+
+    /// A column of rows in which the fields `unread`, by names from outside to inside, are blanks.
+    ///
+    /// # Errors
+    /// As [`Column::new`].
+    pub(super) fn without(field: &FieldRef, unread: &[&[String]]) -> Result<Self> {
+        let (nulls, values) = (NullBufferBuilder::new(0), Values::new(field, unread)?);
         Ok(Self { field: Arc::clone(field), nulls, values, last: (0, 0) })
     }
 
@@ -243,19 +252,20 @@ impl Column {
         Ok(())
     }
 
-    /// As [`Column::push_text`], of text that is known to be ASCII; anything else is a misfit.
+    /// As [`Column::push_text`], of a part of a message that is known to be ASCII; anything else is a misfit.
     #[inline]
     pub(super) fn push_ascii(
         &mut self,
-        text: &[u8],
+        message: &[u8],
+        part: Range<usize>,
         standard: TimestampStandard,
     ) -> Result<(), Misfit> {
         if let Values::Text(values) = &mut self.values {
-            values.push(text);
+            values.push_part(message, part);
             self.nulls.append_non_null();
             return Ok(());
         }
-        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+        let text = std::str::from_utf8(&message[part]).map_err(|error| error.to_string())?;
         self.push_text(text, standard)
     }
 

@@ -78,7 +78,16 @@ pub struct JsonDecoder {
 
 impl JsonDecoder {
     pub fn new(fields: &[FieldRef], options: &JsonOptions) -> Result<Self> {
-        let rows = DecodedRows::new(fields)?;
+        Self::without(fields, &[], options)
+    }
+
+    /// `unread` are fields within the fields, as in [`super::Format::decoder_of`].
+    pub(super) fn without(
+        fields: &[FieldRef],
+        unread: &[Vec<String>],
+        options: &JsonOptions,
+    ) -> Result<Self> {
+        let rows = DecodedRows::without(fields, unread)?;
         let object = ObjectReader::new(fields, &rows.columns, options);
         Ok(Self { fields: fields.to_vec(), rows, options: options.clone(), object })
     }

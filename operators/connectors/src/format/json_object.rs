@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::datatypes::{FieldRef, Fields};
 use serde::de::DeserializeSeed as _;
 
 use super::column::Column;
@@ -40,15 +40,13 @@ impl ObjectReader {
             }
             _ => None,
         });
-        let part = |(field, column): (&FieldRef, &Column)| match (field.data_type(), &column.values)
-        {
-            (DataType::Struct(fields), Values::Struct(parts)) if depth < DEPTH_MAX => {
-                Some(Self::within(fields.clone(), parts.columns(), options, depth + 1))
+        let part = |column: &Column| match &column.values {
+            Values::Struct(parts) if depth < DEPTH_MAX => {
+                Some(Self::within(parts.fields().clone(), parts.columns(), options, depth + 1))
             }
             _ => None,
         };
-        let (timestamps, parts) =
-            (timestamps.collect(), fields.iter().zip(columns).map(part).collect());
+        let (timestamps, parts) = (timestamps.collect(), columns.iter().map(part).collect());
         Self { fields, options: options.clone(), layout: Layout::new(), timestamps, parts }
     }
 
@@ -122,7 +120,7 @@ impl ObjectReader {
                 let (start, standard) = (at + 1, self.options.timestamps);
                 let mut end = plain_end(message, start);
                 if *message.get(end)? == b'"' {
-                    column.push_ascii(&message[start..end], standard).ok()?;
+                    column.push_ascii(message, start..end, standard).ok()?;
                     return Some(end + 1);
                 }
                 end = text_end(message, end);
@@ -234,6 +232,9 @@ fn skip(message: &[u8], at: usize) -> Option<usize> {
                 return Some(end);
             }
         }
+        b't' if message[at..].starts_with(b"true") => return Some(at + 4),
+        b'f' if message[at..].starts_with(b"false") => return Some(at + 5),
+        b'n' if message[at..].starts_with(b"null") => return Some(at + 4),
         _ => {}
     }
     Some(at + json_layout::value(message, at)?.len())

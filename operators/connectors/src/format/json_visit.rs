@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Display};
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::FieldRef;
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 };
@@ -253,10 +253,7 @@ impl<'de> de::Visitor<'de> for Value<'_> {
         let row = column.len();
         match &mut column.values {
             Values::Struct(parts) => {
-                let columns = parts.settled();
-                let DataType::Struct(fields) = column.field.data_type() else {
-                    return Err(de::Error::custom("a row column of another type"));
-                };
+                let (fields, columns) = parts.settled_fields();
                 de::Visitor::visit_map(Row { fields, columns, row, path, context }, object)?;
                 column.push_valid();
             }

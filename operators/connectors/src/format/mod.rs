@@ -184,15 +184,23 @@ impl Format {
 
     /// A decoder whose columns are all fields of the messages.
     pub fn decoder(&self, fields: &[FieldRef]) -> Result<Box<dyn Decoder>> {
-        self.decoder_of(fields, &(0..fields.len()).collect::<Vec<_>>())
+        self.decoder_of(fields, &(0..fields.len()).collect::<Vec<_>>(), &[])
     }
 
     /// A decoder whose columns are the fields at the positions `read`. The others are passed over,
-    /// whatever their values are, if the message is well-formed.
-    pub fn decoder_of(&self, fields: &[FieldRef], read: &[usize]) -> Result<Box<dyn Decoder>> {
+    /// whatever their values are, if the message is well-formed; so may be those that stand in
+    /// rows and are `unread`, by names from outside to inside.
+    pub fn decoder_of(
+        &self,
+        fields: &[FieldRef],
+        read: &[usize],
+        unread: &[Vec<String>],
+    ) -> Result<Box<dyn Decoder>> {
         let wanted: Vec<FieldRef> = read.iter().map(|at| fields[*at].clone()).collect();
         Ok(match self {
-            Self::Json(options) => Box::new(json_decode::JsonDecoder::new(&wanted, options)?),
+            Self::Json(options) => {
+                Box::new(json_decode::JsonDecoder::without(&wanted, unread, options)?)
+            }
             Self::Changelog(options) => {
                 Box::new(changelog_json::ChangelogDecoder::new(&wanted, options)?)
             }

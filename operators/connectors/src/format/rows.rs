@@ -5,6 +5,7 @@ use arrow::datatypes::FieldRef;
 use nowcast_engine::{Error, Result};
 
 use super::column::{Column, Misfit};
+use super::values::within;
 
 /// Columns in the order of the fields, and the weights of changes.
 pub struct DecodedRows {
@@ -21,7 +22,17 @@ impl DecodedRows {
     /// # Errors
     /// For a field of a type that no format carries.
     pub fn new(fields: &[FieldRef]) -> Result<Self> {
-        let columns = fields.iter().map(Column::new).collect::<Result<_>>()?;
+        Self::without(fields, &[])
+    }
+
+    /// Rows in which the fields `unread`, by names from outside to inside, are blanks.
+    ///
+    /// # Errors
+    /// As [`DecodedRows::new`].
+    pub(super) fn without(fields: &[FieldRef], unread: &[Vec<String>]) -> Result<Self> {
+        let unread: Vec<&[String]> = unread.iter().map(Vec::as_slice).collect();
+        let column = |field: &FieldRef| Column::without(field, &within(&unread, field.name()));
+        let columns = fields.iter().map(column).collect::<Result<_>>()?;
         Ok(Self { columns, len: 0, weights: vec![], fault: None })
     }
 

@@ -28,6 +28,7 @@ pub fn format(options: &[(&str, &str)]) -> Format {
         primary_key: vec![],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: options
             .iter()
             .map(|(k, v)| ((*k).into(), (*v).into()))

@@ -1,11 +1,14 @@
 //! The values of a column while it is being decoded: typed vectors, handed to Arrow without a copy.
 
+use std::ops::Range;
+
 use arrow::array::{Array, ArrayData, BooleanBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
-use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, TimeUnit};
+use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, Fields, TimeUnit};
 use nowcast_engine::{Error, Result};
 
 use super::column::Column;
+use crate::blank::Blanks;
 
 pub(super) enum Values {
     Bool(BooleanBufferBuilder),
@@ -31,12 +34,51 @@ pub(super) enum Values {
 /// The columns of rows. Of rows that are null the columns have nothing until somebody asks for them: many
 /// in a row are cheap.
 pub(super) struct Parts {
+    /// Those that are read, and their columns.
+    fields: Fields,
     columns: Vec<Column>,
+    /// Those that are not, by their positions among all.
+    blanks: Vec<(usize, Blanks)>,
     /// The last so many rows are null, and not in the columns yet.
     holes: usize,
 }
 
 impl Parts {
+    fn new(all: &Fields, unread: &[&[String]]) -> Result<Self> {
+        let (mut fields, mut columns, mut blanks) = (vec![], vec![], vec![]);
+        for (at, field) in all.iter().enumerate() {
+            let within = within(unread, field.name());
+            if within.iter().any(|way| way.is_empty()) {
+                blanks.push((at, Blanks::new(field)?));
+                continue;
+            }
+            fields.push(field.clone());
+            columns.push(Column::without(field, &within)?);
+        }
+        Ok(Self { fields: fields.into(), columns, blanks, holes: 0 })
+    }
+
+    /// The fields of the columns.
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The fields, and the columns with all rows.
+    pub(super) fn settled_fields(&mut self) -> (&Fields, &mut [Column]) {
+        self.settled();
+        (&self.fields, &mut self.columns)
+    }
+
+    /// The columns' values, and the blanks; no values are left.
+    fn take(&mut self, rows: usize) -> Result<Vec<ArrayData>> {
+        let read = self.settled().iter_mut().map(Column::take_data);
+        let mut all = read.collect::<Result<Vec<_>>>()?;
+        for (at, blanks) in &mut self.blanks {
+            all.insert(*at, blanks.rows(rows)?.to_data());
+        }
+        Ok(all)
+    }
+
     /// The columns, with all rows.
     pub(super) fn settled(&mut self) -> &mut [Column] {
         let holes = std::mem::take(&mut self.holes);
@@ -116,6 +158,21 @@ impl Bytes {
         self.offsets.push(self.data.len());
     }
 
+    /// As [`Bytes::push`], of a part of a text: of a short one sixteen or 32 bytes are copied and cut, which
+    /// takes no call.
+    #[inline]
+    pub(super) fn push_part(&mut self, text: &[u8], part: Range<usize>) {
+        let end = self.data.len() + part.len();
+        let behind = &text[part.start..];
+        match (behind.first_chunk::<16>(), behind.first_chunk::<32>()) {
+            (Some(short), _) if part.len() <= 16 => self.data.extend_from_slice(short),
+            (_, Some(long)) if part.len() <= 32 => self.data.extend_from_slice(long),
+            _ => self.data.extend_from_slice(&text[part]),
+        }
+        self.data.truncate(end);
+        self.offsets.push(end);
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows);
         self.data.truncate(self.offsets.last());
@@ -138,7 +195,7 @@ fn add<T: Clone + Default>(values: &mut Vec<T>, zeros: usize) {
 impl Values {
     /// # Errors
     /// For types that no format carries.
-    pub(super) fn new(field: &FieldRef) -> Result<Self> {
+    pub(super) fn new(field: &FieldRef, unread: &[&[String]]) -> Result<Self> {
         Ok(match field.data_type() {
             DataType::Boolean => Self::Bool(BooleanBufferBuilder::new(0)),
             DataType::Int8 => Self::I8(vec![]),
@@ -155,10 +212,7 @@ impl Values {
             DataType::Time64(unit) => Self::Time64(vec![], *unit),
             DataType::Timestamp(unit, zone) => Self::Timestamp(vec![], *unit, zone.is_some()),
             DataType::List(item) => Self::List(Offsets::new(), Box::new(Column::new(item)?)),
-            DataType::Struct(fields) => {
-                let columns = fields.iter().map(Column::new).collect::<Result<_>>()?;
-                Self::Struct(Parts { columns, holes: 0 })
-            }
+            DataType::Struct(fields) => Self::Struct(Parts::new(fields, unread)?),
             DataType::Map(entries, _) => match entries.data_type() {
                 DataType::Struct(pair) if pair.len() == 2 => {
                     let value = Box::new(Column::new(&pair[1])?);
@@ -305,11 +359,7 @@ impl Values {
             Self::List(offsets, items) => {
                 data.add_buffer(offsets.take()).add_child_data(items.take_data()?)
             }
-            Self::Struct(parts) => {
-                let children =
-                    parts.settled().iter_mut().map(Column::take_data).collect::<Result<_>>()?;
-                data.child_data(children)
-            }
+            Self::Struct(parts) => data.child_data(parts.take(rows)?),
             Self::Map(offsets, keys, values) => {
                 let DataType::Map(entries, _) = ty else {
                     return Err(Error::bug("a map column of another type"));
@@ -324,6 +374,12 @@ impl Values {
         };
         Ok(data.build()?)
     }
+}
+
+/// Of ways to fields those that begin with `name`, behind it.
+pub(super) fn within<'a>(ways: &[&'a [String]], name: &str) -> Vec<&'a [String]> {
+    let begins = |way: &&'a [String]| way.split_first().filter(|(first, _)| *first == name);
+    ways.iter().filter_map(|way| begins(way).map(|(_, rest)| rest)).collect()
 }
 
 fn taken<T: ArrowNativeType>(values: &mut Vec<T>) -> Buffer {

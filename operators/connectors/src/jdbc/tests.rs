@@ -61,6 +61,7 @@ impl Postgres {
             primary_key,
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options,
         }
     }
@@ -343,6 +344,7 @@ fn options_that_cannot_work_are_refused() {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options,
         };
         registry().sink(&table).err().expect("a refusal").to_string()

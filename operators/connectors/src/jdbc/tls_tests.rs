@@ -73,6 +73,7 @@ async fn a_connection_is_encrypted_as_the_url_says() {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         };
         JdbcTable::read(&table)?.connect().await.map(drop)

@@ -76,6 +76,7 @@ fn table(bootstrap: &str, topic: &str) -> TableDefinition {
         primary_key: vec![],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
     }
 }

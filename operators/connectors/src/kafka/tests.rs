@@ -163,6 +163,7 @@ fn table(
         primary_key: vec![],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: all,
     }
 }

@@ -108,6 +108,7 @@ mod tests {
             primary_key: vec![],
             partition_keys: vec![],
             unread: vec![],
+            unread_fields: vec![],
             options: options.chain(given).map(|(key, value)| (key.into(), value.into())).collect(),
         }
     }

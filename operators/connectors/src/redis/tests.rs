@@ -27,6 +27,7 @@ fn table(url: &str, prefix: &str) -> TableDefinition {
         primary_key: vec![0, 1],
         partition_keys: vec![],
         unread: vec![],
+        unread_fields: vec![],
         options: options.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
     }
 }

@@ -43,6 +43,7 @@ use crate::evaluate::compile;
 use crate::node::{FlinkNode, FlinkOp, Predict, WindowFunction, WindowSpan};
 use crate::translate::Extent;
 use crate::types::WINDOW_BOUND;
+use reads::FieldsRead;
 
 pub use enforce::enforcing;
 pub use graph::{GraphBuilder, NodeNote};
@@ -98,6 +99,8 @@ pub struct Lowering<'a> {
     state_ttl_ms: Option<i64>,
     /// The views and named subqueries around what is lowered.
     views: Vec<String>,
+    /// Of the whole statement.
+    fields_read: FieldsRead,
 }
 
 impl<'a> Lowering<'a> {
@@ -109,10 +112,17 @@ impl<'a> Lowering<'a> {
         scope: &'a str,
         state_ttl_ms: Option<i64>,
     ) -> Self {
-        Self { graph, connectors, catalog, extent, scope, state_ttl_ms, views: vec![] }
+        let (views, fields_read) = (vec![], FieldsRead::default());
+        Self { graph, connectors, catalog, extent, scope, state_ttl_ms, views, fields_read }
     }
 
-    pub fn lower(&mut self, plan: &LogicalPlan) -> SqlResult<Lowered> {
+    /// Lowers the plan of the whole statement.
+    pub fn query(&mut self, plan: &LogicalPlan) -> SqlResult<Lowered> {
+        self.fields_read = FieldsRead::of(plan);
+        self.lower(plan)
+    }
+
+    fn lower(&mut self, plan: &LogicalPlan) -> SqlResult<Lowered> {
         if let Some(node) = FlinkNode::of(plan) {
             return match &node.op {
                 FlinkOp::Window(window) => self.assign_window(window, node),

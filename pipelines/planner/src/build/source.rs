@@ -10,7 +10,7 @@ use nowcast_engine::graph::{SourceNode, WatermarkStrategy};
 use nowcast_engine::{ChangelogMode, Evaluate, Node, NodeKind, Route};
 use nowcast_transforms::{Calc, ChangelogNormalize, ChangelogNormalizeSpec};
 
-use super::reads::{Reads, Unread};
+use super::reads::{FieldsRead, Reads, Unread};
 use super::watermark_options::watermark_options;
 use super::{Lowered, Lowering, NodeNote, Scanned, boxed, columns};
 use crate::catalog::Table;
@@ -58,11 +58,11 @@ impl Lowering<'_> {
     /// A source of which `kept` is read, and what it takes to make whole changes of its rows.
     fn source(&mut self, table: &Arc<Table>, kept: Option<&[usize]>) -> SqlResult<Lowered> {
         let mut reads = Reads::new(table);
-        reads.add(kept);
+        reads.add(kept, &self.fields_read);
         let mut source = self.source_node(&reads)?;
         let mode = source.factory.changelog_mode();
         // What is kept of a row to tell its changes is all of it.
-        if mode == ChangelogMode::Upsert && reads.add(None) {
+        if mode == ChangelogMode::Upsert && reads.add(None, &FieldsRead::default()) {
             source = self.source_node(&reads)?;
         }
         let on_error = on_error::of_table(&table.definition.options);
@@ -100,7 +100,7 @@ impl Lowering<'_> {
 
     /// Has a source that another scan reads too read `kept` as well.
     fn read_more(&mut self, mut reads: Reads, kept: Option<&[usize]>) -> SqlResult<()> {
-        if reads.add(kept) {
+        if reads.add(kept, &self.fields_read) {
             let source = self.source_node(&reads)?;
             let text = described(&reads);
             self.graph.widen_scan(source, text, reads);
@@ -111,7 +111,7 @@ impl Lowering<'_> {
     fn source_node(&self, reads: &Reads) -> SqlResult<SourceNode> {
         let table = reads.table();
         let (options, mut definition) = watermark_options(table)?;
-        definition.unread = reads.unread();
+        (definition.unread, definition.unread_fields) = reads.unread();
         let factory = self.connectors.source(&definition);
         let factory =
             factory.map_err(|error| SqlError::new(table.place(&error.to_string()), error))?;
