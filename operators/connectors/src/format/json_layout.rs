@@ -65,7 +65,7 @@ impl Literal {
     }
 }
 
-/// Compares texts of equal length, which most often have 8 to 32 bytes: two overlapping words each,
+/// Compares texts of equal length, which most often have 4 to 32 bytes: two overlapping words each,
 /// without a call.
 #[inline]
 fn equal(a: &[u8], b: &[u8]) -> bool {
@@ -75,7 +75,13 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
     }
     match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
         (Some(head_a), Some(head_b)) => {
-            head_a == head_b && a.last_chunk::<8>() == b.last_chunk::<8>()
+            return head_a == head_b && a.last_chunk::<8>() == b.last_chunk::<8>();
+        }
+        _ => {}
+    }
+    match (a.first_chunk::<4>(), b.first_chunk::<4>()) {
+        (Some(head_a), Some(head_b)) => {
+            head_a == head_b && a.last_chunk::<4>() == b.last_chunk::<4>()
         }
         _ => a == b,
     }

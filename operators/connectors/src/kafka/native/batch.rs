@@ -274,25 +274,35 @@ fn bytes<'a>(from: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 }
 
 /// A signed number in groups of seven bits, the lowest first, zigzag.
-#[inline]
+#[inline(always)]
 fn varint(from: &mut &[u8]) -> Option<i64> {
     let (&first, rest) = from.split_first()?;
     *from = rest;
     let mut value = u64::from(first & 0x7f);
     if first >= 0x80 {
-        let mut shift = 7;
-        loop {
-            let (&byte, rest) = from.split_first()?;
-            *from = rest;
-            if shift > 63 {
-                return None;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-            shift += 7;
+        let (&second, rest) = from.split_first()?;
+        *from = rest;
+        value |= u64::from(second & 0x7f) << 7;
+        if second >= 0x80 {
+            value |= longer_varint(from)?;
         }
     }
     Some((value >> 1) as i64 ^ -((value & 1) as i64))
+}
+
+/// What stands behind the first two groups.
+fn longer_varint(from: &mut &[u8]) -> Option<u64> {
+    let (mut value, mut shift) = (0, 14);
+    loop {
+        let (&byte, rest) = from.split_first()?;
+        *from = rest;
+        if shift > 63 {
+            return None;
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+        shift += 7;
+    }
 }
