@@ -61,6 +61,8 @@ impl ObjectReader {
         mut at: usize,
     ) -> Option<usize> {
         let (mut literal, mut read) = (START, 0);
+        // Of the first 64 fields; asking the columns costs more.
+        let mut seen = 0_u64;
         loop {
             let (id, length, then) = self.layout.next(message, at, literal)?;
             literal = id;
@@ -70,7 +72,14 @@ impl ObjectReader {
                 Then::Skip => skip(message, at)?,
                 Then::Field(field) => {
                     read += 1;
-                    self.read_value(field, &mut columns[field], row, message, at)?
+                    let column = &mut columns[field];
+                    let bit = 1_u64.checked_shl(field as u32).unwrap_or_default();
+                    // The last value of a name counts.
+                    if seen & bit != 0 || bit == 0 && column.len() > row {
+                        return None;
+                    }
+                    seen |= bit;
+                    self.read_value(field, column, row, message, at)?
                 }
             };
         }
@@ -106,10 +115,6 @@ impl ObjectReader {
         message: &[u8],
         at: usize,
     ) -> Option<usize> {
-        if column.len() > row {
-            // The last value of a name counts.
-            return None;
-        }
         match *message.get(at)? {
             b'"' => {
                 if let Some(timestamps) = &mut self.timestamps[field]
