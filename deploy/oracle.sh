@@ -6,12 +6,15 @@
 #   deploy/oracle.sh --digest FILE...
 #                                 runs SQL files and prints how many rows each table of connector
 #                                 blackhole has at the end, and a digest of them
+#   deploy/oracle.sh --run FILE...
+#                                 only runs them, to be timed: with Flink's default settings, object
+#                                 reuse and the blackholes that it has
 #   deploy/oracle.sh --fetch      only fetches the jars and compiles
 #
 # Nobody edits `expected` by hand: where it is wrong, the case asks the wrong question. The jars come
 # from Maven once, into ${NOWCAST_CACHE:-~/.cache/nowcast}/flink. Needs java and javac 17, mvn. All
 # cases run in one JVM, about 2 CPU-seconds each; FLINK_HEAP sets its memory (1g). Cases are short, so
-# that the JVM compiles them fast rather than well; files of --digest are long and get its defaults.
+# that the JVM compiles them fast rather than well; files of --digest and --run are long and get its defaults.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -44,7 +47,7 @@ if [[ ! -d $CLASSES ]]; then
 fi
 [[ ${1-} != --fetch ]] || exit 0
 
-if [[ ${1-} == --digest ]]; then
+if [[ ${1-} == --digest || ${1-} == --run ]]; then
     ARGUMENTS=("$@")
     COMPILES=()
 else

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Has a real Apache Flink and nowcast answer the Nexmark queries over one file of events, one query at a
-# time, and compares. A row of a Markdown table a query, as soon as it is answered: whether both have as
-# many rows of the same digest at the end, and what each took: seconds, seconds of CPU, peak memory.
+# Has a real Apache Flink and nowcast run the Nexmark queries over files of events, one query at a time. First
+# both answer it over fewer events, and the rows that stand at the end are compared: their number and a digest.
+# Then each runs it over all events into a blackhole, which is what is timed. A row of a Markdown table a query,
+# as soon as it is there: seconds, seconds of CPU and peak memory of the whole process, JVM and planning included.
 #
 #   bench/nexmark/run.sh [EVENTS [QUERY...]]   1000000 events, all queries
 #   bench/nexmark/run.sh --expected            writes `expected`, Flink's answers that tests compare with
@@ -10,16 +11,16 @@
 # windows are of the clock, so that no two runs agree: it only has to run. q10's sink is a blackhole here,
 # as are the others. An engine that fails at a query (out of memory, out of time) leaves the others alone.
 #
-# NEXMARK_FOLDER keeps the events (about 330 MB a million) and all answers there: a run that was cut off
-# goes on where it was, and an engine that failed is asked again; for one that has been mended remove
-# `QUERY.nowcast`. Without it nothing is kept.
+# CHECK_EVENTS is how many are answered and compared (1000000, or all where there are fewer). NEXMARK_FOLDER keeps
+# the events (about 330 MB a million) and all answers there: a run that was cut off goes on where it was, and an engine
+# that failed is asked again; for one that has been mended remove `QUERY.nowcast*`. Without it nothing is kept.
 # EVENTS_PER_S is the rate in event time (10000), NOWCAST_PROFILE cargo's profile (release), NOWCAST_BUILT
 # a folder with `nowcast` and `examples/digest` instead, FLINK_HEAP Flink's memory (3g), LIMIT_S how long
 # an engine may take for a query (3600). Needs GNU time.
 #
-# The seconds are those of two whole processes that read, answer and hash, JVM and planning included, with
-# Flink at a parallelism of 1 and a watermark after each row, so that its answer follows from the rows
-# alone. They tell what a query costs by order of magnitude; bench/peers compares speeds.
+# Both have one thread for a query's operators: a parallelism of 1, and one worker. Where answers are compared
+# Flink has a watermark after each row, so that its answer follows from the rows alone; where it is timed it has its
+# own defaults, and object reuse.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,6 +34,8 @@ if [[ ${1-} == --expected ]]; then
     EVENTS_PER_S=500
 fi
 EVENTS=${1:-1000000}
+CHECK_EVENTS=${CHECK_EVENTS:-1000000}
+((CHECK_EVENTS < EVENTS)) || CHECK_EVENTS=$EVENTS
 EVENTS_PER_S=${EVENTS_PER_S:-10000}
 shift || true
 [[ $# -gt 0 ]] || set -- $(seq -f q%g 0 5) $(seq -f q%g 7 22)
@@ -55,19 +58,28 @@ else
     WORK=$(mktemp -d)
     trap 'rm -rf "$WORK"' EXIT
 fi
-if [[ ! -f $WORK/events.json ]]; then
-    "$BUILT/nowcast" generate nexmark --events "$EVENTS" --events-per-s "$EVENTS_PER_S" >"$WORK/events.partial"
-    mv "$WORK/events.partial" "$WORK/events.json"
-fi
+# events COUNT: the file that has so many.
+events() {
+    local file=$WORK/events-$1.json
+    if [[ ! -f $file ]]; then
+        "$BUILT/nowcast" generate nexmark --events "$1" --events-per-s "$EVENTS_PER_S" >"$file.partial"
+        mv "$file.partial" "$file"
+    fi
+    echo "$file"
+}
 seq 0 9999 | sed 's/.*/&,value of &/' >"$WORK/side_input.csv"
 
 flink() { FLINK_HEAP=${FLINK_HEAP:-3g} "$ROOT/deploy/oracle.sh" --digest "$1"; }
 nowcast() { "$BUILT/examples/digest" "$1"; }
-export -f flink nowcast
-export ROOT BUILT
+flink_timed() { FLINK_HEAP=${FLINK_HEAP:-3g} "$ROOT/deploy/oracle.sh" --run "$1"; }
+nowcast_timed() {
+    "$BUILT/nowcast" run "$1" --no-http --fresh --workers 1 --data-dir "$WORK/data" >&2 && echo "$(basename "$1" .sql) ran"
+}
+export -f flink nowcast flink_timed nowcast_timed
+export ROOT BUILT WORK
 
 # ask ENGINE QUERY: leaves its answer in QUERY.ENGINE and what it took in QUERY.ENGINE.took. An answer
-# that came to nothing is not kept under that name, so that it is asked for again.
+# that came to nothing is not kept under that name, so that it is asked for again. What is timed reads all events.
 ask() {
     local answer=$WORK/$2.$1 rc=0
     [[ ! -f $answer ]] || return 0
@@ -94,7 +106,14 @@ answer() {
 }
 
 # took ENGINE QUERY: three cells, seconds, seconds of CPU and MiB.
-took() { awk '{ printf "%.1f | %.1f | %.0f", $1, $2 + $3, $4 / 1024 }' "$WORK/$2.$1.took"; }
+took() {
+    if [[ -f $WORK/$2.$1 ]]; then
+        awk '{ printf "%.1f | %.1f | %.0f", $1, $2 + $3, $4 / 1024 }' "$WORK/$2.$1.took"
+    else
+        echo "failed: $(<"$WORK/$2.$1.failed") | |"
+    fi
+}
+RATIOS=()
 
 if [[ $EXPECTED ]]; then
     : >"$HERE/expected"
@@ -102,10 +121,14 @@ else
     echo "| query | answers | rows | nowcast s | CPU-s | MiB | Flink s | CPU-s | MiB |"
     echo "|---|---|---|---|---|---|---|---|---|"
 fi
+# write QUERY COUNT: its file, which reads so many events.
+write() {
+    cat "$HERE/table_from_file.sql" "$HERE/views.sql" "$HERE/$1.sql" |
+        sed -e "s|\${EVENTS}|$(events "$2")|" -e "s|\${SIDE_INPUT}|$WORK/side_input.csv|" \
+            -e "/PARTITIONED BY/,/^)/s/'filesystem'/'blackhole'/" >"$WORK/$1.sql"
+}
 for query in "$@"; do
-    cat "$HERE/table_from_file.sql" "$HERE/views.sql" "$HERE/$query.sql" |
-        sed -e "s|\${EVENTS}|$WORK/events.json|" -e "s|\${SIDE_INPUT}|$WORK/side_input.csv|" \
-            -e "/PARTITIONED BY/,/^)/s/'filesystem'/'blackhole'/" >"$WORK/$query.sql"
+    write "$query" "$CHECK_EVENTS"
     ask flink "$query"
     flink=$(answer flink "$query")
     if [[ $EXPECTED ]]; then
@@ -130,5 +153,15 @@ for query in "$@"; do
                verdict="**differ**: Flink $flink, nowcast $nowcast"
            fi ;;
     esac
-    echo "| $query | $verdict | $rows | $(took nowcast "$query") | $(took flink "$query") |"
+    write "$query" "$EVENTS"
+    ask nowcast_timed "$query"
+    ask flink_timed "$query"
+    echo "| $query | $verdict | $rows | $(took nowcast_timed "$query") | $(took flink_timed "$query") |"
+    if [[ -f $WORK/$query.nowcast_timed && -f $WORK/$query.flink_timed ]]; then
+        RATIOS+=("$(cat "$WORK/$query.flink_timed.took" "$WORK/$query.nowcast_timed.took" |
+            awk '{ cpu[NR] = $2 + $3 } END { print cpu[1] / cpu[2] }')")
+    fi
 done
+[[ $EXPECTED || ${#RATIOS[@]} == 0 ]] || printf '%s\n' "${RATIOS[@]}" | sort -g | awk '
+    { sum += log($1); last = $1 } NR == 1 { first = $1 }
+    END { printf "\nCPU of Flink by that of nowcast: %.1f as the geometric mean of %d queries (%.1f to %.1f)\n", exp(sum / NR), NR, first, last }'

@@ -19,7 +19,7 @@ use crate::aggregate::AggregateCall;
 use crate::clock::WindowClock;
 use crate::groups::{Arriving, GroupPlan, Groups, groups_of};
 use crate::saved;
-use crate::window::{Window, unusable};
+use crate::window::{Window, WindowKind, unusable};
 
 /// The output columns are the keys, the aggregates, `window_start`, `window_end`, `window_time`.
 #[derive(Debug, Clone)]
@@ -76,10 +76,12 @@ impl Cell {
 
 const STATE: &str = "slices";
 
-/// Slices that have a table each, so that it can be told what has changed in one and that one has gone: rows
-/// mostly come to the last slices, and the others cost nothing then. More of them lie in one table, so that a
-/// checkpoint with all state has few files.
-const TABLES_MAX: usize = 100;
+/// Slices that have a table each, so that it can be told what has changed in one and that one has gone. More
+/// of them lie in one table: files are few.
+const TABLES_MAX: usize = 8;
+/// The same of windows that have no slices in common, as they are open under rows that come late. Those of
+/// the others are named anew with each window that is over, and written whole then.
+const TUMBLE_TABLES_MAX: usize = 32;
 
 impl Slice {
     /// Columns that say which one it is.
@@ -128,6 +130,13 @@ impl WindowAggregate {
             times: self.spec.window.alike(shown),
             over_at: self.spec.clock.over_at(first),
             slice: Slice { first, last },
+        }
+    }
+
+    fn tables_max(&self) -> usize {
+        match self.spec.window.kind {
+            WindowKind::Tumble { .. } => TUMBLE_TABLES_MAX,
+            _ => TABLES_MAX,
         }
     }
 
@@ -227,7 +236,7 @@ impl Operator for WindowAggregate {
             Ok(StateTable { name: slice.table(), rows })
         });
         let parts = parts.collect::<Result<Vec<_>>>()?;
-        if parts.len() <= TABLES_MAX {
+        if parts.len() <= self.tables_max() {
             return Ok(parts);
         }
         let rows: Vec<RecordBatch> = parts.into_iter().map(|part| part.rows).collect();
@@ -235,7 +244,7 @@ impl Operator for WindowAggregate {
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        if self.slices.len() > TABLES_MAX {
+        if self.slices.len() > self.tables_max() {
             self.slices.values_mut().for_each(Groups::forget_changes);
             return Ok(None);
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::feed::{Feed, RING_ROWS_MAX, Start, Subscription};
-use crate::pending::Pending;
+use crate::pending::{Pending, Taken};
 
 /// Clients of all feeds together unless it is said otherwise: each holds a connection for as long as it likes.
 pub const FEED_CLIENTS_MAX: usize = 1_024;
@@ -68,7 +68,8 @@ impl Feeds {
     /// feed without a key.
     ///
     /// Rows are encoded as JSON objects with explicit nulls, times as RFC 3339 text. An error means
-    /// that none of the rows was published.
+    /// that none of the rows was published. Rows with a value that has no text are found out when the first
+    /// client comes, and are passed over then.
     pub fn publish(&self, table: &str, epoch: Epoch, rows: &RecordBatch) -> Result<()> {
         if rows.num_rows() == 0 {
             return Ok(());
@@ -147,12 +148,15 @@ impl Table {
         let mut pending = self.pending();
         if self.feed.is_followed() {
             self.show(&mut pending);
-            return self.add(epoch, 0, rows);
+            return self.add(epoch, rows);
         }
         // What cannot be shown is told now and not to the first client.
-        let first = rows.slice(0, 1);
-        lines(&first)?;
-        keys(&first, &self.key)?;
+        if pending.checked.as_ref() != Some(rows.schema_ref()) {
+            let first = rows.slice(0, 1);
+            lines(&first)?;
+            keys(&first, &self.key)?;
+            pending.checked = Some(rows.schema());
+        }
         pending.push(epoch, rows)
     }
 
@@ -164,21 +168,25 @@ impl Table {
 
     /// Puts what came while there was no client into the ring.
     fn show(&self, pending: &mut Pending) {
-        for (epoch, passed_over, rows) in pending.take() {
-            if let Err(error) = self.add(epoch, passed_over, &rows) {
-                tracing::warn!(%error, "rows not shown in the live feed");
+        for (epoch, taken) in pending.take() {
+            match taken {
+                Taken::PassedOver(rows) => self.feed.publish(epoch, rows, vec![]),
+                Taken::Rows(rows) => {
+                    if let Err(error) = self.add(epoch, &rows) {
+                        tracing::warn!(%error, "rows not shown in the live feed");
+                        self.feed.publish(epoch, rows.num_rows() as u64, vec![]);
+                    }
+                }
             }
         }
     }
 
-    /// Adds rows behind `passed_over` that nobody gets.
-    fn add(&self, epoch: Epoch, passed_over: u64, rows: &RecordBatch) -> Result<()> {
+    fn add(&self, epoch: Epoch, rows: &RecordBatch) -> Result<()> {
         let count = rows.num_rows();
         let newest = rows.slice(count.saturating_sub(RING_ROWS_MAX), count.min(RING_ROWS_MAX));
         let (lines, keys) = (lines(&newest)?, keys(&newest, &self.key)?);
         assert_eq!(lines.len(), newest.num_rows(), "one line for each row");
-        let shown = lines.into_iter().zip(keys).collect();
-        self.feed.publish(epoch, passed_over + count as u64, shown);
+        self.feed.publish(epoch, count as u64, lines.into_iter().zip(keys).collect());
         Ok(())
     }
 

@@ -158,7 +158,7 @@ fn the_first_client_finds_the_rows_that_came_before_it() {
         };
         assert_eq!(of(&name)["rows"], total);
         assert_eq!(of(&name)["newest"], of(&followed)["newest"]);
-        let some = total.min(2_000);
+        let some = total.min(4_000);
         assert_eq!(tail(&server, &name, some), tail(&server, &followed, some), "{sizes:?}");
         drop(client);
     }

@@ -307,7 +307,6 @@ impl Side {
     }
 
     pub fn load(&mut self, table: &StateTable, join_keys: &mut Keys) -> Result<()> {
-        self.changed.loaded();
         let types = |schema: &SchemaRef| -> Vec<DataType> {
             schema.fields().iter().map(|field| field.data_type().clone()).collect()
         };
@@ -327,10 +326,14 @@ impl Side {
         )?;
         let keys = join_keys.intern(&self.key_columns(&rows), rows.num_rows())?;
         let encoded = self.encode(&rows)?;
+        // What is loaded is no change.
+        let changed = std::mem::take(&mut self.changed);
         for (row, key) in keys.iter().enumerate() {
             let (count, matches) = (counts.value(row), matches.value(row));
             self.add(encoded.row(row), *key, count, matches, written.value(row));
         }
+        self.changed = changed;
+        self.changed.loaded();
         self.unsorted = true;
         Ok(())
     }

@@ -238,9 +238,11 @@ impl TemporalJoin {
     /// From when there is no version of a key.
     fn deleted(&self) -> Result<Option<StateTable>> {
         let (mut keys, mut times) = (vec![], vec![]);
-        for (key, versions) in self.versions.iter().enumerate() {
-            for (time, _) in versions.iter().filter(|(_, version)| version.is_none()) {
-                keys.push(key as u32);
+        // A key with such a version is among those of which some may be let go.
+        for key in &self.several {
+            let versions = self.versions[*key as usize].iter();
+            for (time, _) in versions.filter(|(_, version)| version.is_none()) {
+                keys.push(*key);
                 times.push(*time);
             }
         }

@@ -119,8 +119,8 @@ impl Window {
 }
 
 /// Windows that have tables of their own, so that it can be told what has changed in one and that one has
-/// gone. More of them lie in one table a side.
-const TABLES_MAX: usize = 50;
+/// gone. More of them lie in one table a side: files are few.
+const TABLES_MAX: usize = 8;
 
 /// The table of a side's rows in a window.
 fn table(side: &str, end: Millis) -> String {

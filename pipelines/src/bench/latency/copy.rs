@@ -12,8 +12,8 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
+use super::TTL_MS;
 use super::seen::Seen;
-use super::{TABLE, TTL_MS};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,7 +33,13 @@ pub struct Copy {
 
 impl Copy {
     /// Copies all of a topic, and what comes, by librdkafka and one connection to Redis.
-    pub fn start(bootstrap: &str, topic: &str, redis: &str, seen: Arc<Seen>) -> Result<Self> {
+    pub fn start(
+        bootstrap: &str,
+        topic: &str,
+        redis: &str,
+        table: String,
+        seen: Arc<Seen>,
+    ) -> Result<Self> {
         let mut redis = redis::Client::open(redis)
             .and_then(|client| client.get_connection())
             .with_context(|| format!("redis {redis}: unreachable"))?;
@@ -54,7 +60,7 @@ impl Copy {
         let asked = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             while !asked.load(Ordering::Relaxed) {
-                copy(&consumer, &mut redis, &seen)?;
+                copy(&consumer, &mut redis, &table, &seen)?;
             }
             Ok(())
         });
@@ -68,13 +74,18 @@ impl Copy {
 }
 
 /// Copies what is there, if something comes soon.
-fn copy(consumer: &BaseConsumer, redis: &mut redis::Connection, seen: &Seen) -> Result<()> {
+fn copy(
+    consumer: &BaseConsumer,
+    redis: &mut redis::Connection,
+    table: &str,
+    seen: &Seen,
+) -> Result<()> {
     let (mut writes, mut due) = (redis::pipe(), vec![]);
     let mut message = consumer.poll(Duration::from_millis(100));
     while let Some(found) = message {
         let found = found?;
         let event: Event = serde_json::from_slice(found.payload().unwrap_or_default())?;
-        let key = format!("{TABLE}:{}", event.id);
+        let key = format!("{table}:{}", event.id);
         let fields = [("id", event.id), ("intended_us", event.intended_us)];
         writes.cmd("HSET").arg(&key).arg(&fields).ignore();
         writes.cmd("PEXPIRE").arg(&key).arg(TTL_MS).ignore();

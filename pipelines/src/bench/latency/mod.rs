@@ -33,8 +33,7 @@ use crate::producer::ensure_topic;
 /// The pipeline that is measured: one row in, one feature out.
 const SQL: &str = include_str!("latency.sql");
 
-/// Its table, and how long its rows stay.
-const TABLE: &str = "bench_features";
+/// How long its rows stay.
 const TTL_MS: u64 = 3_600_000;
 
 /// Distinct keys of the features.
@@ -118,6 +117,7 @@ enum Moving {
 
 /// What one of them did.
 struct Outturn {
+    table: String,
     events: u64,
     count: u64,
     latencies: Latencies,
@@ -144,6 +144,8 @@ struct Bench<'a> {
 
 pub async fn latency(command: Latency) -> Result<()> {
     let duration = |text: &str| nowcast_engine::parse_duration(text);
+    let (warm_up, run_for) = (duration(&command.warm_up)?, duration(&command.run_for)?);
+    let checkpoint_interval = command.checkpoint_interval.as_deref().map(duration).transpose()?;
     let slos = command.slo.as_deref().map(Slo::parse_list).transpose()?.unwrap_or_default();
     if command.beside_copy && command.store.starts_with("embedded") {
         bail!("--beside-copy needs --store redis://…, for the loop writes there");
@@ -155,9 +157,9 @@ pub async fn latency(command: Latency) -> Result<()> {
         home: &home,
         folder: &folder,
         bootstrap: home.bootstrap().unwrap_or_else(|| command.bootstrap.clone()),
-        warm_up: duration(&command.warm_up)?,
-        run_for: duration(&command.run_for)?,
-        checkpoint_interval: command.checkpoint_interval.as_deref().map(duration).transpose()?,
+        warm_up,
+        run_for,
+        checkpoint_interval,
     };
     let measured = bench.all(&slos).await;
     if let Some(broker) = home.broker {
@@ -179,7 +181,7 @@ impl Bench<'_> {
             }
         };
         let job = self.open_loop(Mover::Job, per_s).await?;
-        let readable = self.readable(job.events).await?;
+        let readable = self.readable(&job).await?;
         let copy = match self.command.beside_copy {
             true => Some(self.open_loop(Mover::Copy, per_s).await?),
             false => None,
@@ -258,6 +260,7 @@ impl Bench<'_> {
         let topic = self.topic(if mover == Mover::Job { "job" } else { "copy" }).await?;
         let seen = Arc::new(Seen::new());
         let moving = self.start(mover, &topic, &seen).await?;
+        let table = table(&topic);
         let sender = self.sender(topic, &seen, per_s)?;
         let bar = ProgressBar::new(events);
         bar.set_style(ProgressStyle::with_template(
@@ -276,11 +279,18 @@ impl Bench<'_> {
         let cpu_s = cpu::own()?.cpu_s - before;
         let checkpoints = moving.checkpoints();
         moving.stop().await?;
-        Ok(Outturn { events, count: seen.count(), latencies: seen.latencies(), cpu_s, checkpoints })
+        Ok(Outturn {
+            table,
+            events,
+            count: seen.count(),
+            latencies: seen.latencies(),
+            cpu_s,
+            checkpoints,
+        })
     }
 
     async fn topic(&self, name: &str) -> Result<String> {
-        let topic = format!("nowcast-bench-{}-{name}", std::process::id());
+        let topic = format!("nowcast_bench_{}_{name}", std::process::id());
         ensure_topic(&self.bootstrap, &topic, 4).await?;
         Ok(topic)
     }
@@ -292,11 +302,13 @@ impl Bench<'_> {
 
     async fn start(&self, mover: Mover, topic: &str, seen: &Arc<Seen>) -> Result<Moving> {
         if mover == Mover::Copy {
-            let copy = Copy::start(&self.bootstrap, topic, &self.command.store, Arc::clone(seen));
+            let (from, to) = (&self.bootstrap, &self.command.store);
+            let copy = Copy::start(from, topic, to, table(topic), Arc::clone(seen));
             return Ok(Moving::Copy(copy?));
         }
         let sql = SQL
             .replace("${TOPIC}", topic)
+            .replace("${TABLE}", &table(topic))
             .replace("${BOOTSTRAP}", &self.bootstrap)
             .replace("${STORE}", &self.command.store);
         let plan = self.home.planner().plan(&sql).map_err(|error| anyhow!("{error}"))?;
@@ -317,13 +329,14 @@ impl Bench<'_> {
         Ok(Moving::Job(Box::new(Job::start(plan.graph, options, world).await?)))
     }
 
-    /// How many features of so many events the store has.
-    async fn readable(&self, events: u64) -> Result<usize> {
+    /// How many features of its events the store has.
+    async fn readable(&self, job: &Outturn) -> Result<usize> {
         let store: Arc<dyn Store> = match self.command.store.starts_with("embedded") {
             true => Arc::clone(&self.home.store) as _,
             false => Arc::new(RedisStore::connect(&self.command.store).await?),
         };
-        let keys: Vec<String> = (0..KEYS.min(events)).map(|id| format!("{TABLE}:{id}")).collect();
+        let keys = (0..KEYS.min(job.events)).map(|id| format!("{}:{id}", job.table));
+        let keys: Vec<String> = keys.collect();
         Ok(store.multi_get(&keys).await?.iter().filter(|fields| fields.is_some()).count())
     }
 }
@@ -331,10 +344,12 @@ impl Bench<'_> {
 impl Moving {
     fn checkpoints(&self) -> Checkpoints {
         match self {
-            Self::Job(job) => Checkpoints {
-                taken: job.stats().epoch.load(Ordering::Relaxed),
-                failed: job.stats().checkpoints_failed.load(Ordering::Relaxed),
-            },
+            Self::Job(job) => {
+                let failed = job.stats().checkpoints_failed.load(Ordering::Relaxed);
+                // Each has a number, also one that fails.
+                let taken = job.stats().epoch.load(Ordering::Relaxed).saturating_sub(failed);
+                Checkpoints { taken, failed }
+            }
             Self::Copy(_) => Checkpoints::default(),
         }
     }
@@ -366,6 +381,11 @@ impl Outturn {
             }
         }
     }
+}
+
+/// What is written of a topic has a table of its own, for others may have written to the store before.
+fn table(topic: &str) -> String {
+    format!("{topic}_features")
 }
 
 /// Waits until so many events are readable, or nothing new becomes so.
