@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field};
-use datafusion_common::{DFSchema, DataFusionError};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion_common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion_common::{Column, DFSchema, DataFusionError};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable};
@@ -46,12 +47,74 @@ pub fn arrows(
     let props = ExecutionProps::new();
     let context = PhysicalPlanningContext::default();
     let physical = |expr, input| create_physical_expr(expr, input, &props, &context);
-    let (physical, reads_clock) = match clock::over_column(expr)? {
-        None => (physical(expr, input)?, false),
-        Some(expr) => (physical(&expr, &with_clock(input)?)?, true),
+    let compiled = |physical, narrow| Compiled {
+        physical,
+        ty: ty.clone(),
+        reads_clock: false,
+        picks: picks(expr),
+        narrow,
     };
-    let picks = picks(expr);
-    Ok((Arc::new(Compiled { physical, ty: ty.clone(), reads_clock, picks }), ty))
+    let compiled = match (clock::over_column(expr)?, Narrow::of(expr, input)?) {
+        (Some(expr), _) => {
+            Compiled { reads_clock: true, ..compiled(physical(&expr, &with_clock(input)?)?, None) }
+        }
+        (None, Some((narrow, expr))) => {
+            let schema = DFSchema::try_from(narrow.schema.as_ref().clone())?;
+            compiled(physical(&expr, &schema)?, Some(narrow))
+        }
+        (None, None) => compiled(physical(expr, input)?, None),
+    };
+    Ok((Arc::new(compiled), ty))
+}
+
+/// What an expression reads as columns of their own: DataFusion filters all columns it is given where a
+/// part of an expression (CASE, AND) is for some of the rows alone, and takes a field out of its row each
+/// time it stands there.
+struct Narrow {
+    schema: SchemaRef,
+    columns: Vec<Arc<dyn Evaluate>>,
+}
+
+impl Narrow {
+    /// With the expression over its columns; `None` where it would be no narrower than `input`.
+    fn of(expr: &Expr, input: &DFSchema) -> datafusion_common::Result<Option<(Self, Expr)>> {
+        if picks(expr) {
+            return Ok(None);
+        }
+        let mut read: Vec<Expr> = vec![];
+        let replaced = expr.clone().transform_down(|part| {
+            if !picks(&part) {
+                return Ok(Transformed::no(part));
+            }
+            let part = part.unalias();
+            let at = read.iter().position(|known| *known == part);
+            let at = at.unwrap_or_else(|| {
+                read.push(part);
+                read.len() - 1
+            });
+            let column = Expr::Column(Column::new_unqualified(at.to_string()));
+            Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
+        })?;
+        let fields = read.iter().any(|part| !matches!(part, Expr::Column(_)));
+        if read.is_empty() || !fields && read.len() == input.fields().len() {
+            return Ok(None);
+        }
+        let (mut columns, mut schema) = (vec![], vec![]);
+        for (at, part) in read.iter().enumerate() {
+            let (column, ty) = compile(part, input)?;
+            columns.push(column);
+            schema.push(Field::new(at.to_string(), ty, true));
+        }
+        let schema = Arc::new(Schema::new(schema));
+        Ok(Some((Self { schema, columns }, replaced.data)))
+    }
+
+    fn rows(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let columns = self.columns.iter().map(|column| column.evaluate(rows));
+        let columns = columns.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
 }
 
 /// Whether it is a column or a field out of one.
@@ -81,11 +144,14 @@ struct Compiled {
     ty: DataType,
     reads_clock: bool,
     picks: bool,
+    /// The columns that `physical` is over, where they are not those of the rows.
+    narrow: Option<Narrow>,
 }
 
 impl Evaluate for Compiled {
     fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef> {
-        let value = self.physical.evaluate(rows).map_err(of_rows)?;
+        let narrow = self.narrow.as_ref().map(|narrow| narrow.rows(rows)).transpose()?;
+        let value = self.physical.evaluate(narrow.as_ref().unwrap_or(rows)).map_err(of_rows)?;
         let column = value.into_array(rows.num_rows()).map_err(of_rows)?;
         match *column.data_type() == self.ty {
             true => Ok(column),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, StringBuilder};
+use arrow::datatypes::{DataType, TimeUnit};
 use chrono_tz::Tz;
 use datafusion_common::Result;
 
@@ -24,15 +24,43 @@ pub fn function() -> Function {
 }
 
 fn date_format(columns: &[ArrayRef], _rows: usize, zone: Tz) -> Result<ArrayRef> {
+    let (column, formats) = (&columns[0], texts(&columns[1]));
     let mut patterns = Patterns::default();
-    let mut made = vec![];
-    for (time, pattern) in moments(&columns[0], zone)?.into_iter().zip(texts(&columns[1])) {
-        made.push(match (time, pattern) {
-            (Some(time), Some(pattern)) => Some(patterns.get(pattern)?.format(time)),
-            _ => None,
-        });
+    let mut made = StringBuilder::new();
+    let mut shown = String::new();
+    if !matches!(column.data_type(), DataType::Timestamp(..) | DataType::Date32) {
+        for (time, format) in moments(column, zone)?.into_iter().zip(formats) {
+            let (Some(time), Some(format)) = (time, format) else {
+                made.append_null();
+                continue;
+            };
+            shown.clear();
+            patterns.get(format)?.write(time, &mut shown);
+            made.append_value(&shown);
+        }
+        return Ok(Arc::new(made.finish()));
     }
-    Ok(Arc::new(StringArray::from(made)))
+    // Times that follow one another are often shown alike.
+    let mut last: Option<(i64, &str)> = None;
+    for (time, format) in times(column, zone)?.iter().zip(formats) {
+        let (Some(time), Some(format)) = (time, format) else {
+            made.append_null();
+            continue;
+        };
+        let pattern = patterns.get(format)?;
+        let this = (pattern.alike(time), format);
+        if last != Some(this) {
+            let Some(time) = datetime(time, TimeUnit::Millisecond) else {
+                made.append_null();
+                continue;
+            };
+            shown.clear();
+            pattern.write(time, &mut shown);
+            last = Some(this);
+        }
+        made.append_value(&shown);
+    }
+    Ok(Arc::new(made.finish()))
 }
 
 /// Dates and timestamps as the session's clock shows them, and texts in the default pattern.

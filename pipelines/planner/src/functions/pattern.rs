@@ -1,5 +1,7 @@
 //! Java's date patterns (`yyyy-MM-dd HH:mm:ss`), to format and to parse.
 
+use std::fmt::{self, Write as _};
+
 use chrono::{Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use datafusion_common::Result;
 
@@ -37,6 +39,8 @@ enum Part {
 pub struct Pattern {
     java: String,
     parts: Vec<Part>,
+    /// Times are shown alike from a multiple of so many milliseconds to the next.
+    alike_ms: i64,
 }
 
 impl Pattern {
@@ -65,7 +69,15 @@ impl Pattern {
             });
             rest = &rest[end..];
         }
-        Ok(Self { java: java.to_owned(), parts })
+        let finest = |part: &Part| match part {
+            Part::Field('S', _) => 1,
+            Part::Field('s', _) => 1_000,
+            Part::Field('m', _) => 60_000,
+            Part::Field('H' | 'k' | 'h' | 'K' | 'a', _) => 3_600_000,
+            _ => 86_400_000,
+        };
+        let alike_ms = parts.iter().map(finest).min().unwrap_or(86_400_000);
+        Ok(Self { java: java.to_owned(), parts, alike_ms })
     }
 
     pub fn is(&self, java: &str) -> bool {
@@ -74,13 +86,25 @@ impl Pattern {
 
     pub fn format(&self, time: NaiveDateTime) -> String {
         let mut made = String::new();
+        self.write(time, &mut made);
+        made
+    }
+
+    /// Adds a time to `made`.
+    pub fn write(&self, time: NaiveDateTime, made: &mut String) {
         for part in &self.parts {
             match part {
                 Part::Text(text) => made.push_str(text),
-                Part::Field(letter, width) => made.push_str(&shown(time, *letter, *width)),
+                Part::Field(letter, width) => {
+                    show(time, *letter, *width, made).expect("a text takes all that is written")
+                }
             }
         }
-        made
+    }
+
+    /// Which of the times that are shown alike one is, in milliseconds since 1970.
+    pub fn alike(&self, time_ms: i64) -> i64 {
+        time_ms.div_euclid(self.alike_ms)
     }
 
     /// None where the text is not of this pattern. A day past the end of its month is the last one.
@@ -119,31 +143,36 @@ enum Reading {
     Lenient,
 }
 
-fn shown(time: NaiveDateTime, letter: char, width: usize) -> String {
-    let number = |value: u32| format!("{value:0width$}");
-    match (letter, width) {
-        ('y' | 'u', 2) => format!("{:02}", time.year().rem_euclid(100)),
-        ('y' | 'u', _) => format!("{:0width$}", time.year()),
-        ('M' | 'L', 1 | 2) => number(time.month()),
-        ('M' | 'L', 3) => MONTHS[time.month0() as usize][..3].to_owned(),
-        ('M' | 'L', _) => MONTHS[time.month0() as usize].to_owned(),
-        ('d', _) => number(time.day()),
-        ('D', _) => number(time.ordinal()),
-        ('H', _) => number(time.hour()),
-        ('k', _) => number(if time.hour() == 0 { 24 } else { time.hour() }),
-        ('h', _) => number(time.hour12().1),
-        ('K', _) => number(time.hour() % 12),
-        ('m', _) => number(time.minute()),
-        ('s', _) => number(time.second()),
+fn show(time: NaiveDateTime, letter: char, width: usize, to: &mut String) -> fmt::Result {
+    let number = match (letter, width) {
+        ('y' | 'u', 2) => return write!(to, "{:02}", time.year().rem_euclid(100)),
+        ('y' | 'u', _) => return write!(to, "{:0width$}", time.year()),
+        ('M' | 'L', 1 | 2) => time.month(),
+        ('M' | 'L', 3) => return to.write_str(&MONTHS[time.month0() as usize][..3]),
+        ('M' | 'L', _) => return to.write_str(MONTHS[time.month0() as usize]),
+        ('d', _) => time.day(),
+        ('D', _) => time.ordinal(),
+        ('H', _) => time.hour(),
+        ('k', _) if time.hour() == 0 => 24,
+        ('k', _) => time.hour(),
+        ('h', _) => time.hour12().1,
+        ('K', _) => time.hour() % 12,
+        ('m', _) => time.minute(),
+        ('s', _) => time.second(),
         ('S', _) => {
             let nanos = format!("{:09}", time.nanosecond());
-            format!("{:0<width$}", &nanos[..width.min(9)])
+            return write!(to, "{:0<width$}", &nanos[..width.min(9)]);
         }
-        ('a', _) => if time.hour() < 12 { "AM" } else { "PM" }.to_owned(),
-        ('E', 1..=3) => DAYS[time.weekday().num_days_from_monday() as usize][..3].to_owned(),
-        ('E', _) => DAYS[time.weekday().num_days_from_monday() as usize].to_owned(),
-        _ => number(time.weekday().number_from_sunday()),
-    }
+        ('a', _) => return to.write_str(if time.hour() < 12 { "AM" } else { "PM" }),
+        ('E', 1..=3) => return to.write_str(&DAYS[day_of(time)][..3]),
+        ('E', _) => return to.write_str(DAYS[day_of(time)]),
+        _ => time.weekday().number_from_sunday(),
+    };
+    write!(to, "{number:0width$}")
+}
+
+fn day_of(time: NaiveDateTime) -> usize {
+    time.weekday().num_days_from_monday() as usize
 }
 
 /// The fields of a text so far.
@@ -295,6 +324,24 @@ mod tests {
         assert_eq!(dense.parse("20200913122640"), Some(at("2020-09-13 12:26:40")));
         assert_eq!(dense.parse("yesterday"), None);
         assert!(Pattern::new("yyyy-qq").is_err());
+    }
+
+    #[test]
+    fn times_are_shown_alike_within_their_finest_field() {
+        let times = (0..400_000).map(|n: i64| n * 217_391 - 40_000_000_000);
+        let times: Vec<i64> =
+            times.chain(1_599_999_990_000..1_600_000_010_000).step_by(3).collect();
+        for java in ["yyyy-MM-dd", "HH:mm", "h a", "D", "ss", "mm.SS", "'day' E"] {
+            let pattern = Pattern::new(java).unwrap();
+            let shown = |time: i64| {
+                pattern.format(chrono::DateTime::from_timestamp_millis(time).unwrap().naive_utc())
+            };
+            for pair in times.windows(2) {
+                if pattern.alike(pair[0]) == pattern.alike(pair[1]) {
+                    assert_eq!(shown(pair[0]), shown(pair[1]), "{java} of {pair:?}");
+                }
+            }
+        }
     }
 
     #[test]
