@@ -110,7 +110,9 @@ impl Narrow {
     }
 
     fn rows(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let columns = self.columns.iter().map(|column| column.evaluate(rows));
+        let columns = self.columns.iter().zip(self.schema.fields());
+        let columns =
+            columns.map(|(column, field)| as_promised(column.evaluate(rows)?, field.data_type()));
         let columns = columns.collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
@@ -152,12 +154,7 @@ impl Evaluate for Compiled {
     fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef> {
         let narrow = self.narrow.as_ref().map(|narrow| narrow.rows(rows)).transpose()?;
         let value = self.physical.evaluate(narrow.as_ref().unwrap_or(rows)).map_err(of_rows)?;
-        let column = value.into_array(rows.num_rows()).map_err(of_rows)?;
-        match *column.data_type() == self.ty {
-            true => Ok(column),
-            // The names of nested fields may differ from those that were promised.
-            false => Ok(cast(&column, &self.ty)?),
-        }
+        as_promised(value.into_array(rows.num_rows()).map_err(of_rows)?, &self.ty)
     }
 
     fn picks(&self) -> bool {
@@ -166,6 +163,14 @@ impl Evaluate for Compiled {
 
     fn reads_clock(&self) -> bool {
         self.reads_clock
+    }
+}
+
+/// The names of nested fields may differ from those that were promised.
+fn as_promised(column: ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+    match column.data_type() == ty {
+        true => Ok(column),
+        false => Ok(cast(&column, ty)?),
     }
 }
 

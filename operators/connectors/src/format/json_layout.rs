@@ -73,11 +73,8 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
         let tails = a.last_chunk::<16>() == b.last_chunk::<16>();
         return head_a == head_b && tails && (a.len() <= 32 || a == b);
     }
-    match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
-        (Some(head_a), Some(head_b)) => {
-            return head_a == head_b && a.last_chunk::<8>() == b.last_chunk::<8>();
-        }
-        _ => {}
+    if let (Some(head_a), Some(head_b)) = (a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        return head_a == head_b && a.last_chunk::<8>() == b.last_chunk::<8>();
     }
     match (a.first_chunk::<4>(), b.first_chunk::<4>()) {
         (Some(head_a), Some(head_b)) => {
