@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 import os
+import signal
 import pathlib
 import subprocess
 import sys
@@ -76,7 +77,12 @@ class Bench:
         with open(log, "w") as errors:
             child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=errors, text=True,
                                      env=self.environment, cwd=self.scratch)
-            output = child.stdout.read()
+            try:
+                output = child.stdout.read()
+            except BaseException:
+                # It would take CPU from all that is measured later.
+                child.kill()
+                raise
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != 0:
@@ -173,6 +179,7 @@ def table(bench, query, peers, verdicts, measured, start):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("queries", nargs="*", choices=[*QUERIES, []], metavar="QUERY", help="A, B, C, D: all")
     parser.add_argument("--events", type=int, default=2_000_000)
