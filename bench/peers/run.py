@@ -6,8 +6,8 @@ import datetime
 import json
 import math
 import os
-import signal
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
