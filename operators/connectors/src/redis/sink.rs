@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use nowcast_engine::{
     Batch, ChangelogMode, DeadLetter, Epoch, Error, JobRun, KeptRows, Result, Sink, SinkContext,
     SinkFactory, TableDefinition,
@@ -85,35 +87,79 @@ impl SinkFactory for RedisSinkFactory {
             *fence = self.fence(&JobRun::new(&context.job)).await?;
         }
         Ok(Box::new(RedisSink {
-            table: self.table.clone(),
+            table: Arc::new(self.table.clone()),
             store,
             fence: fence.clone(),
             epoch: context.restored + 1,
             pending: Pending::default(),
+            spare: Pending::default(),
+            under_way: None,
         }))
     }
 }
 
 struct RedisSink {
-    table: RedisTable,
+    table: Arc<RedisTable>,
     store: Arc<dyn Store>,
     fence: Option<Arc<Fence>>,
     /// Of the checkpoint that what is written now belongs to.
     epoch: Epoch,
+    /// What is to be put next. It is encoded while what was before it is under way.
     pending: Pending,
+    /// The room of the one before, empty.
+    spare: Pending,
+    /// Gives back the room of what is put. One at a time, for a later change of a key must not come
+    /// first.
+    under_way: Option<BoxFuture<'static, Result<Pending>>>,
 }
 
 impl RedisSink {
-    async fn put(&mut self) -> Result<()> {
-        let writes = self.pending.writes(&self.table)?;
-        let put = match &self.fence {
-            Some(fence) => self.store.put_as(&writes, &fence.stamp(self.epoch)).await,
-            None => self.store.put(&writes).await,
-        };
-        put.map_err(|error| self.table.named(error))?;
-        self.pending.clear();
+    /// Sends what waits once all before it has been put; does not wait for its answer.
+    async fn send(&mut self) -> Result<()> {
+        self.landed().await?;
+        let pending = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
+        let (table, store) = (Arc::clone(&self.table), Arc::clone(&self.store));
+        let (fence, epoch) = (self.fence.clone(), self.epoch);
+        let put =
+            async move { put(pending, &table, store.as_ref(), fence.as_deref(), epoch).await };
+        let mut put = put.boxed();
+        // A connection writes and reads by itself what it has been given: the first pipeline, which is all of it
+        // unless the buffer was set larger.
+        match (&mut put).now_or_never() {
+            Some(put) => self.spare = put?,
+            None => self.under_way = Some(put),
+        }
         Ok(())
     }
+
+    /// Waits until what is under way has been put.
+    async fn landed(&mut self) -> Result<()> {
+        if let Some(put) = &mut self.under_way {
+            let put = put.await;
+            self.under_way = None;
+            self.spare = put?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts what has waited; returns its room, empty.
+async fn put(
+    mut pending: Pending,
+    table: &RedisTable,
+    store: &dyn Store,
+    fence: Option<&Fence>,
+    epoch: Epoch,
+) -> Result<Pending> {
+    let writes = pending.writes(table)?;
+    let put = match fence {
+        Some(fence) => store.put_as(&writes, &fence.stamp(epoch)).await,
+        None => store.put(&writes).await,
+    };
+    put.map_err(|error| table.named(error))?;
+    drop(writes);
+    pending.clear();
+    Ok(pending)
 }
 
 #[async_trait]
@@ -134,17 +180,17 @@ impl Sink for RedisSink {
                 }
             }
             if self.pending.is_full(self.table.buffer_rows) {
-                self.put().await?;
+                self.send().await?;
             }
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
-        match self.pending.is_empty() {
-            true => Ok(()),
-            false => self.put().await,
+        if !self.pending.is_empty() {
+            self.send().await?;
         }
+        self.landed().await
     }
 
     async fn prepare(&mut self, epoch: Epoch) -> Result<()> {

@@ -118,6 +118,40 @@ async fn rows_become_hashes_in_the_embedded_store() {
     rows_become_hashes(table("embedded://", "features")).await;
 }
 
+/// Each put is under way while the next one is made.
+#[tokio::test]
+async fn the_last_change_of_a_key_stands_however_many_puts_there_are() {
+    let Ok(url) = std::env::var("NOWCAST_REDIS") else {
+        println!("skipped: NOWCAST_REDIS names no server");
+        return;
+    };
+    for fencing in ["true", "false"] {
+        let prefix = format!("nowcast-order-{fencing}-{}", std::process::id());
+        let mut table = table(&url, &prefix);
+        table.options.insert("sink.fencing".into(), fencing.into());
+        table.options.insert("sink.buffer-flush.max-rows".into(), "2".into());
+        let registry = Registry::new(Environment::default());
+        let mut sink = registry.sink(&table).unwrap().open(context()).await.unwrap();
+        let stored = registry.stored_table(&table).await.unwrap().unwrap();
+        // Of each key a put and a delete in turn; the last of even keys is a put.
+        let line = |n: i64| {
+            let (key, round) = (n % 3, n / 3);
+            (Some("k"), key, Some(round as f64), None, if (key + round) % 2 == 0 { -1 } else { 1 })
+        };
+        let lines: Vec<Line<'_>> = (0..900).map(line).collect();
+        for lines in lines.chunks(7) {
+            sink.write(&batch(&table, lines), &mut vec![]).await.unwrap();
+        }
+        sink.flush().await.unwrap();
+        for key in 0..3 {
+            let found = stored.store.get(&format!("{prefix}:k:{key}")).await.unwrap();
+            let share = found.map(|fields| fields.into_iter().find(|(name, _)| name == "share"));
+            let expected = (key % 2 == 0).then(|| Some(("share".to_owned(), "299.0".to_owned())));
+            assert_eq!(share, expected, "key {key}, fencing {fencing}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn rows_become_hashes_in_redis() {
     let Ok(url) = std::env::var("NOWCAST_REDIS") else {

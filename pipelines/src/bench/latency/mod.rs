@@ -297,7 +297,8 @@ impl Bench<'_> {
 
     fn sender(&self, topic: String, seen: &Arc<Seen>, per_s: f64) -> Result<Sender> {
         let producer = Sender::connect(&self.bootstrap, per_s)?;
-        Ok(Sender { producer, topic, payload: self.command.payload, seen: Arc::clone(seen) })
+        let payload = "x".repeat(self.command.payload);
+        Ok(Sender { producer, topic, payload, seen: Arc::clone(seen) })
     }
 
     async fn start(&self, mover: Mover, topic: &str, seen: &Arc<Seen>) -> Result<Moving> {

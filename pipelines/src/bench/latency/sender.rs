@@ -22,7 +22,8 @@ const FULL: u64 = 64;
 pub struct Sender {
     pub producer: Events,
     pub topic: String,
-    pub payload: usize,
+    /// The ballast of each event.
+    pub payload: String,
     pub seen: Arc<Seen>,
 }
 
@@ -76,13 +77,9 @@ impl Sender {
     }
 
     fn send(&self, number: u64, due: Duration) -> Result<()> {
-        let event = format!(
-            "{{\"id\":{},\"intended_us\":{},\"payload\":\"{:x<width$}\"}}",
-            number % KEYS,
-            due.as_micros(),
-            "",
-            width = self.payload,
-        );
+        let (id, intended_us, payload) = (number % KEYS, due.as_micros(), &self.payload);
+        let event =
+            format!("{{\"id\":{id},\"intended_us\":{intended_us},\"payload\":\"{payload}\"}}");
         self.producer.send(&self.topic, "", event.as_bytes(), 0)
     }
 }

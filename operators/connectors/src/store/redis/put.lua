@@ -43,8 +43,12 @@ for i = 2, #KEYS, 2 do
             -- The version goes with the first fields: a call costs more than what it carries.
             local first = math.min(set + most, go)
             call('HSET', row, '~v', version, unpack(ARGV, set, first - 1))
-            each('HSET', row, first, go - 1)
-            each('HDEL', row, go, time - 1)
+            if first < go then
+                each('HSET', row, first, go - 1)
+            end
+            if go < time then
+                each('HDEL', row, go, time - 1)
+            end
             if ttl ~= '0' then
                 call('PEXPIRE', row, ttl)
             end
