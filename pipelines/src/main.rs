@@ -9,6 +9,7 @@ macro_rules! say {
     }};
 }
 
+mod allocator;
 mod behind;
 mod bench;
 mod broker;
@@ -110,6 +111,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_few_heaps();
     let filter = EnvFilter::try_from_env("NOWCAST_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,nowcast=info"));
     tracing_subscriber::fmt()
