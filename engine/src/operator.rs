@@ -38,8 +38,8 @@ pub trait Operator: Send {
         None
     }
 
-    /// The state as of now. Requests that were not answered yet belong to it: they are made again
-    /// after a restart.
+    /// The state as of now; a large table in pieces, one behind the other, which have its name and its columns.
+    /// Requests that were not answered yet belong to it: they are made again after a restart.
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         Ok(vec![])
     }
@@ -100,9 +100,17 @@ pub struct StateTable {
 /// What an operator says of one of its tables where it knows what has changed.
 #[derive(Debug, Clone)]
 pub enum TableChanges {
-    /// All of it as it is now: most has changed, or what has is not known.
+    /// All of it as it is now, or a piece of that as in [`Operator::save`]: most has changed, or what has
+    /// is not known.
     All(StateTable),
     Since(StateChanges),
+}
+
+impl TableChanges {
+    /// Whether it is all of this table, or a piece of that.
+    pub(crate) fn is_all_of(&self, name: &str) -> bool {
+        matches!(self, Self::All(table) if table.name == name)
+    }
 }
 
 /// What has changed of a part of an operator's state whose rows follow their key group.

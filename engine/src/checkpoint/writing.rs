@@ -97,22 +97,31 @@ impl Checkpoints {
         let named = |nth: usize| Place { name: format!("{}-{nth}", place.name), ..place };
         match state {
             SavedState::All(all) => {
-                for (nth, table) in all.into_iter().enumerate() {
-                    tables.push(self.write_all(&named(nth), table).await?);
+                for (nth, pieces) in all.chunk_by(|a, b| a.name == b.name).enumerate() {
+                    tables.push(self.write_all(&named(nth), pieces).await?);
                 }
             }
             SavedState::Changes { since, tables: changed } => {
                 let mut before = self.tables_of(since, &name, worker)?;
-                for (nth, table) in changed.into_iter().enumerate() {
+                let mut changed = changed.into_iter().peekable();
+                let mut nth = 0;
+                while let Some(table) = changed.next() {
                     match table {
-                        TableChanges::All(table) => {
-                            tables.push(self.write_all(&named(nth), table).await?);
+                        TableChanges::All(first) => {
+                            let mut pieces = vec![first];
+                            while let Some(TableChanges::All(piece)) =
+                                changed.next_if(|table| table.is_all_of(&pieces[0].name))
+                            {
+                                pieces.push(piece);
+                            }
+                            tables.push(self.write_all(&named(nth), &pieces).await?);
                         }
                         TableChanges::Since(changes) => {
                             let files = before.remove(&changes.name).unwrap_or_default();
                             tables.extend(self.write_changes(&named(nth), files, changes).await?);
                         }
                     }
+                    nth += 1;
                 }
             }
         }
@@ -140,9 +149,14 @@ impl Checkpoints {
         Ok(tables)
     }
 
-    async fn write_all(&self, place: &Place<'_>, table: StateTable) -> Result<TableFile> {
-        let rows = self.write_rows(place, "", &table.rows).await?;
-        Ok(TableFile { table: table.name, rows, replaces: None })
+    /// One file of all pieces of a table.
+    async fn write_all(&self, place: &Place<'_>, pieces: &[StateTable]) -> Result<TableFile> {
+        let first = pieces.first().ok_or_else(|| Error::bug("a table of no pieces"))?;
+        let mut pen = self.pen(place, "", &first.rows)?;
+        for piece in pieces {
+            pen.write(&piece.rows).await?;
+        }
+        Ok(TableFile { table: first.name.clone(), rows: pen.finish().await?, replaces: None })
     }
 
     async fn write_rows(

@@ -100,10 +100,9 @@ impl Operator for AttachedWindowAggregate {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let parts = self.windows.iter().map(|((end, start), groups)| {
-            groups.save(&self.plan, &[("window_end", *end), ("window_start", *start)])
+            groups.save(&self.plan, STATE, &[("window_end", *end), ("window_start", *start)])
         });
-        let parts = parts.collect::<Result<Vec<_>>>()?;
-        Ok(saved::table(STATE, &parts)?.into_iter().collect())
+        Ok(parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     fn loads_pieces(&self) -> bool {
@@ -119,7 +118,8 @@ impl Operator for AttachedWindowAggregate {
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        let expected = Groups::new(&self.plan)?.save(&self.plan, &[("", 0), ("", 0)])?.schema();
+        let expected =
+            Groups::new(&self.plan)?.saved(&self.plan, &[("", 0), ("", 0)], &[])?.schema();
         for table in tables {
             saved::check(&table, &expected)?;
             let ends = table.rows.column(1).as_primitive::<Int64Type>().values();

@@ -19,6 +19,10 @@ const LOADED: Epoch = 0;
 /// Keys that have gone which are remembered in any case; beyond, no more than there are slots.
 const GONE_MAX: usize = 1 << 16;
 
+/// What changed slots may take in memory for a table of changes, which is not in pieces: a column of
+/// texts or lists has room for twice as much.
+const CHANGES_BYTES: usize = 1 << 30;
+
 #[derive(Default)]
 pub(crate) struct Changed {
     /// By slot, the barriers there had been when it last changed; slots past the end have not changed.
@@ -102,8 +106,15 @@ impl Changed {
     }
 
     /// The barrier of checkpoint `epoch`: what has changed since checkpoint `since`. `None` where that
-    /// is not known, or most of `keys` has changed, so that all of it is as good.
-    pub fn barrier(&mut self, epoch: Epoch, since: Option<Epoch>, keys: &Keys) -> Option<Since> {
+    /// is not known, most of `keys` has changed, so that all of it is as good, or too much of what takes `bytes`
+    /// for one table of changes.
+    pub fn barrier(
+        &mut self,
+        epoch: Epoch,
+        since: Option<Epoch>,
+        keys: &Keys,
+        bytes: usize,
+    ) -> Option<Since> {
         self.barriers += 1;
         let mark = since.and_then(|since| {
             let before = self.marks.iter().rposition(|(epoch, _)| *epoch <= since)?;
@@ -119,7 +130,10 @@ impl Changed {
         mark?;
         let changed = (0u32..).zip(&self.changed).filter(|(_, changed)| **changed >= from);
         let slots: Vec<u32> = changed.map(|(slot, _)| slot).collect();
-        (slots.len() + self.gone.len() <= keys.len() / 2).then_some(Since { slots, from })
+        let changed = slots.len() + self.gone.len();
+        let told =
+            changed <= keys.len() / 2 && bytes / keys.len().max(1) * changed <= CHANGES_BYTES;
+        told.then_some(Since { slots, from })
     }
 
     /// The keys that have gone: key group, and their columns under these names. `grouped` are those

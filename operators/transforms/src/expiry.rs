@@ -43,6 +43,11 @@ impl Expiry {
         }
     }
 
+    /// Whether the slot was written, and is not free since.
+    pub fn knows(&self, slot: u32) -> bool {
+        self.written.get(slot as usize).is_some_and(|written| *written != TIME_MAX)
+    }
+
     /// When the slots were written: belongs to their state.
     pub fn written(&self, slot: u32) -> Millis {
         self.written.get(slot as usize).copied().unwrap_or(TIME_MIN)

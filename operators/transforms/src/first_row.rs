@@ -241,13 +241,19 @@ impl Operator for FirstRow {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let (waiting, left): (Vec<u32>, Vec<u32>) =
             self.keys.slots().partition(|slot| self.rows[*slot as usize].is_some());
-        let waiting = saved::table(WAITING, &[self.saved_waiting(&waiting)?])?;
-        let left = saved::table(LEFT, &[saved::rows(self.saved_keys(&left)?)?])?;
-        Ok(waiting.into_iter().chain(left).collect())
+        let bytes = self.state_bytes().unwrap_or(0);
+        let saved_left = |left: &[u32]| saved::rows(self.saved_keys(left)?);
+        let mut tables =
+            saved::table_of(WAITING, &waiting, bytes, |waiting| self.saved_waiting(waiting))?;
+        tables.extend(saved::table_of(LEFT, &left, bytes, saved_left)?);
+        Ok(tables)
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let bytes = self.state_bytes().unwrap_or(0);
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            return Ok(None);
+        };
         let key = saved::names("key_", self.spec.keys.len());
         let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
         let (waiting, left): (Vec<u32>, Vec<u32>) =

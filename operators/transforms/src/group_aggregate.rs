@@ -220,11 +220,15 @@ impl Operator for GroupAggregate {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+        let bytes = self.state_bytes().unwrap_or(0);
+        saved::table_of(STATE, &slots, bytes, |slots| self.saved(slots))
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let bytes = self.state_bytes().unwrap_or(0);
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            return Ok(None);
+        };
         let key = saved::names("key_", self.spec.keys.len());
         let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);
         let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;

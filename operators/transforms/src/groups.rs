@@ -173,12 +173,22 @@ impl Groups {
     }
 
     /// Key groups, `extra` columns of one value, keys and states.
-    pub fn save(&self, plan: &GroupPlan, extra: &[(&str, i64)]) -> Result<RecordBatch> {
+    pub fn save(
+        &self,
+        plan: &GroupPlan,
+        name: &str,
+        extra: &[(&str, i64)],
+    ) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        self.saved(plan, extra, &slots)
+        saved::table_of(name, &slots, self.bytes(), |slots| self.saved(plan, extra, slots))
     }
 
-    fn saved(&self, plan: &GroupPlan, extra: &[(&str, i64)], slots: &[u32]) -> Result<RecordBatch> {
+    pub fn saved(
+        &self,
+        plan: &GroupPlan,
+        extra: &[(&str, i64)],
+        slots: &[u32],
+    ) -> Result<RecordBatch> {
         let mut columns: Columns = vec![saved::key_groups(&self.keys, plan.keys.len(), slots)];
         for (name, value) in extra {
             let column = Int64Array::from_value(*value, slots.len());
@@ -199,19 +209,21 @@ impl Groups {
         name: String,
         extra: &[(&str, i64)],
         (epoch, since): (Epoch, Option<Epoch>),
-    ) -> Result<TableChanges> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else {
-            return Ok(TableChanges::All(StateTable { name, rows: self.save(plan, extra)? }));
+    ) -> Result<Vec<TableChanges>> {
+        let bytes = self.bytes();
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            let all = self.save(plan, &name, extra)?;
+            return Ok(all.into_iter().map(TableChanges::All).collect());
         };
         let key = saved::names("key_", plan.keys.len());
         let rows = self.saved(plan, extra, &since.slots)?;
         let gone = self.changed.gone(&since, &key, &every(&key), &self.keys)?;
-        Ok(TableChanges::Since(StateChanges { name, key, rows, gone }))
+        Ok(vec![TableChanges::Since(StateChanges { name, key, rows, gone })])
     }
 
     /// As [`Groups::changes`] for a checkpoint that has all state anyway.
     pub fn barrier(&mut self, epoch: Epoch) {
-        self.changed.barrier(epoch, None, &self.keys);
+        self.changed.barrier(epoch, None, &self.keys, 0);
     }
 
     /// What is there was loaded from a checkpoint that has it under a name of its own.

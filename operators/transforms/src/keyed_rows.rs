@@ -155,7 +155,7 @@ impl<S: Standing> KeyedRows<S> {
 
     pub fn save(&self) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+        saved::table_of(STATE, &slots, self.bytes(), |slots| self.saved(slots))
     }
 
     /// As [`nowcast_engine::Operator::changes`].
@@ -164,7 +164,10 @@ impl<S: Standing> KeyedRows<S> {
         epoch: Epoch,
         since: Option<Epoch>,
     ) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let bytes = self.bytes();
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            return Ok(None);
+        };
         let key: Vec<String> =
             self.columns.iter().map(|column| format!("column_{column}")).collect();
         let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);

@@ -258,11 +258,13 @@ impl Operator for Rank {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.partitions.slots().collect();
-        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+        let bytes = self.state_bytes().unwrap_or(0);
+        saved::table_of(STATE, &slots, bytes, |slots| self.saved(slots))
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.partitions) else {
+        let bytes = self.state_bytes().unwrap_or(0);
+        let Some(since) = self.changed.barrier(epoch, since, &self.partitions, bytes) else {
             return Ok(None);
         };
         let key = saved::names("key_", self.spec.partition.len());

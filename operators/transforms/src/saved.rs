@@ -14,6 +14,10 @@ use crate::aggregate::Accumulator;
 /// rows go that have no key.
 const GROUP_WITHOUT_KEY: u16 = 0;
 
+/// Bytes that the state in one piece of a table takes in memory: far less than the 2 GiB that a column of texts or
+/// lists has room for, as slots are of unlike sizes, and values that they share are saved with each.
+const PIECE_BYTES: usize = 16 << 20;
+
 /// Columns by name.
 pub(crate) type Columns = Vec<(String, ArrayRef)>;
 
@@ -57,11 +61,27 @@ pub(crate) fn rows(columns: Columns) -> Result<RecordBatch> {
     )?)
 }
 
-/// One table of several parts of equal columns; none where there are no rows.
-pub(crate) fn table(name: &str, parts: &[RecordBatch]) -> Result<Option<StateTable>> {
-    let Some(first) = parts.first() else { return Ok(None) };
-    let rows = arrow::compute::concat_batches(&first.schema(), parts)?;
-    Ok((rows.num_rows() > 0).then(|| StateTable { name: name.to_owned(), rows }))
+/// One table in pieces of equal columns; none where there are no rows.
+pub(crate) fn table(name: &str, pieces: impl IntoIterator<Item = RecordBatch>) -> Vec<StateTable> {
+    let pieces = pieces.into_iter().filter(|rows| rows.num_rows() > 0);
+    pieces.map(|rows| StateTable { name: name.to_owned(), rows }).collect()
+}
+
+/// The table of slots whose state takes so many bytes.
+pub(crate) fn table_of(
+    name: &str,
+    slots: &[u32],
+    bytes: usize,
+    saved: impl Fn(&[u32]) -> Result<RecordBatch>,
+) -> Result<Vec<StateTable>> {
+    let pieces = pieces(slots, bytes, PIECE_BYTES).map(saved);
+    Ok(table(name, pieces.collect::<Result<Vec<_>>>()?))
+}
+
+/// Slots in order, so many at a time that their part of `bytes` is a piece.
+fn pieces(slots: &[u32], bytes: usize, piece_bytes: usize) -> impl Iterator<Item = &[u32]> {
+    let pieces = bytes.div_ceil(piece_bytes).max(1);
+    slots.chunks(slots.len().div_ceil(pieces).max(1))
 }
 
 /// The table of one key that has seen no rows; `numbers` are the columns between key group and keys.
@@ -100,4 +120,21 @@ pub(crate) fn check(table: &StateTable, expected: &Schema) -> Result<()> {
 
 pub(crate) fn changed(table: &str) -> Error {
     Error::user(format!("state {table:?} in the checkpoint is not of this query: it has changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_hold_each_slot_once_and_so_many_bytes() {
+        let slots: Vec<u32> = (0..1_000).collect();
+        for (bytes, expected) in [(0, 1), (99, 1), (100, 1), (101, 2), (1_000, 10), (99_999, 1_000)]
+        {
+            let pieces: Vec<&[u32]> = pieces(&slots, bytes, 100).collect();
+            assert_eq!(pieces.len(), expected, "{bytes} bytes");
+            assert_eq!(pieces.concat(), slots, "{bytes} bytes");
+        }
+        assert_eq!(pieces(&[], 500, 100).count(), 0);
+    }
 }

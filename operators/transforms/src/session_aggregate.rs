@@ -261,12 +261,15 @@ impl Operator for SessionAggregate {
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
-        let rows = self.saved(&self.sessions.sorted())?;
-        Ok(saved::table(STATE, &[rows])?.into_iter().collect())
+        let bytes = self.state_bytes().unwrap_or(0);
+        saved::table_of(STATE, &self.sessions.sorted(), bytes, |sessions| self.saved(sessions))
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let bytes = self.state_bytes().unwrap_or(0);
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            return Ok(None);
+        };
         let key = saved::names("key_", self.spec.keys.len());
         let numbers = since.slots.iter().flat_map(|slot| self.sessions.of_key(*slot));
         let rows = self.saved(&numbers.collect::<Vec<_>>())?;

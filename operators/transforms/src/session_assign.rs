@@ -44,6 +44,8 @@ pub struct SessionAssign {
     sessions: Vec<BTreeMap<(Millis, Millis), Session>>,
     /// End, start and slot of every session.
     ends: BTreeSet<(Millis, Millis, u32)>,
+    /// What the rows of all sessions take.
+    bytes: usize,
     now: Millis,
 }
 
@@ -51,6 +53,14 @@ pub struct SessionAssign {
 type Session = Vec<Box<[u8]>>;
 
 const STATE: &str = "sessions";
+
+/// What a session takes besides its rows, about: its place in two trees.
+const SESSION_BYTES: usize = 100;
+
+/// What an encoded row takes.
+fn bytes_of(row: &[u8]) -> usize {
+    row.len() + size_of::<Box<[u8]>>()
+}
 
 impl SessionAssign {
     /// # Errors
@@ -71,6 +81,7 @@ impl SessionAssign {
             keys: Keys::new(&key_types)?,
             sessions: vec![],
             ends: BTreeSet::new(),
+            bytes: 0,
             now: TIME_MIN,
             spec,
         })
@@ -162,7 +173,11 @@ impl Operator for SessionAssign {
             let time = clock.of_row(times.value(row), self.now);
             let watermark = clock.row_now(&batch, row, self.now);
             match self.session(*slot, clock.shown(time), watermark) {
-                Some(session) => session.push(encoded.row(row).as_ref().into()),
+                Some(session) => {
+                    let row = encoded.row(row);
+                    session.push(row.as_ref().into());
+                    self.bytes += bytes_of(row.as_ref());
+                }
                 None => aside.late(row, time, watermark),
             }
         }
@@ -181,6 +196,7 @@ impl Operator for SessionAssign {
             self.ends.pop_first();
             let session = self.sessions[slot as usize].remove(&(start, end));
             for row in session.unwrap_or_default() {
+                self.bytes -= bytes_of(&row);
                 made.rows.push(row);
                 made.starts.push(start);
                 made.ends.push(end);
@@ -217,7 +233,12 @@ impl Operator for SessionAssign {
         }
         let rows = self.rows.decode(made.rows.iter().map(AsRef::as_ref))?;
         columns.extend(saved::named("column_", rows));
-        Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
+        Ok(saved::table(STATE, [saved::rows(columns)?]))
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let sessions = self.ends.len() * SESSION_BYTES + size_of_val(self.sessions.as_slice());
+        Some(self.keys.memory() + sessions + self.bytes)
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
@@ -239,7 +260,9 @@ impl Operator for SessionAssign {
                 let (start, end) = (starts[row], ends[row]);
                 self.ends.insert((end, start, slot));
                 let session = self.sessions[slot as usize].entry((start, end)).or_default();
-                session.push(encoded.row(row).as_ref().into());
+                let row = encoded.row(row);
+                session.push(row.as_ref().into());
+                self.bytes += bytes_of(row.as_ref());
             }
         }
         Ok(())

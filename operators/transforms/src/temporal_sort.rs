@@ -37,6 +37,7 @@ impl TemporalSort {
             order: OverOrder::EventTime(time),
             frame: Frame::Rows { preceding: Some(0) },
             functions: vec![],
+            ttl_ms: None,
             input_schema: SchemaRef::clone(&schema),
             schema,
         })?;
@@ -78,6 +79,10 @@ impl Operator for TemporalSort {
 
     fn save(&mut self, since: Epoch) -> Result<Vec<StateTable>> {
         self.held.save(since)
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        self.held.state_bytes()
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Int64Type, SchemaRef};
 use nowcast_engine::operator::TableChanges;
@@ -231,16 +231,12 @@ impl Operator for WindowAggregate {
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
-        let parts = self.slices.iter().map(|(slice, groups)| {
-            let rows = groups.save(&self.plan, &slice.columns())?;
-            Ok(StateTable { name: slice.table(), rows })
+        let several = self.slices.len() <= self.tables_max();
+        let tables = self.slices.iter().map(|(slice, groups)| {
+            let name = if several { slice.table() } else { STATE.to_owned() };
+            groups.save(&self.plan, &name, &slice.columns())
         });
-        let parts = parts.collect::<Result<Vec<_>>>()?;
-        if parts.len() <= self.tables_max() {
-            return Ok(parts);
-        }
-        let rows: Vec<RecordBatch> = parts.into_iter().map(|part| part.rows).collect();
-        Ok(saved::table(STATE, &rows)?.into_iter().collect())
+        Ok(tables.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
@@ -255,7 +251,7 @@ impl Operator for WindowAggregate {
         let tables = self.slices.iter_mut().map(|(slice, groups)| {
             groups.changes(&self.plan, slice.table(), &slice.columns(), (epoch, since))
         });
-        tables.collect::<Result<Vec<_>>>().map(Some)
+        Ok(Some(tables.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()))
     }
 
     fn loads_pieces(&self) -> bool {
@@ -271,7 +267,8 @@ impl Operator for WindowAggregate {
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        let expected = Groups::new(&self.plan)?.save(&self.plan, &[("", 0), ("", 0)])?.schema();
+        let expected =
+            Groups::new(&self.plan)?.saved(&self.plan, &[("", 0), ("", 0)], &[])?.schema();
         for table in tables {
             saved::check(&table, &expected)?;
             let firsts = table.rows.column(1).as_primitive::<Int64Type>().values();

@@ -70,6 +70,9 @@ struct Held {
 
 const STATE: &str = "rows";
 
+/// What a column of the order takes in a row's key, about.
+const ORDER_BYTES: usize = 16;
+
 impl WindowTopN {
     pub fn new(spec: WindowTopNSpec) -> Result<Self> {
         let input_types: Vec<DataType> =
@@ -217,6 +220,15 @@ impl Operator for WindowTopN {
         self.windows.keys().next().and_then(|end| self.spec.clock.awaits(*end))
     }
 
+    fn state_bytes(&self) -> Option<usize> {
+        let of_window = |window: &Window| {
+            let lists = size_of_val(window.best.as_slice());
+            let held = window.held * (size_of::<Held>() + self.order.len() * ORDER_BYTES);
+            window.partitions.memory() + window.rows.bytes() + lists + held
+        };
+        Some(self.windows.values().map(of_window).sum())
+    }
+
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut parts = vec![];
         for window in self.windows.values() {
@@ -229,12 +241,15 @@ impl Operator for WindowTopN {
             columns.extend(saved::named("column_", rows));
             parts.push(saved::rows(columns)?);
         }
-        Ok(saved::table(STATE, &parts)?.into_iter().collect())
+        Ok(saved::table(STATE, parts))
     }
 
     /// Saved rows are best first: inserting them again, where the later of equals is first in
     /// reverse, gives the same order.
-    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+    fn load(&mut self, mut tables: Vec<StateTable>) -> Result<()> {
+        if self.spec.ties == Ties::LaterFirst {
+            tables.reverse();
+        }
         for table in tables {
             let columns = table.rows.columns()[1..].to_vec();
             let rows = RecordBatch::try_new(Arc::clone(&self.spec.input_schema), columns)

@@ -86,6 +86,7 @@ fn over(input: SchemaRef, function: OverFunction, output: DataType) -> OverSpec 
         partition: vec![1],
         frame: Frame::Range { preceding_ms: None },
         functions: vec![function],
+        ttl_ms: None,
         input_schema: input,
         schema: Arc::new(arrow::datatypes::Schema::new(fields)),
     }

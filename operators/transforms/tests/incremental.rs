@@ -71,7 +71,8 @@ fn state(case: &Case, operator: &mut dyn Operator) -> BTreeMap<String, Vec<Strin
             .iter()
             .find_map(|name| table.rows.schema().index_of(name).ok())
             .unwrap();
-        let mut rows = text(&table.rows);
+        let rows = state.entry(table.name).or_default();
+        rows.extend(text(&table.rows));
         if !case.retracts {
             rows.iter_mut().for_each(|row| *row = sorted_lists(row));
         }
@@ -79,7 +80,6 @@ fn state(case: &Case, operator: &mut dyn Operator) -> BTreeMap<String, Vec<Strin
             true => rows.sort_by_key(|row| row.split('|').nth(key).unwrap().to_owned()),
             false => rows.sort(),
         }
-        state.insert(table.name, rows);
     }
     state
 }
@@ -133,7 +133,7 @@ async fn follow(case: &Case, seed: u64) -> usize {
                 told += 1;
                 SavedState::Changes { since: since.unwrap(), tables }
             }
-            None => SavedState::All(operator.save(0).unwrap()),
+            None => SavedState::All(pieces(operator.save(0).unwrap(), 50)),
         };
         if rows.random.random_bool(0.2) {
             continue; // it comes to nothing
@@ -169,12 +169,19 @@ fn load(operator: &mut dyn Operator, tables: Vec<StateTable>) {
     if !operator.loads_pieces() {
         return operator.load(tables).unwrap();
     }
-    for StateTable { name, rows } in tables {
-        for first in (0..rows.num_rows()).step_by(7) {
-            let rows = rows.slice(first, 7.min(rows.num_rows() - first));
-            operator.load(vec![StateTable { name: name.clone(), rows }]).unwrap();
-        }
+    for piece in pieces(tables, 7) {
+        operator.load(vec![piece]).unwrap();
     }
+}
+
+fn pieces(tables: Vec<StateTable>, most: usize) -> Vec<StateTable> {
+    let pieces = |StateTable { name, rows }: StateTable| {
+        (0..rows.num_rows()).step_by(most).map(move |first| StateTable {
+            name: name.clone(),
+            rows: rows.slice(first, most.min(rows.num_rows() - first)),
+        })
+    };
+    tables.into_iter().flat_map(pieces).collect()
 }
 
 fn call(function: AggregateFunction, output: DataType) -> AggregateCall {
@@ -334,6 +341,27 @@ fn sorted_over() -> Box<dyn Operator> {
     Box::new(SortedOver::new(spec).unwrap())
 }
 
+fn over(order: OverOrder, frame: Frame, lag: bool) -> Box<dyn Operator> {
+    let sum = call(AggregateFunction::Sum, DataType::Int64);
+    let mut functions = vec![OverFunction::Aggregate(sum)];
+    let mut output = fields();
+    output.push(("sum", DataType::Int64));
+    if lag {
+        functions.insert(0, OverFunction::Lag { arg: 1, offset: 2 });
+        output.push(("lag", DataType::Int64));
+    }
+    let spec = OverSpec {
+        order,
+        partition: vec![0],
+        frame,
+        functions,
+        ttl_ms: TTL,
+        input_schema: schema(&fields()),
+        schema: schema(&output),
+    };
+    Box::new(Over::new(spec).unwrap())
+}
+
 /// Whether a value is less than this.
 struct Below(i64);
 
@@ -415,6 +443,34 @@ fn cases() -> Vec<Case> {
         Case { step_ms: 30, ..case("window join", window_join, 2, false, false) },
         Case { step_ms: 5, ..case("window join of many windows", window_join, 2, false, false) },
         case("over sorted rows", sorted_over, 1, true, true),
+        case(
+            "over all rows",
+            || over(OverOrder::EventTime(2), Frame::Rows { preceding: None }, true),
+            1,
+            false,
+            true,
+        ),
+        case(
+            "over the last rows",
+            || over(OverOrder::EventTime(2), Frame::Rows { preceding: Some(2) }, false),
+            1,
+            false,
+            true,
+        ),
+        case(
+            "over a stretch of time",
+            || over(OverOrder::EventTime(2), Frame::Range { preceding_ms: Some(300) }, false),
+            1,
+            false,
+            true,
+        ),
+        case(
+            "over rows by arrival",
+            || over(OverOrder::ProcessingTime, Frame::Rows { preceding: Some(2) }, true),
+            1,
+            false,
+            true,
+        ),
         case("pattern", matching, 1, false, true),
         case("temporal join", || temporal(false), 2, false, false),
         case("temporal join of the newest", || temporal(true), 2, false, false),

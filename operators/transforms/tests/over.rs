@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use common::*;
-use nowcast_engine::{Batch, Operator, Output};
+use nowcast_engine::{Batch, Operator, Output, Time};
 use nowcast_transforms::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -112,6 +112,7 @@ fn spec(order: OverOrder, frame: Frame, partition: &[usize]) -> OverSpec {
         partition: partition.to_vec(),
         frame,
         functions,
+        ttl_ms: None,
         input_schema: input_schema(),
         schema: schema(&fields),
     }
@@ -322,4 +323,150 @@ fn a_changelog_is_refused() {
     let mut operator = Over::new(spec).unwrap();
     let error = operator.on_batch(0, batch, &mut Output::default()).unwrap_err();
     assert!(error.to_string().contains("changelog"), "{error}");
+}
+
+/// SUM(value) of each key, over this frame.
+fn sums(order: OverOrder, frame: Frame, ttl_ms: Option<i64>) -> OverSpec {
+    let fields = [("ts", MS), ("key", DataType::Int64), ("value", DataType::Int64)];
+    let output = [&fields[..], &[("sum", DataType::Int64)]].concat();
+    let sum = AggregateCall {
+        function: AggregateFunction::Sum,
+        args: vec![2],
+        distinct: false,
+        filter: None,
+        output: DataType::Int64,
+    };
+    OverSpec {
+        order,
+        partition: vec![1],
+        frame,
+        functions: vec![OverFunction::Aggregate(sum)],
+        ttl_ms,
+        input_schema: schema(&fields),
+        schema: schema(&output),
+    }
+}
+
+/// Rows of time, key and value.
+fn of_keys(rows: &[(i64, i64, i64)]) -> Batch {
+    let columns: Vec<ArrayRef> = vec![
+        times(rows.iter().map(|row| Some(row.0)).collect()),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2))),
+    ];
+    let spec = sums(OverOrder::ProcessingTime, FRAMES[0], None);
+    Batch::new(RecordBatch::try_new(spec.input_schema, columns).unwrap())
+}
+
+/// The sums that come of a batch and of what the time does then.
+fn answers(
+    operator: &mut dyn Operator,
+    now: i64,
+    rows: &[(i64, i64, i64)],
+    then: &[Time],
+) -> Vec<i64> {
+    let mut out = Output::at(now);
+    if !rows.is_empty() {
+        operator.on_batch(0, of_keys(rows), &mut out).unwrap();
+    }
+    then.iter().for_each(|time| operator.on_time(*time, &mut out).unwrap());
+    let rows = Seen::take(&mut out).rows;
+    rows.iter().map(|row| row.rsplit('|').next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn a_partition_goes_when_no_frame_can_reach_its_rows() {
+    let frame = Frame::Range { preceding_ms: Some(20) };
+    let spec = sums(OverOrder::EventTime(0), frame, None);
+    let mut operator = Over::new(spec.clone()).unwrap();
+    let mut early = 0;
+    for n in 1..5_000 {
+        // A new key each, and one that goes on.
+        let rows = [(10 * n, n, 1), (10 * n, 0, 1)];
+        let seen = answers(&mut operator, 0, &rows, &[Time::Event(10 * n)]);
+        assert_eq!(seen, [1, n.min(3)], "at {n}");
+        if n == 1_000 {
+            early = operator.state_bytes().unwrap();
+        }
+    }
+    let bytes = operator.state_bytes().unwrap();
+    assert!(bytes < 2 * early, "{bytes} bytes, {early} after a fifth of the keys");
+    let rows: usize = operator.save(0).unwrap().iter().map(|table| table.rows.num_rows()).sum();
+    assert!(rows < 20, "{rows} rows of state");
+
+    // One and a half stretches behind its first row: the second comes within half of one. Also behind a restart.
+    for restarts in [false, true] {
+        let mut operator = Over::new(spec.clone()).unwrap();
+        assert_eq!(answers(&mut operator, 0, &[(100, 7, 5)], &[Time::Event(100)]), [5]);
+        assert_eq!(answers(&mut operator, 0, &[(103, 7, 2)], &[]), [0_i64; 0]);
+        if restarts {
+            let saved = operator.save(0).unwrap();
+            operator = Over::new(spec.clone()).unwrap();
+            operator.load(saved).unwrap();
+        }
+        assert_eq!(answers(&mut operator, 0, &[], &[Time::Event(130)]), [7]);
+        assert!(!operator.save(0).unwrap().is_empty(), "at 130");
+        answers(&mut operator, 0, &[], &[Time::Event(131)]);
+        assert!(operator.save(0).unwrap().is_empty(), "at 131");
+        assert_eq!(answers(&mut operator, 0, &[(140, 7, 1)], &[Time::Event(140)]), [1]);
+    }
+}
+
+#[test]
+fn a_quiet_partition_goes_after_the_time_to_live_unless_its_rows_wait() {
+    let frames = [FRAMES[0], FRAMES[1], Frame::Rows { preceding: Some(9) }, FRAMES[3]];
+    for (frame, restarts) in frames.into_iter().flat_map(|frame| [(frame, false), (frame, true)]) {
+        let alone = frame == FRAMES[1];
+        let sum = |whole: i64, last: i64| if alone { last } else { whole };
+        let spec = sums(OverOrder::EventTime(0), frame, Some(1_000));
+        let mut operator = Over::new(spec.clone()).unwrap();
+        let clock = |now| Time::Processing(now);
+        answers(&mut operator, 0, &[], &[clock(10_000)]);
+        let rows = [(1, 7, 5), (2, 8, 6)];
+        assert_eq!(answers(&mut operator, 0, &rows, &[Time::Event(2)]), [5, 6]);
+        answers(&mut operator, 0, &[], &[clock(10_600)]);
+        assert_eq!(answers(&mut operator, 0, &[(3, 7, 1)], &[Time::Event(3)]), [sum(6, 1)]);
+        // One that waits keeps its partition.
+        answers(&mut operator, 0, &[(9, 8, 2)], &[]);
+        if restarts {
+            let saved = operator.save(0).unwrap();
+            operator = Over::new(spec.clone()).unwrap();
+            operator.load(saved).unwrap();
+        }
+        answers(
+            &mut operator,
+            0,
+            &[],
+            &[clock(11_500), clock(11_700), clock(13_000), clock(15_000)],
+        );
+        let seen = answers(&mut operator, 0, &[(10, 7, 1)], &[Time::Event(10)]);
+        assert_eq!(seen, [sum(8, 2), 1], "{frame:?} {restarts}");
+        answers(&mut operator, 0, &[], &[clock(15_999)]);
+        assert_eq!(answers(&mut operator, 0, &[(11, 7, 1)], &[Time::Event(11)]), [sum(2, 1)]);
+        answers(&mut operator, 0, &[], &[clock(20_000)]);
+        assert!(operator.save(0).unwrap().is_empty(), "{frame:?} {restarts}");
+    }
+    // Without a time to live it stays.
+    let mut operator = Over::new(sums(OverOrder::EventTime(0), FRAMES[0], None)).unwrap();
+    assert_eq!(
+        answers(&mut operator, 0, &[(1, 7, 5)], &[Time::Event(2), Time::Processing(0)]),
+        [5]
+    );
+    answers(&mut operator, 0, &[], &[Time::Processing(i64::MAX / 2)]);
+    assert_eq!(answers(&mut operator, 0, &[(3, 7, 1)], &[Time::Event(3)]), [6]);
+}
+
+#[test]
+fn by_arrival_partitions_go_by_the_clock() {
+    let stretch = Frame::Range { preceding_ms: Some(20) };
+    for (frame, ttl_ms, goes_at) in [(stretch, None, 131), (FRAMES[0], Some(50), 150)] {
+        let mut operator = Over::new(sums(OverOrder::ProcessingTime, frame, ttl_ms)).unwrap();
+        answers(&mut operator, 100, &[], &[Time::Processing(100)]);
+        assert_eq!(answers(&mut operator, 100, &[(0, 7, 5), (0, 7, 1)], &[]), [5, 6]);
+        answers(&mut operator, 0, &[], &[Time::Processing(goes_at - 1)]);
+        assert!(!operator.save(0).unwrap().is_empty(), "{frame:?}");
+        answers(&mut operator, 0, &[], &[Time::Processing(goes_at)]);
+        assert!(operator.save(0).unwrap().is_empty(), "{frame:?}");
+        assert_eq!(answers(&mut operator, goes_at, &[(0, 7, 1)], &[]), [1]);
+    }
 }

@@ -304,11 +304,8 @@ impl Operator for IntervalJoin {
         }
         for port in [Port::Left, Port::Right] {
             let side = &self.sides[port.index()];
-            let numbers: Vec<u32> = side.numbers().collect();
-            let times = to_millis(&side.columns(&numbers)?[self.spec.times[port.index()]])?;
-            for (number, time) in numbers.into_iter().zip(times.values()) {
-                self.keep(port, number, *time);
-            }
+            let times = side.times(self.spec.times[port.index()])?;
+            times.into_iter().for_each(|(number, time)| self.keep(port, number, time));
         }
         Ok(())
     }

@@ -370,7 +370,7 @@ impl Operator for LookupJoin {
             ("weight".to_owned(), Arc::new(weights)),
         ];
         columns.extend(saved::named("column_", all.rows().columns().to_vec()));
-        Ok(saved::table(STATE, &[saved::rows(columns)?])?.into_iter().collect())
+        Ok(saved::table(STATE, [saved::rows(columns)?]))
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {

@@ -107,7 +107,10 @@ pub(crate) fn changes_of(
         match side.barrier(epoch, since) {
             Some(since) => tables.push(TableChanges::Since(side.changes(name, &since, keys)?)),
             None if since.is_none() => {}
-            None => tables.extend(side.save(name, keys)?.map(TableChanges::All)),
+            None => {
+                let all = side.save(name, keys)?;
+                tables.extend(all.into_iter().map(TableChanges::All));
+            }
         }
     }
     Ok(since.map(|_| tables))

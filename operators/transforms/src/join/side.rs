@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::{KeyCodec, Keys};
-use nowcast_engine::time::TIME_MIN;
+use nowcast_engine::time::{TIME_MIN, to_millis};
 use nowcast_engine::{Epoch, Millis, Result, StateChanges, StateTable};
 
 use crate::changed::{Changed, Since};
+use crate::groups::EMIT_ROWS_MAX;
 use crate::saved::{self, Columns};
 
 /// Rows of equal columns share a number, which is dense and given out again.
@@ -249,6 +250,18 @@ impl Side {
         self.rows.columns(numbers)
     }
 
+    /// The numbers of all rows, and what each has in this column of times.
+    pub fn times(&self, column: usize) -> Result<Vec<(u32, Millis)>> {
+        let numbers: Vec<u32> = self.numbers().collect();
+        let mut times = Vec::with_capacity(numbers.len());
+        // All columns come of a row: those of some at a time.
+        for numbers in numbers.chunks(EMIT_ROWS_MAX) {
+            let of_rows = to_millis(&self.columns(numbers)?[column])?;
+            times.extend(numbers.iter().copied().zip(of_rows.values().iter().copied()));
+        }
+        Ok(times)
+    }
+
     /// The numbers of all rows.
     pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         self.by_key.iter().flatten().copied()
@@ -258,14 +271,14 @@ impl Side {
     pub const FIRST_COLUMN: usize = 4;
 
     /// All rows with their counts, matches and times of writing.
-    pub fn save(&self, name: &str, join_keys: &Keys) -> Result<Option<StateTable>> {
+    pub fn save(&self, name: &str, join_keys: &Keys) -> Result<Vec<StateTable>> {
         let numbers: Vec<u32> = self.numbers().collect();
-        saved::table(name, &[self.saved(&numbers, join_keys)?])
+        saved::table_of(name, &numbers, self.bytes(), |numbers| self.saved(numbers, join_keys))
     }
 
     /// The barrier of a checkpoint; see [`Changed::barrier`].
     pub fn barrier(&mut self, epoch: Epoch, since: Option<Epoch>) -> Option<Since> {
-        self.changed.barrier(epoch, since, &self.rows)
+        self.changed.barrier(epoch, since, &self.rows, self.bytes())
     }
 
     /// The next checkpoint has all of it: the one before knows it by another name.

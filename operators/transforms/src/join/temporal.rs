@@ -236,7 +236,7 @@ impl TemporalJoin {
     }
 
     /// From when there is no version of a key.
-    fn deleted(&self) -> Result<Option<StateTable>> {
+    fn deleted(&self) -> Result<Vec<StateTable>> {
         let (mut keys, mut times) = (vec![], vec![]);
         // A key with such a version is among those of which some may be let go.
         for key in &self.several {
@@ -252,7 +252,7 @@ impl TemporalJoin {
             ("time".to_owned(), Arc::new(Int64Array::from(times))),
         ];
         columns.extend(saved::named("key_", self.keys.columns(&keys)?));
-        saved::table(DELETED, &[saved::rows(columns)?])
+        Ok(saved::table(DELETED, [saved::rows(columns)?]))
     }
 
     fn release(&mut self, mut keys: Vec<u32>) {
@@ -297,7 +297,7 @@ impl Operator for TemporalJoin {
         let changes = changes_of(&mut self.sides, &self.keys, epoch, since)?;
         let Some(mut tables) = changes else { return Ok(None) };
         // Few versions end, and they are let go of soon.
-        tables.extend(self.deleted()?.map(TableChanges::All));
+        tables.extend(self.deleted()?.into_iter().map(TableChanges::All));
         Ok(Some(tables))
     }
 
@@ -323,19 +323,15 @@ impl Operator for TemporalJoin {
                 _ => return Err(saved::changed(&table.name)),
             }
         }
-        let lefts: Vec<u32> = self.sides[LEFT].numbers().collect();
-        let times = to_millis(&self.sides[LEFT].columns(&lefts)?[self.spec.times[0]])?;
-        for (number, time) in lefts.iter().zip(times.values()) {
-            self.waiting.entry(*time).or_default().push(*number);
+        for (number, time) in self.sides[LEFT].times(self.spec.times[LEFT])? {
+            self.waiting.entry(time).or_default().push(number);
         }
-        let rights: Vec<u32> = self.sides[RIGHT].numbers().collect();
-        let times = to_millis(&self.sides[RIGHT].columns(&rights)?[self.spec.times[1]])?;
-        for (number, time) in rights.iter().zip(times.values()) {
-            let key = self.sides[RIGHT].key_of(*number);
+        for (number, time) in self.sides[RIGHT].times(self.spec.times[RIGHT])? {
+            let key = self.sides[RIGHT].key_of(number);
             if self.versions.len() <= key as usize {
                 self.versions.resize_with(key as usize + 1, BTreeMap::new);
             }
-            self.versions[key as usize].insert(*time, Some(*number));
+            self.versions[key as usize].insert(time, Some(number));
             self.several.insert(key);
         }
         Ok(())

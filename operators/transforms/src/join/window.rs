@@ -195,17 +195,9 @@ impl Operator for WindowJoin {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
         for (port, name) in STATES.iter().enumerate() {
-            let of_window = |(end, window): (&Millis, &Window)| {
-                window.sides[port].save(&table(name, *end), &window.keys)
-            };
-            let parts = self.windows.iter().filter_map(|it| of_window(it).transpose());
-            let parts = parts.collect::<Result<Vec<_>>>()?;
-            match self.has_tables() {
-                true => tables.extend(parts),
-                false => {
-                    let parts: Vec<_> = parts.into_iter().map(|part| part.rows).collect();
-                    tables.extend(crate::saved::table(name, &parts)?);
-                }
+            for (end, window) in &self.windows {
+                let name = if self.has_tables() { table(name, *end) } else { (*name).to_owned() };
+                tables.extend(window.sides[port].save(&name, &window.keys)?);
             }
         }
         Ok(tables)
@@ -228,7 +220,8 @@ impl Operator for WindowJoin {
                     }
                     None if since.is_none() => {}
                     None => {
-                        tables.extend(side.save(&name, &window.keys)?.map(TableChanges::All));
+                        let all = side.save(&name, &window.keys)?;
+                        tables.extend(all.into_iter().map(TableChanges::All));
                     }
                 }
             }

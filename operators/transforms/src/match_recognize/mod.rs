@@ -472,7 +472,8 @@ impl Operator for MatchRecognize {
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        match self.changed.barrier(epoch, since, &self.keys) {
+        let bytes = self.state_bytes().unwrap_or(0);
+        match self.changed.barrier(epoch, since, &self.keys, bytes) {
             Some(since) => self.table_changes(&since).map(Some),
             None => Ok(None),
         }

@@ -57,10 +57,10 @@ impl MatchRecognize {
         let slots: Vec<u32> = self.keys.slots().collect();
         let (rows, _) = self.held.rows()?;
         let tables = [
-            saved::table(HELD, &[self.held_table(&rows)?])?,
-            saved::table(ROWS, &[self.rows_table(&slots)?])?,
-            saved::table(STEPS, &[self.steps_table(&slots)?])?,
-            saved::table(RUNS, &[self.runs_table(&slots)?])?,
+            saved::table(HELD, [self.held_table(&rows)?]),
+            saved::table(ROWS, [self.rows_table(&slots)?]),
+            saved::table(STEPS, [self.steps_table(&slots)?]),
+            saved::table(RUNS, [self.runs_table(&slots)?]),
         ];
         Ok(tables.into_iter().flatten().collect())
     }
@@ -68,7 +68,7 @@ impl MatchRecognize {
     /// Of a partition that has changed all is told again; rows that wait are few, and told as they are.
     pub(super) fn table_changes(&self, since: &Since) -> Result<Vec<TableChanges>> {
         let (rows, _) = self.held.rows()?;
-        let held = saved::table(HELD, &[self.held_table(&rows)?])?;
+        let held = saved::table(HELD, [self.held_table(&rows)?]);
         let mut tables: Vec<TableChanges> = held.into_iter().map(TableChanges::All).collect();
         let partition = &self.spec.partition;
         let of_rows = partition.iter().map(|column| format!("column_{column}")).collect();
@@ -213,8 +213,18 @@ impl MatchRecognize {
         for table in of(STEPS) {
             self.restore_steps(&table, &places, &mut steps)?;
         }
+        let mut runs = HashMap::new();
         for table in of(RUNS) {
-            self.restore_runs(&table, &places, &steps)?;
+            self.restore_runs(&table, &steps, &mut runs)?;
+        }
+        let mut arrived: HashMap<u32, u64> = HashMap::new();
+        for (slot, arrival) in places.keys() {
+            let next = arrived.entry(*slot).or_default();
+            *next = (*next).max(arrival + 1);
+        }
+        for (slot, [partial, complete]) in runs {
+            let arrived = arrived.get(&slot).copied().unwrap_or_default();
+            self.partitions[slot as usize] = Partition::restored(partial, complete, arrived);
         }
         // A run's steps one after another, those of all runs together.
         let mut by_length: BTreeMap<usize, Vec<StepId>> = BTreeMap::new();
@@ -283,8 +293,8 @@ impl MatchRecognize {
     fn restore_runs(
         &mut self,
         table: &StateTable,
-        places: &HashMap<(u32, u64), Place>,
         steps: &HashMap<u32, Vec<StepId>>,
+        runs: &mut HashMap<u32, [Vec<Run>; 2]>,
     ) -> Result<()> {
         let changed = || saved::changed(&table.name);
         let (slots, columns) = self.keyed_rows(table, &self.runs_table(&[])?.schema())?;
@@ -293,7 +303,6 @@ impl MatchRecognize {
         let lasts = columns[2].as_primitive::<UInt32Type>();
         let arrivals = columns[3].as_primitive::<UInt64Type>();
         let times = columns[4].as_primitive::<Int64Type>();
-        let mut runs: HashMap<u32, [Vec<Run>; 2]> = HashMap::new();
         for (row, slot) in slots.into_iter().enumerate() {
             let taken = match lasts.is_valid(row) {
                 true => {
@@ -313,15 +322,6 @@ impl MatchRecognize {
             }
             let run = Run { state: states.value(row), taken };
             runs.entry(slot).or_default()[usize::from(complete.value(row))].push(run);
-        }
-        let mut arrived: HashMap<u32, u64> = HashMap::new();
-        for (slot, arrival) in places.keys() {
-            let next = arrived.entry(*slot).or_default();
-            *next = (*next).max(arrival + 1);
-        }
-        for (slot, [partial, complete]) in runs {
-            let arrived = arrived.get(&slot).copied().unwrap_or_default();
-            self.partitions[slot as usize] = Partition::restored(partial, complete, arrived);
         }
         Ok(())
     }

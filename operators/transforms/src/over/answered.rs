@@ -66,6 +66,18 @@ impl Answered {
         }
     }
 
+    /// The partition is another one from now on.
+    pub fn clear(&mut self, slot: u32) {
+        if let Some(partition) = self.partitions.get_mut(slot as usize) {
+            *partition = Partition { until: TIME_MIN, waiting: BinaryHeap::new() };
+        }
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.partitions.as_slice())
+    }
+
     pub fn until(&self, slot: u32) -> Millis {
         self.partitions[slot as usize].until
     }

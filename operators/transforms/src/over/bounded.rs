@@ -171,6 +171,18 @@ impl Functions for Bounded {
         }
         Ok(())
     }
+
+    fn clear(&mut self, slot: u32) {
+        // What its rows took goes when the others are moved together.
+        self.live -= std::mem::take(&mut self.frames[slot as usize]).len();
+        self.retracting.iter_mut().flatten().for_each(|accumulator| accumulator.clear(slot));
+    }
+
+    fn bytes(&self) -> usize {
+        let frames = size_of_val(self.frames.as_slice()) + self.live * size_of::<(Millis, Place)>();
+        let states: usize = self.retracting.iter().flatten().map(|held| held.bytes()).sum();
+        self.values.bytes() + frames + states
+    }
 }
 
 /// The slots of a round, each once, and which of them each row has. Where all differ, that is

@@ -31,6 +31,10 @@ pub struct Forecasts {
     item: FieldRef,
     fields: Fields,
     series: Vec<Option<Box<Series>>>,
+    /// How many there are, and what the last that was looked at takes: they are of one size, but for what
+    /// first rows have yet to fill.
+    held: usize,
+    series_bytes: usize,
 }
 
 struct Series {
@@ -38,6 +42,12 @@ struct Series {
     last: Millis,
     /// 0: not known yet.
     period: Millis,
+}
+
+impl Series {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.forecaster.save().len()
+    }
 }
 
 impl Forecasts {
@@ -60,7 +70,17 @@ impl Forecasts {
         let period = options.take_seconds("period")?;
         let options = options.model(call.regressors.len())?;
         let (item, fields) = shape(output)?;
-        Ok(Self { call: call.clone(), options, horizon, period, item, fields, series: vec![] })
+        Ok(Self {
+            call: call.clone(),
+            options,
+            horizon,
+            period,
+            item,
+            fields,
+            series: vec![],
+            held: 0,
+            series_bytes: 0,
+        })
     }
 
     /// Learns a row, where it is the first of its time.
@@ -76,6 +96,7 @@ impl Forecasts {
             forecaster.observe(value, regressors)?;
             let period = self.period.unwrap_or(0);
             self.series[slot] = Some(Box::new(Series { forecaster, last: time, period }));
+            self.held += 1;
             return Ok(());
         };
         if time <= series.last {
@@ -149,6 +170,8 @@ impl Functions for Forecasts {
                 answers.uppers.push(period_forecast.upper);
             }
         }
+        let last = ordered.slots.last().and_then(|slot| self.series[*slot as usize].as_ref());
+        self.series_bytes = last.map_or(self.series_bytes, |series| series.bytes());
         let columns: Vec<ArrayRef> = vec![
             time_column(answers.times, self.fields[0].data_type())?,
             Arc::new(Float64Array::from(answers.means)),
@@ -160,6 +183,14 @@ impl Functions for Forecasts {
         let offsets = OffsetBuffer::from_lengths(answers.lengths);
         let item = Arc::clone(&self.item);
         Ok(vec![Arc::new(ListArray::try_new(item, offsets, Arc::new(items), Some(nulls))?)])
+    }
+
+    fn clear(&mut self, slot: u32) {
+        self.held -= usize::from(self.series[slot as usize].take().is_some());
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(self.series.as_slice()) + self.held * self.series_bytes
     }
 
     fn save(&self, slots: &[u32]) -> Result<(Vec<u32>, Vec<ArrayRef>)> {
@@ -189,7 +220,10 @@ impl Functions for Forecasts {
             let forecaster =
                 Forecaster::load(models.value(row)).map_err(|error| failed(NAME, error))?;
             let (last, period) = (lasts.value(row), periods.value(row));
-            self.series[*slot as usize] = Some(Box::new(Series { forecaster, last, period }));
+            let series = Series { forecaster, last, period };
+            self.series_bytes = series.bytes();
+            self.series[*slot as usize] = Some(Box::new(series));
+            self.held += 1;
         }
         Ok(())
     }

@@ -76,4 +76,13 @@ impl Functions for Lag {
         self.live += slots.len();
         Ok(())
     }
+
+    fn clear(&mut self, slot: u32) {
+        self.live -= std::mem::take(&mut self.last[slot as usize]).len();
+    }
+
+    fn bytes(&self) -> usize {
+        let last = size_of_val(self.last.as_slice()) + self.live * size_of::<Place>();
+        self.values.bytes() + last
+    }
 }

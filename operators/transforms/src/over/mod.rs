@@ -3,6 +3,7 @@
 mod answered;
 mod bounded;
 mod forecast;
+mod forgetting;
 mod lag;
 mod nowcast;
 mod running;
@@ -11,8 +12,8 @@ mod sorted;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use nowcast_engine::keys::Keys;
 use nowcast_engine::time::{TIME_MIN, to_millis};
@@ -23,12 +24,13 @@ use nowcast_engine::{
 
 use crate::admission::{Admission, inserts_only, picked_rows, row_watermark};
 use crate::aggregate::{AggregateCall, as_type};
-use crate::changed::Changed;
+use crate::changed::{Changed, every};
 use crate::held::{Held, Taken};
 use crate::rounds::{Rounds, RoundsBuilder};
 use crate::saved;
 use crate::window::unusable;
 use answered::{Answered, behind};
+use forgetting::Forgetting;
 
 pub use sorted::{SortedFunction, SortedOver, SortedOverSpec, UpTo};
 
@@ -87,6 +89,9 @@ pub struct OverSpec {
     pub partition: Vec<usize>,
     pub frame: Frame,
     pub functions: Vec<OverFunction>,
+    /// How long a partition is kept after its last row, by the wall clock; `None`: forever. Aggregates over a stretch
+    /// of time need no such: their partitions go when that has passed.
+    pub ttl_ms: Option<i64>,
     pub input_schema: SchemaRef,
     /// Of the output.
     pub schema: SchemaRef,
@@ -102,8 +107,8 @@ pub struct OverSpec {
 /// With RANGE, rows of one partition and one time are peers: each is answered with the value after
 /// all of them. With ROWS every row has its own.
 ///
-/// A bounded frame keeps the rows in it, an unbounded one only what its functions need. Partitions
-/// are never forgotten.
+/// A bounded frame keeps the rows in it, an unbounded one only what its functions need. What is kept of a
+/// partition goes when it has been quiet: see [`Forgetting`].
 pub struct Over {
     spec: OverSpec,
     keys: Keys,
@@ -113,8 +118,9 @@ pub struct Over {
     /// Of bounded frames in event time.
     answered: Option<Answered>,
     changed: Changed,
-    /// The parts know slots up to this one; later ones are of rows that wait.
-    known: u32,
+    forgetting: Forgetting,
+    /// By slot, whether rows of it were answered: the parts know nothing of others, whose rows wait.
+    known: Vec<bool>,
     event_time: Millis,
 }
 
@@ -148,10 +154,17 @@ trait Functions: Send {
 
     /// Takes back what [`Functions::save`] made: the rows of a slot come in their order.
     fn load(&mut self, slots: &[u32], slots_len: usize, columns: &[ArrayRef]) -> Result<()>;
+
+    /// Forgets the rows of a slot, for whoever gets it next.
+    fn clear(&mut self, slot: u32);
+
+    /// Bytes of memory that it takes, about.
+    fn bytes(&self) -> usize;
 }
 
 const HELD: &str = "held";
 const ANSWERED: &str = "answered";
+const WRITTEN: &str = "written";
 
 impl Over {
     pub fn new(spec: OverSpec) -> Result<Self> {
@@ -179,7 +192,8 @@ impl Over {
                 _ => Some(Answered::default()),
             },
             changed: Changed::default(),
-            known: 0,
+            forgetting: Forgetting::new(&spec),
+            known: vec![],
             event_time: TIME_MIN,
             spec,
         })
@@ -191,11 +205,16 @@ impl Over {
             self.spec.partition.iter().map(|column| rows.column(*column).clone()).collect();
         let slots = self.keys.intern(&keys, rows.num_rows())?;
         let slots_len = self.keys.slots_len();
-        self.known = slots_len as u32;
+        self.known.resize(slots_len, false);
+        slots.iter().for_each(|slot| self.known[*slot as usize] = true);
         if let Some(answered) = &mut self.answered {
             slots.iter().zip(times).for_each(|(slot, time)| answered.answer(*slot, *time));
         }
         slots.iter().for_each(|slot| self.changed.touch(*slot));
+        match self.spec.order {
+            OverOrder::EventTime(_) => self.forgetting.answered(&slots),
+            OverOrder::ProcessingTime => self.forgetting.came(&slots, times),
+        }
         let rounds = &self.rounds.cut(&slots, slots_len, times);
         let ordered = Ordered { rows, slots: &slots, slots_len, times, rounds };
         let inputs = rows.num_columns();
@@ -220,15 +239,25 @@ impl Over {
     fn hold(&mut self, time: usize, batch: &Batch, out: &mut Output) -> Result<()> {
         let times = to_millis(batch.column(time))?;
         let name = self.spec.input_schema.field(time).name();
-        let slots = match &mut self.answered {
-            None => vec![],
-            Some(answered) => {
-                let keys = batch.columns(&self.spec.partition);
-                let slots = self.keys.intern(&keys, batch.num_rows())?;
-                answered.resize(self.keys.slots_len());
-                slots
+        let mut slots = vec![];
+        if self.answered.is_some() || self.forgetting.forgets() {
+            slots = self.keys.intern(&batch.columns(&self.spec.partition), batch.num_rows())?;
+            // What cannot be used does not say how old its partition is.
+            let usable = |row: usize| {
+                times.is_valid(row) && unusable(Some(times.value(row)), name).is_none()
+            };
+            let time = |row| if usable(row) { times.value(row) } else { self.event_time };
+            let times: Vec<Millis> = (0..times.len()).map(time).collect();
+            self.forgetting.came(&slots, &times);
+            for slot in &slots {
+                if self.knows(*slot) {
+                    self.changed.touch(*slot);
+                }
             }
-        };
+        }
+        if let Some(answered) = &mut self.answered {
+            answered.resize(self.keys.slots_len());
+        }
         let mut admission = Admission::new();
         for row in 0..times.len() {
             let time = times.is_valid(row).then(|| times.value(row));
@@ -245,7 +274,12 @@ impl Over {
                 }
             };
             match admitted {
-                true => admission.admit(row, behind(time, watermark)),
+                true => {
+                    if let Some(slot) = slots.get(row) {
+                        self.forgetting.waits(*slot);
+                    }
+                    admission.admit(row, behind(time, watermark));
+                }
                 false => admission.late(row, time, watermark),
             }
         }
@@ -277,7 +311,60 @@ impl Over {
             named.push(("until".to_owned(), Arc::new(until)));
             tables.push((ANSWERED.to_owned(), saved::rows(named)?));
         }
+        tables.extend(self.saved_written(slots)?.map(|rows| (WRITTEN.to_owned(), rows)));
         Ok(tables)
+    }
+
+    fn knows(&self, slot: u32) -> bool {
+        self.known.get(slot as usize).is_some_and(|known| *known)
+    }
+
+    /// Lets go of partitions that can be forgotten as of now.
+    fn forget(&mut self, now: Millis) {
+        let (over, anew) = self.forgetting.over(now);
+        for slot in anew {
+            if self.knows(slot) {
+                self.changed.touch(slot);
+            }
+        }
+        for slot in over {
+            if self.knows(slot) {
+                self.parts.iter_mut().for_each(|part| part.state.clear(slot));
+                self.known[slot as usize] = false;
+            }
+            if let Some(answered) = &mut self.answered {
+                answered.clear(slot);
+            }
+            self.changed.remove(slot, self.keys.key(slot));
+            self.keys.remove(slot);
+        }
+    }
+
+    /// When slots were written, where that decides how long they are kept.
+    fn saved_written(&self, slots: &[u32]) -> Result<Option<RecordBatch>> {
+        if !self.forgetting.forgets() {
+            return Ok(None);
+        }
+        let written = slots.iter().map(|slot| self.forgetting.written(*slot));
+        let written = Int64Array::from_iter_values(written);
+        let mut named = vec![saved::key_groups(&self.keys, self.spec.partition.len(), slots)];
+        named.extend(saved::named("key_", self.keys.columns(slots)?));
+        named.push(("written".to_owned(), Arc::new(written)));
+        saved::rows(named).map(Some)
+    }
+
+    fn load_written(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let Some((written, keys)) = columns.split_last() else {
+            return Err(Error::bug("no times of writing"));
+        };
+        let written = written.as_primitive_opt::<Int64Type>();
+        let written = written.ok_or_else(|| Error::bug("times of another type"))?.values();
+        if keys.len() != self.spec.partition.len() {
+            return Err(Error::bug("times of writing by other keys"));
+        }
+        let slots = self.keys.intern(keys, written.len())?;
+        slots.iter().zip(written).for_each(|(slot, at)| self.forgetting.was_written(*slot, *at));
+        Ok(())
     }
 
     /// The rows that wait for the watermark.
@@ -306,12 +393,16 @@ impl Over {
         for (behind, members) in admission.into_rows() {
             let rows = take_record_batch(&rows, &members)?;
             let times = to_millis(rows.column(time))?;
-            if let Some(answered) = &mut self.answered {
+            if self.answered.is_some() || self.forgetting.forgets() {
                 let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
                 let slots = self.keys.intern(&keys.collect::<Vec<_>>(), rows.num_rows())?;
-                answered.resize(self.keys.slots_len());
-                let rows = slots.iter().zip(times.values());
-                rows.for_each(|(slot, time)| answered.wait(*slot, *time, behind));
+                self.forgetting.had_come(&slots, times.values());
+                slots.iter().for_each(|slot| self.forgetting.waits(*slot));
+                if let Some(answered) = &mut self.answered {
+                    answered.resize(self.keys.slots_len());
+                    let rows = slots.iter().zip(times.values());
+                    rows.for_each(|(slot, time)| answered.wait(*slot, *time, behind));
+                }
             }
             self.held.push(&rows, times.values(), behind)?;
         }
@@ -332,6 +423,7 @@ impl Over {
         answered.resize(self.keys.slots_len());
         // Rows that wait are after these.
         slots.iter().zip(until).for_each(|(slot, until)| answered.answer(*slot, *until));
+        self.forgetting.had_come(&slots, until);
         Ok(())
     }
 }
@@ -382,13 +474,26 @@ impl Operator for Over {
     }
 
     fn on_time(&mut self, time: Time, out: &mut Output) -> Result<()> {
-        let Time::Event(watermark) = time else { return Ok(()) };
+        let watermark = match time {
+            // Rows by arrival have nothing to do with it.
+            Time::Event(_) if self.spec.order == OverOrder::ProcessingTime => return Ok(()),
+            Time::Event(watermark) => watermark,
+            Time::Processing(now) => {
+                if !self.forgetting.goes_by_watermark() {
+                    self.forget(now);
+                }
+                return Ok(());
+            }
+        };
         while let Some(Taken { rows, times, behind }) = self.held.take_until(watermark)? {
             let late = behind.iter().any(|watermark| *watermark > TIME_MIN);
             let bounds = late.then(|| Int64Array::from(behind));
             out.emit(Batch::new(self.answer(&rows, &times)?).with_bounds(bounds));
         }
         self.event_time = self.event_time.max(watermark);
+        if self.forgetting.goes_by_watermark() {
+            self.forget(watermark);
+        }
         Ok(())
     }
 
@@ -398,35 +503,50 @@ impl Operator for Over {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
-        let all: Vec<u32> = self.keys.slots().filter(|slot| *slot < self.known).collect();
+        let all: Vec<u32> = self.keys.slots().filter(|slot| self.knows(*slot)).collect();
         for (name, rows) in self.saved(&all)? {
-            tables.extend(saved::table(&name, &[rows])?);
+            tables.extend(saved::table(&name, [rows]));
         }
-        tables.extend(saved::table(HELD, &[self.saved_held()?])?);
+        tables.extend(saved::table(HELD, [self.saved_held()?]));
         Ok(tables)
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let bytes = self.state_bytes().unwrap_or(0);
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            return Ok(None);
+        };
         let key = saved::names("key_", self.spec.partition.len());
         // A key may have nothing left of one of the functions.
         let mut gone = vec![saved::key_groups(&self.keys, key.len(), &since.slots)];
         gone.extend(saved::named("key_", self.keys.columns(&since.slots)?));
-        let gone = saved::rows(gone)?;
+        let (gone, left) =
+            (saved::rows(gone)?, self.changed.gone(&since, &key, &every(&key), &self.keys)?);
+        let gone = concat_batches(&gone.schema(), [&gone, &left])?;
         let mut tables = vec![];
         for (name, rows) in self.saved(&since.slots)? {
             let (key, gone) = (key.clone(), gone.clone());
             tables.push(TableChanges::Since(StateChanges { name, key, rows, gone }));
         }
-        tables.extend(saved::table(HELD, &[self.saved_held()?])?.map(TableChanges::All));
+        tables.extend(saved::table(HELD, [self.saved_held()?]).into_iter().map(TableChanges::All));
         Ok(Some(tables))
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        let parts: usize = self.parts.iter().map(|part| part.state.bytes()).sum();
+        let answered = self.answered.as_ref().map_or(0, Answered::bytes);
+        let beside = answered + self.changed.bytes() + self.forgetting.bytes();
+        Some(self.keys.memory() + self.held.bytes() + parts + beside)
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.changed.loaded();
-        let of_rows = |table: &StateTable| table.name == HELD || table.name == ANSWERED;
+        let of_rows = |table: &StateTable| [HELD, ANSWERED, WRITTEN].contains(&&*table.name);
         let (of_rows, of_parts): (Vec<_>, Vec<_>) = tables.into_iter().partition(of_rows);
-        for table in of_parts {
+        for mut table in of_parts {
+            // Of its own: what is kept of a piece would keep the whole of what was read with it.
+            let all = UInt32Array::from_iter_values(0..table.rows.num_rows() as u32);
+            table.rows = take_record_batch(&table.rows, &all)?;
             let columns = &table.rows.columns()[1..];
             let part = self.parts.iter_mut().find(|part| part.name == table.name);
             let Some(part) = part else { return Err(saved::changed(&table.name)) };
@@ -439,14 +559,26 @@ impl Operator for Over {
             let slots = self.keys.intern(&columns[..keys], table.rows.num_rows())?;
             part.state.load(&slots, self.keys.slots_len(), &columns[keys..])?;
         }
-        self.known = self.keys.slots_len() as u32;
+        let slots_len = self.keys.slots_len();
+        self.known.resize(slots_len, true);
+        for part in &mut self.parts {
+            // Room for slots that only others know.
+            let (none, columns) = part.state.save(&[])?;
+            part.state.load(&none, slots_len, &columns)?;
+        }
         for table in of_rows {
             let columns = &table.rows.columns()[1..];
             let loaded = match table.name.as_str() {
                 HELD => self.load_held(columns),
+                WRITTEN => self.load_written(columns),
                 _ => self.load_answered(columns),
             };
             loaded.map_err(|_| saved::changed(&table.name))?;
+        }
+        for slot in self.forgetting.loaded(self.keys.slots()) {
+            if self.knows(slot) {
+                self.changed.touch(slot);
+            }
         }
         Ok(())
     }

@@ -37,6 +37,10 @@ pub struct Nowcasts {
     step: Millis,
     fields: Fields,
     series: Vec<Option<Box<Series>>>,
+    /// How many there are, and what the last that was looked at takes: they are of one size, but for what
+    /// first rows have yet to fill.
+    held: usize,
+    series_bytes: usize,
 }
 
 struct Series {
@@ -115,18 +119,31 @@ impl Nowcasts {
         completion.check().map_err(|error| failed(NAME, error))?;
         let fields = shape(output)?;
         let call = call.clone();
-        Ok(Self { call, options, completion, period, step, fields, series: vec![] })
+        Ok(Self {
+            call,
+            options,
+            completion,
+            period,
+            step,
+            fields,
+            series: vec![],
+            held: 0,
+            series_bytes: 0,
+        })
     }
 
     fn answer(&mut self, slot: usize, row: &Row<'_>) -> nowcast_forecast::Result<Option<Answer>> {
         let held = &mut self.series[slot];
         let series = match held {
             Some(series) => series,
-            None => held.insert(Box::new(Series {
-                forecaster: Forecaster::new(&self.options)?,
-                completion: Completion::new(&self.completion)?,
-                progress: Progress::default(),
-            })),
+            None => {
+                self.held += 1;
+                held.insert(Box::new(Series {
+                    forecaster: Forecaster::new(&self.options)?,
+                    completion: Completion::new(&self.completion)?,
+                    progress: Progress::default(),
+                }))
+            }
         };
         let steps = self.completion.steps;
         let is_final = row.step == steps;
@@ -167,6 +184,13 @@ impl Nowcasts {
 }
 
 impl Series {
+    fn bytes(&self) -> usize {
+        let open = self.progress.open.as_ref();
+        let partials = open.map_or(0, |open| size_of_val(open.partials.as_slice()));
+        let models = self.forecaster.save().len() + self.completion.save().len();
+        size_of::<Self>() + models + partials
+    }
+
     /// Takes a partial into its period, which is opened where it is new.
     fn open(
         &mut self,
@@ -258,6 +282,8 @@ impl Functions for Nowcasts {
             let answer = self.answer(*slot as usize, &row);
             answers.push(answer.map_err(|error| failed(NAME, error))?);
         }
+        let last = ordered.slots.last().and_then(|slot| self.series[*slot as usize].as_ref());
+        self.series_bytes = last.map_or(self.series_bytes, |series| series.bytes());
         let floats = |get: fn(&Answer) -> Option<f64>| -> ArrayRef {
             let column = answers.iter().map(|answer| answer.as_ref().and_then(get));
             Arc::new(Float64Array::from_iter(column))
@@ -272,6 +298,14 @@ impl Functions for Nowcasts {
         ];
         let nulls = NullBuffer::from_iter(answers.iter().map(Option::is_some));
         Ok(vec![Arc::new(StructArray::try_new(self.fields.clone(), columns, Some(nulls))?)])
+    }
+
+    fn clear(&mut self, slot: u32) {
+        self.held -= usize::from(self.series[slot as usize].take().is_some());
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(self.series.as_slice()) + self.held * self.series_bytes
     }
 
     fn save(&self, slots: &[u32]) -> Result<(Vec<u32>, Vec<ArrayRef>)> {
@@ -330,11 +364,14 @@ impl Functions for Nowcasts {
                 partials: partials.iter().collect(),
                 prior,
             });
-            self.series[*slot as usize] = Some(Box::new(Series {
+            let series = Series {
                 forecaster: forecaster.map_err(|error| failed(NAME, error))?,
                 completion: completion.map_err(|error| failed(NAME, error))?,
                 progress: Progress { last: time(2, row), open },
-            }));
+            };
+            self.series_bytes = series.bytes();
+            self.series[*slot as usize] = Some(Box::new(series));
+            self.held += 1;
         }
         Ok(())
     }

@@ -130,4 +130,12 @@ impl Functions for Running {
         }
         Ok(())
     }
+
+    fn clear(&mut self, slot: u32) {
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.clear(slot));
+    }
+
+    fn bytes(&self) -> usize {
+        self.accumulators.iter().map(|held| held.bytes()).sum()
+    }
 }

@@ -466,11 +466,15 @@ impl Operator for SortedOver {
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        Ok(saved::table(STATE, &[self.saved(&slots)?])?.into_iter().collect())
+        let bytes = self.state_bytes().unwrap_or(0);
+        saved::table_of(STATE, &slots, bytes, |slots| self.saved(slots))
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys) else { return Ok(None) };
+        let bytes = self.state_bytes().unwrap_or(0);
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+            return Ok(None);
+        };
         let key: Vec<String> =
             self.spec.partition.iter().map(|column| format!("column_{column}")).collect();
         let (name, rows) = (STATE.to_owned(), self.saved(&since.slots)?);

@@ -86,16 +86,24 @@ impl Lowering<'_> {
         let schema: SchemaRef = Arc::new(Schema::new(all));
         let mut roles = prepared.roles.clone();
         roles.resize(schema.fields().len(), Role::Plain);
+        let text =
+            window.window_expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let aggregates = |function: &OverFunction| matches!(function, OverFunction::Aggregate(_));
+        let passes = matches!(frame, Frame::Range { preceding_ms: Some(_) })
+            && functions.iter().all(aggregates);
+        let ttl_ms = match passes || partition.is_empty() {
+            true => self.state_ttl_ms,
+            false => self.state_ttl(&text, "the number of partitions"),
+        };
         let spec = OverSpec {
             order,
             partition: partition.clone(),
             frame,
             functions,
+            ttl_ms,
             input_schema: Arc::clone(&prepared.schema),
             schema: Arc::clone(&schema),
         };
-        let text =
-            window.window_expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let make = move |_| Ok(boxed(Over::new(spec.clone())?));
         let over = self.operator(
             "Over",
