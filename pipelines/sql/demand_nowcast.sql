@@ -1,6 +1,8 @@
 -- Nowcasts and forecasts of demand: the day of all members from its hours so far, the next 24 hours
 -- with weather and holidays, an LSTM beside them, and the hour of each title from its clicks so far.
 SET 'pipeline.name' = 'demand_nowcast';
+-- A region or title without demand for so long begins anew.
+SET 'table.exec.state.ttl' = '90 d';
 
 -- One row an hour and region; temp is scaled to 0..1.
 CREATE TABLE demand (

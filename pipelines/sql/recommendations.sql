@@ -1,6 +1,8 @@
 -- Recommendations: the next titles of each profile by a GRU over its latest plays, and what is
 -- popular now, by country and overall, for profiles without a history.
 SET 'pipeline.name' = 'recommendations';
+-- The latest plays of a profile that was quiet for so long are forgotten.
+SET 'table.exec.state.ttl' = '30 d';
 
 CREATE TABLE clicks (
   event_time TIMESTAMP(3),

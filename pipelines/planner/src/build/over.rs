@@ -88,12 +88,17 @@ impl Lowering<'_> {
         roles.resize(schema.fields().len(), Role::Plain);
         let text =
             window.window_expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let aggregates = |function: &OverFunction| matches!(function, OverFunction::Aggregate(_));
-        let passes = matches!(frame, Frame::Range { preceding_ms: Some(_) })
-            && functions.iter().all(aggregates);
-        let ttl_ms = match passes || partition.is_empty() {
-            true => self.state_ttl_ms,
-            false => self.state_ttl(&text, "the number of partitions"),
+        let ttl_ms = match keeps_forever(&partition, frame, &functions) {
+            true => {
+                let fields = prepared.schema.fields();
+                let names = partition.iter().map(|column| fields[*column].name().as_str());
+                let names = names.collect::<Vec<_>>().join(", ");
+                self.state_ttl(
+                    &format!("OVER (PARTITION BY {names} …)"),
+                    "the number of partitions",
+                )
+            }
+            false => self.state_ttl_ms,
         };
         let spec = OverSpec {
             order,
@@ -374,6 +379,18 @@ fn window_of(expr: &Expr) -> Option<(Vec<Expr>, Vec<Sort>, WindowFrame)> {
     let frame = frame_of(&function);
     let WindowFunctionParams { partition_by, order_by, .. } = function.params;
     Some((partition_by, order_by, frame))
+}
+
+/// Whether what is kept of partitions grows with their number: a stretch of time passes, and who forecasts wants each
+/// series kept.
+fn keeps_forever(partition: &[usize], frame: Frame, functions: &[OverFunction]) -> bool {
+    let passes = matches!(frame, Frame::Range { preceding_ms: Some(_) });
+    !partition.is_empty()
+        && functions.iter().any(|function| match function {
+            OverFunction::Aggregate(_) => !passes,
+            OverFunction::Lag { .. } => true,
+            OverFunction::Forecast(_) | OverFunction::Nowcast(_) => false,
+        })
 }
 
 /// The frame of a function: no two rows have one ROW_NUMBER, whatever the window says.
