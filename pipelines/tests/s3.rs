@@ -120,10 +120,13 @@ fn written(folder: &Path) -> Vec<i64> {
     numbers
 }
 
-/// Runs the job until it has two checkpoints, and kills it.
+/// Runs the job until it has two checkpoints and the rows of the last have just been shown, and kills it.
 fn killed(bucket: &Bucket, sql: &Path, data: &Path) {
     let mut child = bucket.run(sql, data).spawn().unwrap();
     wait_until("checkpoints", || bucket.epochs() >= 2);
+    let folder = sql.parent().unwrap();
+    let shown = written(folder).len();
+    wait_until("rows of a checkpoint", || written(folder).len() > shown);
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success(), "it ended before it could be killed");
 }
