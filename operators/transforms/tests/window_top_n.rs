@@ -160,6 +160,33 @@ fn a_restored_operator_goes_on_as_if_nothing_had_happened() {
     assert_eq!(halves, undisturbed);
 }
 
+/// A checkpoint is read in pieces, which end anywhere among rows that sort equal.
+#[test]
+fn rows_that_sort_equal_keep_their_order_behind_a_restart_from_pieces() {
+    let rows: Vec<Row> = (0..40).map(|title| (0, "br", title, Some(title % 3))).collect();
+    for ties in [Ties::EarlierFirst, Ties::LaterFirst] {
+        let spec = WindowTopNSpec { ties, ..spec(20, true, true, false) };
+        let end = |mut operator: WindowTopN| {
+            let mut out = nowcast_engine::Output::default();
+            operator.on_time(nowcast_engine::Time::Event(WINDOW), &mut out).unwrap();
+            Seen::take(&mut out).rows
+        };
+        let mut operator = WindowTopN::new(spec.clone()).unwrap();
+        let batch = nowcast_engine::Batch::new(columns(&rows));
+        operator.on_batch(0, batch, &mut nowcast_engine::Output::default()).unwrap();
+        let saved = operator.save(0).unwrap();
+        let pieces = saved.iter().flat_map(|table| {
+            (0..table.rows.num_rows()).step_by(3).map(|first| nowcast_engine::StateTable {
+                name: table.name.clone(),
+                rows: table.rows.slice(first, 3.min(table.rows.num_rows() - first)),
+            })
+        });
+        let mut restored = WindowTopN::new(spec).unwrap();
+        restored.load(pieces.collect()).unwrap();
+        assert_eq!(end(restored), end(operator), "{ties:?}");
+    }
+}
+
 #[test]
 fn rows_that_did_not_make_it_are_not_kept() {
     let rows: Vec<Row> = (0..20_000).map(|title| (0, "br", title, Some(title % 1_000))).collect();

@@ -132,7 +132,7 @@ impl Functions for Running {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.accumulators.iter_mut().for_each(|accumulator| accumulator.clear(slot));
+        Running::clear(self, slot);
     }
 
     fn bytes(&self) -> usize {
