@@ -194,6 +194,21 @@ fn what_a_plan_may_run_into_is_warned_of() {
     );
     assert!(text.contains("of which rows of several keys of the query share one"), "{text}");
     assert!(!check(&format!("{TABLES}{WINDOW}")).contains("warning"));
+    let over = |before: &str, frame: &str| {
+        check(&format!(
+            "{before}{TABLES}CREATE TABLE so_far (title_id BIGINT, plays BIGINT) WITH ('connector' = 'blackhole');
+             INSERT INTO so_far SELECT title_id, COUNT(*) OVER
+               (PARTITION BY title_id ORDER BY ts {frame} PRECEDING AND CURRENT ROW) FROM clicks;"
+        ))
+    };
+    let kept = "OVER (PARTITION BY title_id …) keeps its state forever";
+    for frame in ["ROWS BETWEEN UNBOUNDED", "ROWS BETWEEN 9", "RANGE BETWEEN UNBOUNDED"] {
+        assert!(over("", frame).contains(kept), "{frame}");
+        let text = over("SET 'table.exec.state.ttl' = '1 d';", frame);
+        assert!(!text.contains("warning"), "{text}");
+    }
+    let text = over("", "RANGE BETWEEN INTERVAL '1' HOUR");
+    assert!(!text.contains("warning"), "{text}");
 }
 
 #[test]
