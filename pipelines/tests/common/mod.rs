@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test uses its part
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -209,14 +210,14 @@ pub fn committed(bootstrap: &str, topic: &str) -> Vec<(i32, Value)> {
         list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
     }
     consumer.assign(&list).unwrap();
-    let (mut messages, mut ends) = (vec![], 0);
-    while ends < 2 {
+    let (mut messages, mut ends) = (vec![], BTreeSet::new());
+    while ends.len() < 2 {
         match consumer.poll(Duration::from_secs(30)).expect("no answer") {
             Ok(message) => {
                 let value = serde_json::from_slice(message.payload().unwrap_or(b"null")).unwrap();
                 messages.push((message.partition(), value));
             }
-            Err(KafkaError::PartitionEOF(_)) => ends += 1,
+            Err(KafkaError::PartitionEOF(partition)) => drop(ends.insert(partition)),
             Err(error) => panic!("{error}"),
         }
     }

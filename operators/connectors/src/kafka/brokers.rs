@@ -22,6 +22,8 @@ const TIMEOUT_MAX: &str = "transaction.max.timeout.ms";
 const VERIFIES: &str = "transaction.partition.verification.enable";
 /// A setting that Apache Kafka had until 4.0.
 const PROTOCOL: &str = "inter.broker.protocol.version";
+/// A setting that Apache Kafka has from 4.3 on.
+const CORDONED: &str = "cordoned.log.dirs";
 
 /// How long a transaction of this table lives. It warns of brokers that do not keep exactly-once; those
 /// that do not say what they do are let pass, for that takes the right to ask.
@@ -37,10 +39,12 @@ pub fn transaction_timeout(options: &KafkaOptions) -> Result<Duration> {
     let topic = topics.first().map(|(topic, _)| topic.as_str());
     let known = admin.inner().fetch_metadata(topic, ASK_TIMEOUT);
     let known = known.map_err(|error| failed(options, error))?;
+    let replicas = known.topics().iter().flat_map(|topic| topic.partitions());
+    let replicas = replicas.map(|partition| partition.replicas().len()).min().unwrap_or(0);
     let mut most = None;
     for broker in known.brokers() {
         let Some(settings) = settings(&admin, broker.id()) else { continue };
-        if let Some(why) = doubts(&settings) {
+        for why in doubts(&settings).into_iter().chain(drops_rows(&settings, replicas)) {
             tracing::warn!("table \"{}\": kafka broker {}: {why}", options.table, broker.id());
         }
         let allows = value(&settings, TIMEOUT_MAX).and_then(|millis| millis.parse().ok());
@@ -109,6 +113,16 @@ fn doubts(settings: &ConfigResource) -> Option<String> {
     }
 }
 
+/// Why a broker with these settings may lose rows of a topic of so many replicas, committed ones.
+fn drops_rows(settings: &ConfigResource, replicas: usize) -> Option<String> {
+    (replicas == 1 && settings.get(CORDONED).is_some()).then(|| {
+        "Apache Kafka 4.3 or later, and the topic has one replica: if the broker dies in just the moment \
+         of a commit, 4.3 and 4.4 can leave rows of it out or show them twice (KAFKA-20734); brokers \
+         before 4.3 do not, nor while another replica is in sync"
+            .to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
@@ -139,5 +153,12 @@ mod tests {
             let doubts = doubts(&broker(&settings)).unwrap();
             assert!(doubts.contains(why) && doubts.contains("KIP-890"), "{doubts}");
         }
+    }
+
+    #[test]
+    fn brokers_that_drop_rows_of_topics_of_one_replica_are_known_by_their_settings() {
+        let (later, earlier) = (broker(&[(CORDONED, "")]), broker(&[(VERIFIES, "true")]));
+        assert!(drops_rows(&later, 1).unwrap().contains("KAFKA-20734"));
+        assert_eq!((drops_rows(&later, 3), drops_rows(&earlier, 1)), (None, None));
     }
 }

@@ -94,10 +94,19 @@ pub enum Heard {
     /// Messages, which were taken in.
     Messages(Taken),
     /// That these spans are read to their end for now.
-    Ends(Vec<usize>),
+    Ends(Vec<End>),
     Trouble(Trouble),
     /// Nothing in time.
     Nothing,
+}
+
+/// The end of a span, as of now.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    pub at: usize,
+    /// The offset behind it, where the client knows: that of a new leader can be less than what another
+    /// has said before.
+    pub behind: Option<i64>,
 }
 
 /// Something that brokers, or the way to them, do not let us do.

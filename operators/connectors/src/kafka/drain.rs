@@ -49,7 +49,7 @@ pub fn drain(bootstrap: &str, topic: &str) -> Result<Drained> {
     while open.contains(&true) {
         match brokers.poll(PATIENCE, &mut counting) {
             Ok(Heard::Messages(_)) => {}
-            Ok(Heard::Ends(ends)) => ends.into_iter().for_each(|at| open[at] = false),
+            Ok(Heard::Ends(ends)) => ends.iter().for_each(|end| open[end.at] = false),
             Ok(Heard::Trouble(trouble)) => return Err(trouble.error),
             Ok(Heard::Nothing) => {
                 return Err(Error::outside(format!("kafka topic \"{topic}\" ended early")));

@@ -11,7 +11,9 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{ASK_TIMEOUT, Watch, config, partitions, refused, topic_partitions};
-use super::contact::{Brokers, Cause, Heard, Name, Outlook, Stop, Take, Taken, Trouble, failed};
+use super::contact::{
+    Brokers, Cause, End, Heard, Name, Outlook, Stop, Take, Taken, Trouble, failed,
+};
 use super::offsets::Span;
 use super::options::KafkaOptions;
 
@@ -88,27 +90,33 @@ impl Librdkafka {
 
     /// Those spans of a partition's number that are read to their end. The event does not say of
     /// which topic: with several, positions tell.
-    fn at_end(&self, number: i32) -> Result<Vec<usize>> {
+    fn at_end(&self, number: i32) -> Result<Vec<End>> {
         let spans = self.spans.iter().enumerate();
         let of_number: Vec<_> = spans.filter(|(_, span)| span.partition == number).collect();
+        let alone = of_number.len() == 1;
         let mut ends = vec![];
-        for (at, span) in &of_number {
-            if of_number.len() == 1 || self.is_at_end(span)? {
-                ends.push(*at);
+        for (at, span) in of_number {
+            if alone && span.end.is_none() {
+                ends.push(End { at, behind: None });
+                continue;
+            }
+            let (_, high) = self
+                .consumer
+                .fetch_watermarks(&span.topic, span.partition, ASK_TIMEOUT)
+                .map_err(|error| self.failed(error))?;
+            if alone || self.position(span)? >= high {
+                ends.push(End { at, behind: Some(high) });
             }
         }
         Ok(ends)
     }
 
-    fn is_at_end(&self, span: &Span) -> Result<bool> {
-        let failed = |error| self.failed(error);
-        let limits = self.consumer.fetch_watermarks(&span.topic, span.partition, ASK_TIMEOUT);
-        let (_, high) = limits.map_err(failed)?;
-        let positions = self.consumer.position().map_err(failed)?;
+    fn position(&self, span: &Span) -> Result<i64> {
+        let positions = self.consumer.position().map_err(|error| self.failed(error))?;
         let position = positions.find_partition(&span.topic, span.partition);
         Ok(match position.map(|position| position.offset()) {
-            Some(Offset::Offset(offset)) => offset >= high,
-            _ => span.start >= high,
+            Some(Offset::Offset(offset)) => offset,
+            _ => span.start,
         })
     }
 

@@ -57,7 +57,9 @@ impl<B: Brokers> Reader<B> {
             match self.brokers.poll(self.patience(), &mut self.reading)? {
                 Heard::Messages(Taken::Kept) => {}
                 Heard::Messages(Taken::HandedOver) => self.discover()?,
-                Heard::Ends(ends) => ends.into_iter().try_for_each(|at| self.reading.at_end(at))?,
+                Heard::Ends(ends) => {
+                    ends.into_iter().try_for_each(|end| self.reading.at_end(end))?
+                }
                 Heard::Trouble(trouble) => self.weigh(trouble)?,
                 Heard::Nothing => self.pause()?,
             }

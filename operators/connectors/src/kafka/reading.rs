@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nowcast_engine::{Result, SourceContext, SourceEvent, TableDefinition};
 
-use super::contact::{Stop, Take, Taken};
+use super::contact::{End, Stop, Take, Taken};
 use super::offsets::Span;
 use super::options::KafkaOptions;
 use crate::handover::Hands;
@@ -142,15 +142,19 @@ impl Reading {
     }
 
     /// A partition is read to its end for now.
-    pub fn at_end(&mut self, at: usize) -> Result<(), Stop> {
+    pub fn at_end(&mut self, End { at, behind }: End) -> Result<(), Stop> {
         self.hand_over(at)?;
         let partition = &mut self.partitions[at];
         partition.hear(self.listened);
         match (partition.state, partition.span.end) {
             (State::Reading, None) => partition.state = State::Quiet(Instant::now()),
             // Between the last message and the end were only markers, or nothing any more.
-            (State::Reading, Some(end)) if end <= partition.span.high => self.finish(at)?,
-            // An end that is yet to come, or nothing new.
+            (State::Reading, Some(end))
+                if end <= partition.span.high && behind.is_none_or(|behind| behind >= end) =>
+            {
+                self.finish(at)?;
+            }
+            // An end that is yet to come, or to come back, or nothing new.
             _ => {}
         }
         Ok(())

@@ -131,7 +131,11 @@ impl Transaction {
         list.add_partition(topic, 0);
         let marks = self.marker.committed_offsets(list, ASK_TIMEOUT);
         let marks = marks.map_err(|error| failed(&self.options, reason(&error)))?;
-        let mark = marks.find_partition(topic, 0).map(|mark| mark.offset());
+        let mark = marks.find_partition(topic, 0);
+        if let Some(Err(error)) = mark.as_ref().map(|mark| mark.error()) {
+            return Err(failed(&self.options, format!("its last commit: {}", reason(&error))));
+        }
+        let mark = mark.map(|mark| mark.offset());
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         Ok(match mark {
             Some(Offset::Offset(epoch)) => epoch.unsigned_abs(),
@@ -184,12 +188,16 @@ impl Transaction {
         }
         // Also where there are no rows: a restart asks for the mark of the last checkpoint.
         self.open_alone()?;
-        while self.producer.in_flight_count() > 0 {
+        loop {
+            let waiting = self.producer.in_flight_count();
             if let Some(error) = self.producer.client().context().delivery_error() {
                 return Err(failed(
                     &self.options,
                     format!("not delivered: {}", self.reason(&error)),
                 ));
+            }
+            if waiting == 0 {
+                break;
             }
             tokio::time::sleep(LOOK).await;
         }

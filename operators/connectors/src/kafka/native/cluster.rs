@@ -133,7 +133,8 @@ impl Cluster {
     pub async fn limits(&mut self, topic: &str, partition: i32) -> Result<(i64, i64), Refused> {
         let low = self.offset_at(topic, partition, EARLIEST).await?;
         let high = self.offset_at(topic, partition, LATEST).await?;
-        Ok((low.unwrap_or_default(), high.unwrap_or_default()))
+        let unknown = || Failure::passing("a broker does not say where a partition ends");
+        Ok((low.unwrap_or_default(), high.ok_or_else(unknown)?))
     }
 
     /// The offset of the first message from a time on.

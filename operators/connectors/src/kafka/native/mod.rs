@@ -37,7 +37,9 @@ use self::connection::{Door, Failure};
 use self::fetch::Fetcher;
 use self::part::{Come, Given};
 use self::settings::Settings;
-use super::contact::{Brokers, Cause, Heard, Name, Outlook, Stop, Take, Taken, Trouble, failed};
+use super::contact::{
+    Brokers, Cause, End, Heard, Name, Outlook, Stop, Take, Taken, Trouble, failed,
+};
 use super::offsets::Span;
 use super::options::{KafkaOptions, Topics};
 use crate::nearest::did_you_mean;
@@ -199,7 +201,7 @@ impl Native {
                     self.fetcher.finish(given.at);
                 }
                 match given.next >= given.end {
-                    true => Ok(Heard::Ends(vec![given.at])),
+                    true => Ok(Heard::Ends(vec![End { at: given.at, behind: Some(given.next) }])),
                     false => Ok(Heard::Messages(taken)),
                 }
             }

@@ -2,7 +2,13 @@
 
 use std::time::Instant;
 
+use super::super::contact::{End, Take as _};
+use super::super::offsets::Span;
+use super::super::options::KafkaOptions;
+use super::super::reading::{Limits, Reading};
 use super::*;
+use crate::handover::Handover;
+use crate::parts::TopicMode;
 
 with_each_client!(
     bad_messages_are_set_aside_and_their_neighbours_kept,
@@ -361,4 +367,21 @@ async fn new_partitions_and_topics_are_found_while_reading(client: &'static str)
     let of = |split: String| source.positions().into_iter().find(|at| at.split == split);
     assert_eq!(of(format!("{}/1", topic.name)).unwrap().offset, 1);
     assert_eq!(of(format!("{}/0", other.name)).unwrap().offset, 1);
+}
+
+/// A new leader may not know yet of all that the one before had acknowledged.
+#[test]
+fn an_end_that_has_gone_back_finishes_no_bounded_read() {
+    let fields = vec![Field::new("n", DataType::Int64, true)];
+    let table = table("t", "127.0.0.1:1", fields, &[("scan.bounded.mode", "latest-offset")]);
+    let options = KafkaOptions::read(&table, &Environment::default(), TopicMode::Log).unwrap();
+    let limits = Limits { rows_max: 8, idle_timeout: None, share: (0, 1) };
+    let (hands, _handover) = Handover::new(vec![("t/0".into(), 0)]);
+    let mut reading = Reading::new(&table, Arc::new(options), limits, hands);
+    let span = Span { topic: "t".into(), partition: 0, start: 0, end: Some(10), high: 10 };
+    reading.add(span).unwrap();
+    for (behind, finished) in [(Some(5), false), (Some(10), true)] {
+        assert!(reading.at_end(End { at: 0, behind }).is_ok());
+        assert_eq!(reading.is_finished(0), finished);
+    }
 }
