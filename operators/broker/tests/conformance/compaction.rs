@@ -1,7 +1,7 @@
 //! Compacted topics: the last record of each key stays, at its offset.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
 use rdkafka::Message;
@@ -9,7 +9,7 @@ use rdkafka::message::OwnedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::raw::{NOBODY, Raw, batch};
-use crate::support::{Embedded, PATIENCE, client, fresh, read_all, topic, until};
+use crate::support::{Embedded, PATIENCE, client, fresh, read_all, topic, until_within};
 
 /// Offset, key and value, as text.
 type Seen = (i64, String, Option<String>);
@@ -18,6 +18,8 @@ const SETTINGS: &[(&str, &str)] =
     &[("cleanup.policy", "compact"), ("segment.ms", "60000"), ("min.cleanable.dirty.ratio", "0")];
 /// A record every so often: a segment has a dozen.
 const STEP_MS: i64 = 5000;
+/// Kafka's cleaner takes a quarter of a minute where it has nothing else to do.
+const CLEANER_PATIENCE: Duration = Duration::from_mins(3);
 /// Records of this key close a segment at the end.
 const LAST: &str = "last";
 
@@ -89,7 +91,7 @@ fn write_history(bootstrap: &str, topic: &str) {
 
 /// What is left once all but the last segment is compacted.
 fn compacted(bootstrap: &str, topic: &str) -> Vec<Seen> {
-    until("each key is there once", || {
+    until_within(CLEANER_PATIENCE, "each key is there once", || {
         let seen = seen(bootstrap, topic);
         let keys: Vec<_> = seen.iter().map(|s| &s.1).filter(|key| **key != LAST).collect();
         let unique: BTreeSet<_> = keys.iter().collect();
@@ -124,7 +126,7 @@ pub fn a_tombstone_is_forgotten_in_the_end(bootstrap: &str) {
     put(&producer, &topic, time, "a", Some("1"));
     put(&producer, &topic, time, "a", None);
     // Each turn of compaction wants something new.
-    until("the tombstone goes", || {
+    until_within(CLEANER_PATIENCE, "the tombstone goes", || {
         time += 100_000;
         put(&producer, &topic, time, LAST, Some("x"));
         seen(bootstrap, &topic).iter().all(|seen| seen.1 != "a").then_some(())

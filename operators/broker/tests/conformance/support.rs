@@ -134,8 +134,12 @@ pub fn wait_for_topic(bootstrap: &str, name: &str, partitions: i32) {
 }
 
 /// Asks until there is an answer, or fails with `what` did not happen.
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, ask)
+}
+
+pub fn until_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + patience;
     while Instant::now() < end {
         if let Some(answer) = ask() {
             return answer;
