@@ -45,8 +45,11 @@ for command in kcat python3; do command -v "$command" >/dev/null || fail "$comma
 KAFKA=$(deploy/kafka-up.sh "$WORK/kafka")
 REDIS=$(deploy/redis-up.sh "$WORK/redis")
 cp onnx_models/next_title/next_title.onnx "$WORK"
-# A topic with one row, which lies before all others.
+JARS=$(deploy/kafka-up.sh --fetch)
+# A topic with one row, which lies before all others. It keeps a gigabyte: two hours of a fast machine's rows would fill the disk.
 topic() {
+    java -cp "$JARS/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$KAFKA" --create --topic "$1" --partitions 1 \
+        --config retention.ms=-1 --config retention.bytes=1073741824 --config segment.bytes=134217728 >/dev/null
     echo '{"id":0,"k":0,"title_id":0,"intended_us":0,"at":"2000-01-01 00:00:00.000"}' >"$WORK/first.jsonl"
     "$NOWCAST" replay "$WORK/first.jsonl" --topic "$1" --bootstrap "$KAFKA" --time-column at --partitions 1 >/dev/null
 }
