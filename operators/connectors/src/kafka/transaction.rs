@@ -129,11 +129,15 @@ impl Transaction {
     fn mark(&self, topic: &str) -> Result<Epoch> {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, 0);
+        let unknown = |error: &KafkaError| {
+            let why = reason(error);
+            failed(&self.options, format!("the number of its last commit is not told: {why}"))
+        };
         let marks = self.marker.committed_offsets(list, ASK_TIMEOUT);
-        let marks = marks.map_err(|error| failed(&self.options, reason(&error)))?;
+        let marks = marks.map_err(|error| unknown(&error))?;
         let mark = marks.find_partition(topic, 0);
         if let Some(Err(error)) = mark.as_ref().map(|mark| mark.error()) {
-            return Err(failed(&self.options, format!("its last commit: {}", reason(&error))));
+            return Err(unknown(&error));
         }
         let mark = mark.map(|mark| mark.offset());
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
