@@ -1,5 +1,6 @@
 //! The `datagen` source: made-up rows at a steady rate, the same ones for the same seed.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use nowcast_engine::{Error, Result, Source, SourceContext, SourceFactory, TableDefinition};
 
 use crate::format::Column;
-use crate::numbered::Numbered;
+use crate::numbered::{Numbered, splits};
 use crate::options::Options;
 use crate::random::hash;
 use crate::registry::Environment;
@@ -19,7 +20,6 @@ use crate::registry::Environment;
 const ROWS_PER_SECOND: u64 = 10_000;
 /// Flink's default length of strings, bytes and collections.
 const LENGTH: usize = 100;
-const SPLIT: &str = "datagen/0";
 
 pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn SourceFactory>> {
     let options = Options::new(table);
@@ -38,9 +38,11 @@ pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn Source
         }
         fields.push(generator);
     }
+    let splits = splits(&options)?;
     options.finish()?;
     let rate = rate.unwrap_or(ROWS_PER_SECOND).max(1);
-    Ok(Arc::new(Datagen { schema: Arc::clone(&table.schema), fields: fields.into(), rate, rows }))
+    let schema = Arc::clone(&table.schema);
+    Ok(Arc::new(Datagen { schema, fields: fields.into(), rate, rows, splits }))
 }
 
 struct Datagen {
@@ -48,6 +50,7 @@ struct Datagen {
     fields: Arc<[Generator]>,
     rate: u64,
     rows: Option<u64>,
+    splits: NonZeroU32,
 }
 
 /// The values of one column: each a function of the row's number alone.
@@ -197,7 +200,12 @@ impl SourceFactory for Datagen {
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let (schema, fields) = (Arc::clone(&self.schema), Arc::clone(&self.fields));
-        let made = Numbered { split: SPLIT, rows: self.rows, rows_per_s: Some(self.rate) };
+        let made = Numbered {
+            name: "datagen",
+            splits: self.splits,
+            rows: self.rows,
+            rows_per_s: Some(self.rate),
+        };
         Ok(made.open(&context, Box::new(move |numbers| rows(&schema, &fields, numbers))))
     }
 }

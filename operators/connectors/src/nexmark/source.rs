@@ -1,5 +1,6 @@
 //! Hands Nexmark's events over, as fast as they are read or at their own rate.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -8,12 +9,9 @@ use async_trait::async_trait;
 use nowcast_engine::{Error, Result, Source, SourceContext, SourceFactory, TableDefinition};
 
 use super::{Settings, rows, schema};
-use crate::numbered::Numbered;
+use crate::numbered::{Numbered, splits};
 use crate::options::Options;
 use crate::registry::Environment;
-
-/// All events are one split, read by worker 0: their order is part of the benchmark.
-const SPLIT: &str = "nexmark/0";
 
 /// A table of columns of [`schema`], any of them, in any order.
 ///
@@ -27,6 +25,8 @@ pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn Source
     let settings = Settings::read(&options)?;
     let events = options.parsed::<u64>("events.num", "a number of events; 0: without end")?;
     let limited = options.flag("rate.limited", false)?;
+    // One, unless asked for: the order of events is part of the benchmark.
+    let splits = splits(&options)?;
     options.finish()?;
     let ours = schema();
     let mut columns = vec![];
@@ -50,7 +50,7 @@ pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn Source
     }
     let schema = Arc::clone(&table.schema);
     let events = events.filter(|events| *events > 0);
-    Ok(Arc::new(Nexmark { schema, columns: columns.into(), settings, events, limited }))
+    Ok(Arc::new(Nexmark { schema, columns: columns.into(), settings, events, limited, splits }))
 }
 
 struct Nexmark {
@@ -60,6 +60,7 @@ struct Nexmark {
     settings: Settings,
     events: Option<u64>,
     limited: bool,
+    splits: NonZeroU32,
 }
 
 #[async_trait]
@@ -76,7 +77,8 @@ impl SourceFactory for Nexmark {
         let (schema, columns) = (Arc::clone(&self.schema), Arc::clone(&self.columns));
         let settings = self.settings.clone();
         let events = Numbered {
-            split: SPLIT,
+            name: "nexmark",
+            splits: self.splits,
             rows: self.events,
             rows_per_s: self.limited.then_some(settings.events_per_s),
         };
