@@ -162,7 +162,8 @@ def say(text):
 def table(bench, query, peers, verdicts, measured, start):
     events = bench.options.events
     per_million = lambda runs: min(run["cpu_s"] for run in runs) / events * 1e6
-    ours = per_million(measured["nowcast"]) if measured.get("nowcast") else math.nan
+    # Of a run that is shorter than a tick of the clock there is no ratio.
+    ours = (per_million(measured["nowcast"]) if measured.get("nowcast") else 0) or math.nan
     lines = [f"\n{query}: {QUERIES[query]}; {events} events, {bench.options.workers} workers, best of "
              f"{bench.options.rounds}\n",
              "| engine | events/s | CPU-s per M | of nowcast's | peak MB | 1,000 events, start to end | rows |",
