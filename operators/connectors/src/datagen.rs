@@ -206,7 +206,7 @@ impl SourceFactory for Datagen {
             rows: self.rows,
             rows_per_s: Some(self.rate),
         };
-        Ok(made.open(&context, Box::new(move |numbers| rows(&schema, &fields, numbers))))
+        made.open(&context, Box::new(move |numbers| rows(&schema, &fields, numbers)))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use nowcast_engine::{Position, Result, Source, SourceContext, SourceEvent};
+use nowcast_engine::{Error, Position, Result, Source, SourceContext, SourceEvent};
 use tokio::time::Instant;
 
 use crate::options::Options;
@@ -41,7 +41,17 @@ pub(crate) fn splits(options: &Options<'_>) -> Result<NonZeroU32> {
 pub(crate) type Make = Box<dyn Fn(Range<u64>) -> Result<RecordBatch> + Send + Sync>;
 
 impl Numbered {
-    pub fn open(&self, context: &SourceContext, make: Make) -> Box<dyn Source> {
+    /// # Errors
+    /// Where a checkpoint has other splits: their blocks lie elsewhere.
+    pub fn open(&self, context: &SourceContext, make: Make) -> Result<Box<dyn Source>> {
+        let (had, has) = (context.positions.len(), self.splits.get() as usize);
+        if had != 0 && had != has {
+            return Err(Error::user(format!(
+                "{}: its checkpoint has \"scan.parallelism\" = {had}, not {has}: rows would be \
+                 lost or repeated",
+                self.name
+            )));
+        }
         let of_worker = |at: &u32| *at as usize % context.workers.max(1) == context.worker;
         let splits: Vec<Split> = (0..self.splits.get())
             .filter(of_worker)
@@ -59,14 +69,14 @@ impl Numbered {
             start: Instant::now(),
             made: 0,
         });
-        Box::new(NumberedSource {
+        Ok(Box::new(NumberedSource {
             make,
             rows: self.rows,
             rate,
             others: u64::from(self.splits.get()) - 1,
             splits,
             rows_max: context.rows_max.max(1) as u64,
-        })
+        }))
     }
 }
 
@@ -164,6 +174,15 @@ mod tests {
     use super::*;
 
     fn open(splits: u32, worker: usize, workers: usize, positions: &[Position]) -> Box<dyn Source> {
+        try_open(splits, worker, workers, positions).unwrap()
+    }
+
+    fn try_open(
+        splits: u32,
+        worker: usize,
+        workers: usize,
+        positions: &[Position],
+    ) -> Result<Box<dyn Source>> {
         let splits = NonZeroU32::new(splits).unwrap();
         let numbered = Numbered { name: "n", splits, rows: Some(20_000), rows_per_s: None };
         let positions = positions.to_vec();
@@ -202,6 +221,8 @@ mod tests {
             positions.extend(source.positions());
         }
         assert!(all.len() > 7_000);
+        let refused = try_open(4, 0, 1, &positions).err().unwrap().to_string();
+        assert!(refused.contains("\"scan.parallelism\" = 3, not 4"), "{refused}");
         let mut ends = 0;
         for worker in 0..3 {
             let (rest, ended) = read(&mut open(3, worker, 3, &positions), usize::MAX).await;

@@ -86,7 +86,7 @@ impl SourceFactory for Nexmark {
             let rows = rows(&settings, numbers)?.project(&columns)?;
             Ok(RecordBatch::try_new(Arc::clone(&schema), rows.columns().to_vec())?)
         };
-        Ok(events.open(&context, Box::new(make)))
+        events.open(&context, Box::new(make))
     }
 }
 
