@@ -10,6 +10,7 @@ use nowcast_engine::{Millis, Result};
 
 use crate::aggregate::{Place, Values};
 use crate::groups::EMIT_ROWS_MAX;
+use crate::saved;
 
 /// Rows by time, then by arrival.
 pub(crate) struct Held {
@@ -95,15 +96,18 @@ impl Held {
         Ok(Some(Taken { rows, times, behind }))
     }
 
-    /// All rows, by time and arrival, and the watermark that each came behind: pushing them again
-    /// gives the same order.
-    pub fn rows(&self) -> Result<(RecordBatch, Vec<Millis>)> {
+    /// All rows, by time and arrival, and the watermark that each came behind, in pieces to save:
+    /// pushing them again in order gives the same order.
+    pub fn pieces(&self) -> Result<Vec<(RecordBatch, Vec<Millis>)>> {
         let mut waiting: Vec<_> = self.waiting.iter().map(|Reverse(row)| *row).collect();
         waiting.sort_unstable();
-        let places: Vec<Place> = waiting.iter().map(|(_, _, place, _)| *place).collect();
-        let behind = waiting.iter().map(|(_, _, _, watermark)| *watermark).collect();
-        let columns = self.values.gather_all(&places)?;
-        Ok((RecordBatch::try_new(Arc::clone(&self.schema), columns)?, behind))
+        let pieces = saved::pieces(&waiting, self.bytes()).map(|rows| {
+            let places: Vec<Place> = rows.iter().map(|(_, _, place, _)| *place).collect();
+            let behind = rows.iter().map(|(_, _, _, watermark)| *watermark).collect();
+            let columns = self.values.gather_all(&places)?;
+            Ok((RecordBatch::try_new(Arc::clone(&self.schema), columns)?, behind))
+        });
+        pieces.collect()
     }
 
     fn compact(&mut self) -> Result<()> {

@@ -74,14 +74,18 @@ pub(crate) fn table_of(
     bytes: usize,
     saved: impl Fn(&[u32]) -> Result<RecordBatch>,
 ) -> Result<Vec<StateTable>> {
-    let pieces = pieces(slots, bytes, PIECE_BYTES).map(saved);
+    let pieces = pieces(slots, bytes).map(saved);
     Ok(table(name, pieces.collect::<Result<Vec<_>>>()?))
 }
 
-/// Slots in order, so many at a time that their part of `bytes` is a piece.
-fn pieces(slots: &[u32], bytes: usize, piece_bytes: usize) -> impl Iterator<Item = &[u32]> {
+/// Slots or rows in order, so many at a time that their part of `bytes` is a piece.
+pub(crate) fn pieces<T>(all: &[T], bytes: usize) -> impl Iterator<Item = &[T]> {
+    pieces_of(all, bytes, PIECE_BYTES)
+}
+
+fn pieces_of<T>(all: &[T], bytes: usize, piece_bytes: usize) -> impl Iterator<Item = &[T]> {
     let pieces = bytes.div_ceil(piece_bytes).max(1);
-    slots.chunks(slots.len().div_ceil(pieces).max(1))
+    all.chunks(all.len().div_ceil(pieces).max(1))
 }
 
 /// The table of one key that has seen no rows; `numbers` are the columns between key group and keys.
@@ -131,10 +135,10 @@ mod tests {
         let slots: Vec<u32> = (0..1_000).collect();
         for (bytes, expected) in [(0, 1), (99, 1), (100, 1), (101, 2), (1_000, 10), (99_999, 1_000)]
         {
-            let pieces: Vec<&[u32]> = pieces(&slots, bytes, 100).collect();
+            let pieces: Vec<&[u32]> = pieces_of(&slots, bytes, 100).collect();
             assert_eq!(pieces.len(), expected, "{bytes} bytes");
             assert_eq!(pieces.concat(), slots, "{bytes} bytes");
         }
-        assert_eq!(pieces(&[], 500, 100).count(), 0);
+        assert_eq!(pieces_of::<u32>(&[], 500, 100).count(), 0);
     }
 }

@@ -133,6 +133,13 @@ impl WindowTopN {
         }
         Ok(())
     }
+
+    /// Bytes of memory that a window takes, about.
+    fn bytes_of(&self, window: &Window) -> usize {
+        let lists = size_of_val(window.best.as_slice());
+        let held = window.held * (size_of::<Held>() + self.order.len() * ORDER_BYTES);
+        window.partitions.memory() + window.rows.bytes() + lists + held
+    }
 }
 
 impl Window {
@@ -221,12 +228,7 @@ impl Operator for WindowTopN {
     }
 
     fn state_bytes(&self) -> Option<usize> {
-        let of_window = |window: &Window| {
-            let lists = size_of_val(window.best.as_slice());
-            let held = window.held * (size_of::<Held>() + self.order.len() * ORDER_BYTES);
-            window.partitions.memory() + window.rows.bytes() + lists + held
-        };
-        Some(self.windows.values().map(of_window).sum())
+        Some(self.windows.values().map(|window| self.bytes_of(window)).sum())
     }
 
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
@@ -235,11 +237,14 @@ impl Operator for WindowTopN {
             let slots: Vec<u32> = window.partitions.slots().collect();
             let best = slots.into_iter().flat_map(|slot| &window.best[slot as usize]);
             let places: Vec<Place> = best.map(|held| held.place).collect();
-            let rows = window.rows.gather_all(&places)?;
-            let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| rows[*key].clone()).collect();
-            let mut columns = vec![saved::key_groups_of(&keys, places.len())?];
-            columns.extend(saved::named("column_", rows));
-            parts.push(saved::rows(columns)?);
+            for places in saved::pieces(&places, self.bytes_of(window)) {
+                let rows = window.rows.gather_all(places)?;
+                let keys: Vec<ArrayRef> =
+                    self.spec.keys.iter().map(|key| rows[*key].clone()).collect();
+                let mut columns = vec![saved::key_groups_of(&keys, places.len())?];
+                columns.extend(saved::named("column_", rows));
+                parts.push(saved::rows(columns)?);
+            }
         }
         Ok(saved::table(STATE, parts))
     }

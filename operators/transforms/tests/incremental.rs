@@ -503,3 +503,30 @@ async fn changes_make_of_a_checkpoint_what_is_held() {
         assert!(told > least, "{}: {told} of some 75 checkpoints were of changes", case.name);
     }
 }
+
+/// A column of texts has room for 2 GiB: no table may be one batch however large it is.
+#[test]
+fn much_state_is_saved_in_pieces() {
+    const ROWS: i64 = 400_000;
+    for case in cases().iter().filter(|case| ["over all rows", "pattern"].contains(&case.name)) {
+        let mut operator = (case.make)();
+        let rows: Vec<_> = (0..ROWS).map(|row| (row / 2, 20, row)).collect();
+        let mut out = Output::default();
+        operator.on_batch(0, batch(&rows, 1), &mut out).unwrap();
+        operator.on_time(Time::Event(ROWS / 2), &mut out).unwrap();
+        let saved = operator.save(0).unwrap();
+        let mut names: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for table in &saved {
+            names.entry(&table.name).or_default().push(table.rows.num_rows());
+        }
+        for (name, pieces) in &names {
+            assert!(pieces.len() > 1, "{} of {}: {pieces:?}", name, case.name);
+        }
+        let pieces = saved.chunk_by(|a, b| a.name == b.name).count();
+        assert_eq!(pieces, names.len(), "{}: pieces of a table lie together", case.name);
+        let held = state(case, operator.as_mut());
+        let mut again = (case.make)();
+        load(again.as_mut(), saved);
+        assert!(state(case, again.as_mut()) == held, "{}", case.name);
+    }
+}

@@ -400,6 +400,14 @@ impl MatchRecognize {
             self.keys.remove(slot);
         }
     }
+
+    /// Bytes of memory that the state takes, about.
+    fn bytes(&self) -> usize {
+        let rows = self.held.bytes() + self.values.bytes() + self.paths.bytes();
+        let partitions = size_of_val(self.partitions.as_slice()) + self.changed.bytes();
+        let ends = self.ends.len() * size_of::<(Millis, u32)>();
+        self.keys.memory() + rows + partitions + ends
+    }
 }
 
 impl Condition {
@@ -472,7 +480,7 @@ impl Operator for MatchRecognize {
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let bytes = self.state_bytes().unwrap_or(0);
+        let bytes = self.bytes();
         match self.changed.barrier(epoch, since, &self.keys, bytes) {
             Some(since) => self.table_changes(&since).map(Some),
             None => Ok(None),
@@ -480,10 +488,7 @@ impl Operator for MatchRecognize {
     }
 
     fn state_bytes(&self) -> Option<usize> {
-        let rows = self.held.bytes() + self.values.bytes() + self.paths.bytes();
-        let partitions = size_of_val(self.partitions.as_slice()) + self.changed.bytes();
-        let ends = self.ends.len() * size_of::<(Millis, u32)>();
-        Some(self.keys.memory() + rows + partitions + ends)
+        Some(self.bytes())
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {

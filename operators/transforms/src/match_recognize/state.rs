@@ -55,20 +55,19 @@ struct SavedRuns {
 impl MatchRecognize {
     pub(super) fn tables(&self) -> Result<Vec<StateTable>> {
         let slots: Vec<u32> = self.keys.slots().collect();
-        let (rows, _) = self.held.rows()?;
+        let bytes = self.bytes();
         let tables = [
-            saved::table(HELD, [self.held_table(&rows)?]),
-            saved::table(ROWS, [self.rows_table(&slots)?]),
-            saved::table(STEPS, [self.steps_table(&slots)?]),
-            saved::table(RUNS, [self.runs_table(&slots)?]),
+            self.held_tables()?,
+            saved::table_of(ROWS, &slots, bytes, |slots| self.rows_table(slots))?,
+            saved::table_of(STEPS, &slots, bytes, |slots| self.steps_table(slots))?,
+            saved::table_of(RUNS, &slots, bytes, |slots| self.runs_table(slots))?,
         ];
         Ok(tables.into_iter().flatten().collect())
     }
 
     /// Of a partition that has changed all is told again; rows that wait are few, and told as they are.
     pub(super) fn table_changes(&self, since: &Since) -> Result<Vec<TableChanges>> {
-        let (rows, _) = self.held.rows()?;
-        let held = saved::table(HELD, [self.held_table(&rows)?]);
+        let held = self.held_tables()?;
         let mut tables: Vec<TableChanges> = held.into_iter().map(TableChanges::All).collect();
         let partition = &self.spec.partition;
         let of_rows = partition.iter().map(|column| format!("column_{column}")).collect();
@@ -83,6 +82,12 @@ impl MatchRecognize {
             tables.push(TableChanges::Since(StateChanges { name, key, rows, gone }));
         }
         Ok(tables)
+    }
+
+    fn held_tables(&self) -> Result<Vec<StateTable>> {
+        let pieces = self.held.pieces()?;
+        let pieces = pieces.iter().map(|(rows, _)| self.held_table(rows));
+        Ok(saved::table(HELD, pieces.collect::<Result<Vec<_>>>()?))
     }
 
     fn held_table(&self, rows: &RecordBatch) -> Result<RecordBatch> {

@@ -368,14 +368,25 @@ impl Over {
     }
 
     /// The rows that wait for the watermark.
-    fn saved_held(&self) -> Result<RecordBatch> {
-        let (rows, behind) = self.held.rows()?;
-        let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
-        let groups = saved::key_groups_of(&keys.collect::<Vec<_>>(), rows.num_rows())?;
-        let mut named = vec![groups];
-        named.extend(saved::named("column_", rows.columns().to_vec()));
-        named.push(("behind".to_owned(), Arc::new(Int64Array::from(behind))));
-        saved::rows(named)
+    /// Bytes of memory that the state takes, about.
+    fn bytes(&self) -> usize {
+        let parts: usize = self.parts.iter().map(|part| part.state.bytes()).sum();
+        let answered = self.answered.as_ref().map_or(0, Answered::bytes);
+        let beside = answered + self.changed.bytes() + self.forgetting.bytes();
+        self.keys.memory() + self.held.bytes() + parts + beside
+    }
+
+    fn saved_held(&self) -> Result<Vec<StateTable>> {
+        let mut pieces = vec![];
+        for (rows, behind) in self.held.pieces()? {
+            let keys = self.spec.partition.iter().map(|column| rows.column(*column).clone());
+            let groups = saved::key_groups_of(&keys.collect::<Vec<_>>(), rows.num_rows())?;
+            let mut named = vec![groups];
+            named.extend(saved::named("column_", rows.columns().to_vec()));
+            named.push(("behind".to_owned(), Arc::new(Int64Array::from(behind))));
+            pieces.push(saved::rows(named)?);
+        }
+        Ok(saved::table(HELD, pieces))
     }
 
     fn load_held(&mut self, columns: &[ArrayRef]) -> Result<()> {
@@ -504,16 +515,19 @@ impl Operator for Over {
     fn save(&mut self, _since: Epoch) -> Result<Vec<StateTable>> {
         let mut tables = vec![];
         let all: Vec<u32> = self.keys.slots().filter(|slot| self.knows(*slot)).collect();
-        for (name, rows) in self.saved(&all)? {
-            tables.extend(saved::table(&name, [rows]));
+        for slots in saved::pieces(&all, self.bytes()) {
+            for (name, rows) in self.saved(slots)? {
+                tables.extend(saved::table(&name, [rows]));
+            }
         }
-        tables.extend(saved::table(HELD, [self.saved_held()?]));
+        // The pieces of a table one after another.
+        tables.sort_by(|a, b| a.name.cmp(&b.name));
+        tables.extend(self.saved_held()?);
         Ok(tables)
     }
 
     fn changes(&mut self, epoch: Epoch, since: Option<Epoch>) -> Result<Option<Vec<TableChanges>>> {
-        let bytes = self.state_bytes().unwrap_or(0);
-        let Some(since) = self.changed.barrier(epoch, since, &self.keys, bytes) else {
+        let Some(since) = self.changed.barrier(epoch, since, &self.keys, self.bytes()) else {
             return Ok(None);
         };
         let key = saved::names("key_", self.spec.partition.len());
@@ -528,15 +542,12 @@ impl Operator for Over {
             let (key, gone) = (key.clone(), gone.clone());
             tables.push(TableChanges::Since(StateChanges { name, key, rows, gone }));
         }
-        tables.extend(saved::table(HELD, [self.saved_held()?]).into_iter().map(TableChanges::All));
+        tables.extend(self.saved_held()?.into_iter().map(TableChanges::All));
         Ok(Some(tables))
     }
 
     fn state_bytes(&self) -> Option<usize> {
-        let parts: usize = self.parts.iter().map(|part| part.state.bytes()).sum();
-        let answered = self.answered.as_ref().map_or(0, Answered::bytes);
-        let beside = answered + self.changed.bytes() + self.forgetting.bytes();
-        Some(self.keys.memory() + self.held.bytes() + parts + beside)
+        Some(self.bytes())
     }
 
     fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
