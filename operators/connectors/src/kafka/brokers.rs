@@ -1,6 +1,6 @@
 //! What exactly-once asks of the brokers, looked at before a transaction begins.
 //!
-//! An old producer protocol, librdkafka's, leaves it to the brokers to see whether a message belongs to
+//! An old producer protocol, librdkafka's and ours, leaves it to the brokers to see whether a message belongs to
 //! a transaction that is open (KIP-890): without, one that is late after an abort lies in the log as if
 //! it were open, and readers of committed messages wait behind it for ever. Brokers before Apache Kafka
 //! 4.0 also do without other parts of it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rdkafka::message::OwnedHeaders;
+use super::writing::Headers;
 
 /// Bytes that wait for a flush, whatever the rows' size.
 const BUFFER_BYTES: usize = 8 << 20;
@@ -11,7 +11,7 @@ const BUFFER_BYTES: usize = 8 << 20;
 pub struct Change {
     pub value: Option<Vec<u8>>,
     pub timestamp: Option<i64>,
-    pub headers: Option<OwnedHeaders>,
+    pub headers: Option<Headers>,
 }
 
 /// In the order in which keys came first.

@@ -1,5 +1,4 @@
-//! The `kafka` and `upsert-kafka` connectors: reading by our own client or librdkafka, writing by
-//! librdkafka.
+//! The `kafka` and `upsert-kafka` connectors: reading and writing by our own client or librdkafka.
 
 mod brokers;
 mod client;
@@ -7,6 +6,7 @@ mod contact;
 mod drain;
 mod latest;
 mod librdkafka;
+mod librdkafka_writer;
 mod message;
 mod native;
 mod offsets;
@@ -17,6 +17,7 @@ mod security;
 mod sink;
 mod source;
 mod transaction;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,5 @@ fn sink_of(
     mode: TopicMode,
 ) -> Result<Arc<dyn SinkFactory>> {
     let options = KafkaOptions::read(table, environment, mode)?;
-    security::check_build(&options.table, &options.properties)?;
     Ok(Arc::new(sink::KafkaSinkFactory::new(table, options, environment)?))
 }

@@ -18,7 +18,7 @@ pub struct KafkaOptions {
     pub table: String,
     pub topics: Topics,
     pub bootstrap: String,
-    /// Who reads; `None`: our own client where it can.
+    /// Who reads and writes; `None`: our own client where it can.
     pub client: Option<Client>,
     /// Properties as librdkafka names them, without the bootstrap servers and the group.
     pub properties: Vec<(String, String)>,
@@ -38,7 +38,7 @@ pub struct KafkaOptions {
     pub discovery: Option<Duration>,
     /// Changes that wait for a flush, at most one a key.
     pub buffer_rows: usize,
-    /// Bytes of key and value that librdkafka takes.
+    /// Bytes of key and value that a message may have.
     pub message_bytes_max: usize,
     /// Exactly once: what the transactional id begins with.
     pub transactional: Option<String>,
@@ -50,6 +50,15 @@ pub enum Client {
     /// Our own.
     Native,
     Librdkafka,
+}
+
+impl std::fmt::Display for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Librdkafka => "librdkafka",
+        })
+    }
 }
 
 /// What to do where an offset is not there (`properties.auto.offset.reset`).

@@ -1,13 +1,6 @@
 //! The `kafka` sink: an idempotent producer of its own, or the transaction of the job.
-//!
-//! Of the CPU that a row of seven columns takes (158 bytes as JSON: 0.7 to 0.8 µs in all), 0.2 µs are encoding and the rest is
-//! librdkafka, which makes an object of each message, takes locks for it and looks at the clock twice; handing over whole batches
-//! (`rd_kafka_produce_batch`) saves 0.04 µs of that. `cargo run --release --workspace --example sinks kafka` measures it. Producing
-//! by the protocol itself would spare most of that, and needs sequence numbers, retries and the transaction's coordinator done
-//! anew: what must never lose or double a row stays with the client that many have tried.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use async_trait::async_trait;
@@ -16,41 +9,27 @@ use nowcast_engine::{
     Batch, ChangelogMode, DeadLetter, Epoch, Error, JobRun, Result, Sink, SinkContext, SinkFactory,
     TableDefinition,
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
-use super::client::{Watch, config, failed, partitions, refused};
 use super::latest::{Change, Latest};
+use super::librdkafka_writer;
 use super::message::KEYS;
-use super::options::{KafkaOptions, Partitioner, Topics};
-use super::transaction::{Transaction, Transactions};
+use super::native::produce::{Producer, WriteSettings};
+use super::native::settings::Refusal;
+use super::options::{Client, KafkaOptions, Partitioner, Topics};
+use super::security;
+use super::transaction::{self, Transaction, Transactions};
+use super::writing::{Headers, Outgoing, Put, Writer};
 use crate::format::{Encoded, Encoder};
 use crate::metadata::Metadata;
 use crate::parts::{TopicMode, columns_of, encoder};
 use crate::registry::Environment;
 
-/// Kilobytes of messages that wait to be sent; then writing waits.
-const QUEUE_KBYTES: &str = "65536";
-/// How long the producer waits for more messages before it sends: short, as a row should be seen
-/// soon; under load batches fill while others are on their way.
-const LINGER_MS: &str = "1";
-/// What every producer is set up with.
-pub const SETTINGS: &[(&str, &str)] = &[
-    ("enable.idempotence", "true"),
-    // A message that has arrived is nobody's business: it is freed where the answer came in.
-    ("delivery.report.only.error", "true"),
-    ("partitioner", "murmur2_random"),
-    ("queue.buffering.max.kbytes", QUEUE_KBYTES),
-    ("linger.ms", LINGER_MS),
-];
-/// How often a full or draining queue is looked at. `flush` of librdkafka would look every 100 ms.
-const LOOK: Duration = Duration::from_millis(1);
-
 /// Rows come with the table's columns; those that are VIRTUAL may be left out.
 pub struct KafkaSinkFactory {
     table: TableDefinition,
     options: Arc<KafkaOptions>,
+    /// Those of our own client; `None`: librdkafka writes.
+    settings: Option<WriteSettings>,
     topic: String,
     writable: Writable,
     transactions: Arc<Transactions>,
@@ -94,12 +73,39 @@ impl KafkaSinkFactory {
         parts.try_for_each(|part| encoder(table, part).map(drop))?;
         Ok(Self {
             table: table.clone(),
+            settings: client(&options)?,
             options: Arc::new(options),
             topic,
             writable,
             transactions: Arc::clone(&environment.transactions),
             transaction: Mutex::default(),
         })
+    }
+}
+
+/// Our own client's settings where it is asked for, or nothing is said and it can do all that the
+/// table asks.
+fn client(options: &KafkaOptions) -> Result<Option<WriteSettings>> {
+    if options.client == Some(Client::Librdkafka) {
+        security::check_build(&options.table, &options.properties)?;
+        return Ok(None);
+    }
+    match (WriteSettings::read(options), options.client) {
+        (Ok(settings), _) => {
+            // What brokers promise is asked by librdkafka.
+            if options.transactional.is_some() {
+                security::check_build(&options.table, &options.properties)?;
+            }
+            Ok(Some(settings))
+        }
+        (Err(Refusal::Wrong(error)), _) => Err(error),
+        (Err(refusal), Some(_)) => Err(refusal.into_error(&options.table)),
+        (Err(Refusal::Unknown { key, why }), None) => {
+            let table = &options.table;
+            tracing::info!("table \"{table}\": librdkafka writes, for \"properties.{key}\" {why}");
+            security::check_build(table, &options.properties)?;
+            Ok(None)
+        }
     }
 }
 
@@ -116,7 +122,8 @@ impl SinkFactory for KafkaSinkFactory {
         let Some(prefix) = self.options.transactional.clone() else { return Ok(None) };
         let (transactions, run) = (Arc::clone(&self.transactions), run.clone());
         let (topic, options) = (self.topic.clone(), Arc::clone(&self.options));
-        let of = move || transactions.of(&run, &prefix, &topic, &options);
+        let settings = self.settings.clone();
+        let of = move || transactions.of(&run, &prefix, &topic, &options, settings.as_ref());
         let asked = tokio::task::spawn_blocking(of).await;
         let (transaction, epoch) =
             asked.map_err(|error| Error::bug(format!("a task died: {error}")))??;
@@ -125,7 +132,6 @@ impl SinkFactory for KafkaSinkFactory {
     }
 
     async fn open(&self, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let config = config(&self.options, SETTINGS);
         let transaction = match self.options.transactional {
             None => None,
             Some(_) if !context.keeps_checkpoints => {
@@ -137,12 +143,13 @@ impl SinkFactory for KafkaSinkFactory {
             Some(_) => {
                 let begun = self.transaction.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let begun = begun.ok_or_else(|| Error::bug("opened before its transaction"))?;
-                begun.check(&context)?;
+                begun.check(&self.options.table, &context)?;
                 Some(begun)
             }
         };
-        let producing = transaction.as_ref().map(|transaction| transaction.producer());
-        let options = Arc::clone(&self.options);
+        let of = transaction.clone();
+        let (options, settings) = (Arc::clone(&self.options), self.settings.clone());
+        let (topic, worker) = (self.topic.clone(), context.worker);
         let key = options.key.as_ref();
         let mut key = key.map(|key| encoder(&self.table, key)).transpose()?;
         let mut value = encoder(&self.table, &options.value)?;
@@ -151,31 +158,32 @@ impl SinkFactory for KafkaSinkFactory {
             for encoder in key.iter_mut().chain([&mut value]) {
                 encoder.connect().map_err(failed)?;
             }
-            let producer = match producing {
-                Some(producer) => producer,
-                None => Arc::new(
-                    config
-                        .create_with_context(Watch::default())
-                        .map_err(|error| refused(&options, error))?,
-                ),
+            let (writer, partitions) = match (of, settings) {
+                (Some(transaction), settings) => {
+                    transaction.writer(&options, settings.as_ref(), &topic, worker)?
+                }
+                (None, Some(settings)) => {
+                    let producer = Arc::new(Producer::open(&options, settings.clone(), None)?);
+                    transaction::native(&producer, &settings, &topic, worker)?
+                }
+                (None, None) => {
+                    let producer = librdkafka_writer::open(&options)?;
+                    transaction::librdkafka(&producer, &options, &topic)?
+                }
             };
-            // The producer's own thread serves it.
-            let partitions = partitions(producer.client(), &options, &|| {})?;
-            Ok::<_, Error>((producer, partitions, key, value))
+            Ok::<_, Error>((writer, partitions, key, value))
         });
         let connected = connected.await;
-        let (producer, mut partitions, key, value) =
+        let (writer, partitions, key, value) =
             connected.map_err(|error| Error::bug(format!("a task died: {error}")))??;
-        let (_, partitions) = partitions.pop().ok_or_else(|| Error::bug("no topic"))?;
         Ok(Box::new(KafkaSink {
             value,
             key,
             table: self.table.clone(),
             options: Arc::clone(&self.options),
             writable: self.writable,
-            producer,
+            writer,
             transaction,
-            topic: self.topic.clone(),
             latest: Latest::default(),
             next: context.worker,
             partitions,
@@ -187,9 +195,8 @@ struct KafkaSink {
     table: TableDefinition,
     options: Arc<KafkaOptions>,
     writable: Writable,
-    producer: Arc<ThreadedProducer<Watch>>,
+    writer: Box<dyn Writer>,
     transaction: Option<Arc<Transaction>>,
-    topic: String,
     partitions: Vec<i32>,
     /// Where in `partitions` the next row goes, where the key does not decide.
     next: usize,
@@ -212,52 +219,28 @@ impl KafkaSink {
 
     /// Sends the latest change of each key.
     async fn send_latest(&mut self) -> Result<()> {
-        let topic = self.topic.clone();
+        self.writer.begin();
         for (key, change) in self.latest.take() {
-            let mut record = BaseRecord::to(&topic).key(key.as_slice());
-            record.payload = change.value.as_deref();
-            record.timestamp = change.timestamp;
-            record.headers = change.headers;
-            self.send(record).await?.map_err(Error::bug)?;
+            let message = Outgoing {
+                partition: None,
+                key: Some(&key),
+                value: change.value.as_deref(),
+                timestamp: change.timestamp,
+                headers: change.headers.as_ref(),
+            };
+            self.send(message).await?.map_err(Error::bug)?;
         }
         Ok(())
     }
 
-    fn check(&self) -> Result<()> {
-        match self.producer.client().context().delivery_error() {
-            None => Ok(()),
-            Some(error) => {
-                Err(failed(&self.options, format!("not delivered: {}", self.reason(&error))))
-            }
-        }
-    }
-
-    fn reason(&self, error: &KafkaError) -> String {
-        match &self.transaction {
-            Some(transaction) => transaction.reason(error),
-            None => error.to_string(),
-        }
-    }
-
-    /// Hands a message to the producer, waiting while its queue is full. The inner error is the
+    /// Hands a message to the client, waiting while too much waits to be sent. The inner error is the
     /// message's own.
-    async fn send(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<Result<(), String>> {
+    async fn send(&mut self, message: Outgoing<'_>) -> Result<Result<(), String>> {
         loop {
-            let (error, again) = match self.producer.send(record) {
-                Ok(()) => return Ok(Ok(())),
-                Err(failed) => failed,
-            };
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) => {
-                    record = again;
-                    tokio::time::sleep(LOOK).await;
-                    self.check()?;
-                }
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                    let bytes = again.payload.map_or(0, <[u8]>::len);
-                    return Ok(Err(format!("a message of {bytes} bytes is too large")));
-                }
-                _ => return Err(failed(&self.options, self.reason(&error))),
+            match self.writer.put(message)? {
+                Put::Taken => return Ok(Ok(())),
+                Put::Full => self.writer.room().await?,
+                Put::TooLarge => return Ok(Err(too_large(&message))),
             }
         }
     }
@@ -288,10 +271,9 @@ impl Sink for KafkaSink {
         let own = |column: Option<usize>| columns_of(&self.table, batch, column.as_slice()).pop();
         let times = own(self.writable.timestamp).map(|column| to_millis(&column)).transpose()?;
         let headers = own(self.writable.headers);
-        let topic = self.topic.clone();
+        self.writer.begin();
         for (row, value) in values.rows().enumerate() {
             let key = keys.next();
-            // librdkafka takes the very start of 1970 for now.
             let timestamp =
                 times.as_ref().filter(|times| times.is_valid(row)).map(|times| times.value(row));
             let headers = match &headers {
@@ -301,42 +283,51 @@ impl Sink for KafkaSink {
             let sent = if self.options.mode == TopicMode::Upsert {
                 let value = (!is_delete(row)).then(|| value.to_vec());
                 let key = key.unwrap_or_default();
-                let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
-                if bytes > self.options.message_bytes_max {
-                    Err(format!("a message of {bytes} bytes is too large"))
+                let message = Outgoing {
+                    partition: None,
+                    key: Some(key),
+                    value: value.as_deref(),
+                    timestamp,
+                    headers: headers.as_ref(),
+                };
+                if message.bytes() > self.options.message_bytes_max {
+                    Err(too_large(&message))
                 } else {
                     self.latest.put(key, Change { value, timestamp, headers });
                     if self.latest.is_full(self.options.buffer_rows) {
                         self.send_latest().await?;
+                        self.writer.send()?;
                     }
                     Ok(())
                 }
             } else {
-                let mut record = BaseRecord::to(&topic).payload(value);
-                record.key = key;
-                record.partition = self.partition();
-                record.timestamp = timestamp;
-                record.headers = headers;
-                self.send(record).await?
+                let (partition, value) = (self.partition(), Some(value));
+                let headers = headers.as_ref();
+                self.send(Outgoing { partition, key, value, timestamp, headers }).await?
             };
             if let Err(error) = sent {
                 rejected.push(crate::registry::rejected(&self.table.name, batch, row, error));
             }
         }
-        self.check()
+        self.writer.check()
     }
 
     async fn flush(&mut self) -> Result<()> {
         self.send_latest().await?;
-        if self.transaction.is_some() {
+        match self.transaction {
             // Nobody reads it before the commit.
-            return self.check();
+            Some(_) => self.writer.pause(),
+            None => self.writer.deliver().await,
         }
-        while self.producer.in_flight_count() > 0 {
-            self.check()?;
-            tokio::time::sleep(LOOK).await;
+    }
+
+    async fn prepare(&mut self, _: Epoch) -> Result<()> {
+        self.send_latest().await?;
+        match self.transaction {
+            // That they have come is for the commit to see.
+            Some(_) => self.writer.send(),
+            None => self.writer.deliver().await,
         }
-        self.check()
     }
 
     async fn commit(&mut self, epoch: Epoch) -> Result<()> {
@@ -351,8 +342,13 @@ impl Sink for KafkaSink {
     }
 }
 
+fn too_large(message: &Outgoing<'_>) -> String {
+    let bytes = message.value.map_or(0, <[u8]>::len);
+    format!("a message of {bytes} bytes is too large")
+}
+
 /// A `MAP<STRING, BYTES>` as headers.
-fn headers_of(column: &ArrayRef, row: usize) -> Result<Option<OwnedHeaders>> {
+fn headers_of(column: &ArrayRef, row: usize) -> Result<Option<Headers>> {
     if column.is_null(row) {
         return Ok(None);
     }
@@ -364,10 +360,9 @@ fn headers_of(column: &ArrayRef, row: usize) -> Result<Option<OwnedHeaders>> {
     let keys = keys.as_string_opt::<i32>().ok_or_else(|| Error::bug("header keys are no text"))?;
     let values =
         values.as_binary_opt::<i32>().ok_or_else(|| Error::bug("header values are no bytes"))?;
-    let mut headers = OwnedHeaders::new_with_capacity(entries.len());
-    for at in 0..entries.len() {
-        let value = values.is_valid(at).then(|| values.value(at));
-        headers = headers.insert(Header { key: keys.value(at), value });
-    }
-    Ok(Some(headers))
+    let header = |at| {
+        let value = values.is_valid(at).then(|| values.value(at).to_vec());
+        (keys.value(at).to_owned(), value)
+    };
+    Ok(Some((0..entries.len()).map(header).collect()))
 }

@@ -36,8 +36,8 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMillisecondType};
 use futures::FutureExt as _;
 use nowcast_engine::{
-    Batch, ChangelogMode, Connectors, DeadLetter, ErrorKind, MetadataColumn, Position, SinkContext,
-    Source, SourceContext, SourceEvent, TableDefinition,
+    Batch, ChangelogMode, Connectors, DeadLetter, ErrorKind, MetadataColumn, Position, Sink,
+    SinkContext, Source, SourceContext, SourceEvent, TableDefinition,
 };
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::ClientConfig;

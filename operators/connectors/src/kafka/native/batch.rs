@@ -7,13 +7,13 @@ use super::codec::Codecs;
 use crate::messages::Message;
 
 /// From the base offset to the number of records.
-const HEAD_BYTES: usize = 61;
+pub const HEAD_BYTES: usize = 61;
 /// The base offset and the length, which the length does not count.
-const LENGTH_END: usize = 12;
+pub const LENGTH_END: usize = 12;
 /// Where the number of the format is, in all of them.
 const FORMAT: usize = 16;
 /// What the checksum covers begins here.
-const CHECKED_FROM: usize = 21;
+pub const CHECKED_FROM: usize = 21;
 
 /// Bytes that are no batch, or no record.
 #[derive(Debug, PartialEq, Eq)]

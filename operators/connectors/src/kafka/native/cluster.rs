@@ -35,6 +35,13 @@ const OFFSET_FETCH: i16 = 7;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
+/// What a broker is asked to coordinate, as `FindCoordinator` numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coordinates {
+    Group = 0,
+    Transactions = 1,
+}
+
 /// Who leads a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leader {
@@ -72,6 +79,8 @@ pub struct Cluster {
     leaders: HashMap<Name, Leader>,
     /// Connections for questions, by address: an answer does not wait behind messages.
     connections: HashMap<String, Connection>,
+    /// Whether brokers may make a topic that is asked for. One that was deleted would come again.
+    pub creates: bool,
 }
 
 impl Cluster {
@@ -81,6 +90,7 @@ impl Cluster {
             addresses: BTreeMap::new(),
             leaders: HashMap::new(),
             connections: HashMap::new(),
+            creates: false,
         }
     }
 
@@ -102,18 +112,17 @@ impl Cluster {
             MetadataRequestTopic::default().with_name(Some(TopicName(name)))
         };
         let topics = topics.map(|names| names.iter().map(topic).collect());
-        // Or a topic that was deleted would come again by our asking for it.
-        let request =
-            MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
+        let request = MetadataRequest::default()
+            .with_topics(topics)
+            .with_allow_auto_topic_creation(self.creates);
         let answer = self.ask_any(&request, METADATA).await?;
         let brokers = answer.brokers.iter();
-        let at = |host: &str, port: i32| match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        };
         self.addresses = brokers.map(|it| (it.node_id.0, at(&it.host, it.port))).collect();
         for topic in &answer.topics {
             let Some(name) = &topic.name else { continue };
+            // One that is there no more has no leader.
+            let there = |at: &i32| topic.partitions.iter().any(|it| it.partition_index == *at);
+            self.leaders.retain(|(topic, at), _| **topic != ***name || there(at));
             for partition in &topic.partitions {
                 let key = (name.to_string(), partition.partition_index);
                 match partition.leader_id.0 {
@@ -222,14 +231,15 @@ impl Cluster {
 
     async fn try_committed(&mut self, partitions: &[Name]) -> Result<BTreeMap<Name, i64>, Refused> {
         let group = self.door.settings.group.clone().unwrap_or_default();
-        let coordinator = self.coordinator(&group).await?;
+        let coordinator = self.coordinator(&group, Coordinates::Group).await?;
         let topics = by_topic(partitions.iter().map(|(topic, at)| (topic.as_str(), *at)));
         let topics = topics.into_iter().map(|(topic, at)| {
             OffsetFetchRequestTopic::default().with_name(topic).with_partition_indexes(at)
         });
         let request = OffsetFetchRequest::default()
             .with_group_id(GroupId(StrBytes::from_string(group)))
-            .with_topics(Some(topics.collect()));
+            .with_topics(Some(topics.collect()))
+            .with_require_stable(!self.door.settings.uncommitted);
         let answer = self.ask(&coordinator, &request, OFFSET_FETCH).await?;
         if let Some(code) = code(answer.error_code) {
             return Err(Refused::Code(code));
@@ -249,20 +259,20 @@ impl Cluster {
         Ok(committed)
     }
 
-    /// The address of the broker that keeps a group's offsets.
-    pub async fn coordinator(&mut self, group: &str) -> Result<String, Refused> {
+    /// The address of the broker that keeps a group's offsets, or the transactions of an id.
+    pub async fn coordinator(&mut self, of: &str, what: Coordinates) -> Result<String, Refused> {
         let request = FindCoordinatorRequest::default()
-            .with_key(StrBytes::from_string(group.to_owned()))
-            .with_key_type(0);
+            .with_key(StrBytes::from_string(of.to_owned()))
+            .with_key_type(what as i8);
         let answer = self.ask_any(&request, FIND_COORDINATOR).await?;
         match code(answer.error_code) {
             Some(code) => Err(Refused::Code(code)),
-            None => Ok(format!("{}:{}", answer.host.as_str(), answer.port)),
+            None => Ok(at(&answer.host, answer.port)),
         }
     }
 
     /// Asks any broker: first one that is connected, then the others that are known.
-    async fn ask_any<R: Request>(
+    pub async fn ask_any<R: Request>(
         &mut self,
         request: &R,
         ceiling: i16,
@@ -308,6 +318,13 @@ impl Cluster {
         let answer = connection.ask(request, ceiling, TRY_TIMEOUT).await?;
         self.connections.insert(address.to_owned(), connection);
         Ok(answer)
+    }
+}
+
+fn at(host: &str, port: i32) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 

@@ -14,7 +14,7 @@ use nowcast_engine::Position;
 
 use super::super::contact::Outlook;
 use super::super::offsets::Span;
-use super::cluster::{ASK_TIMEOUT, Cluster, Refused, by_topic, code};
+use super::cluster::{ASK_TIMEOUT, Cluster, Coordinates, Refused, by_topic, code};
 use super::connection::Door;
 
 /// Before topics' ids take the place of their names.
@@ -153,7 +153,7 @@ async fn try_commit(
     group: &str,
     request: &OffsetCommitRequest,
 ) -> Result<(), Refused> {
-    let coordinator = cluster.coordinator(group).await?;
+    let coordinator = cluster.coordinator(group, Coordinates::Group).await?;
     let answer = cluster.ask(&coordinator, request, OFFSET_COMMIT).await?;
     let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
     match partitions.find_map(|partition| code(partition.error_code)) {

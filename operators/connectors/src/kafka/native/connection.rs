@@ -25,6 +25,9 @@ use crate::tls::{self, Identity, Trust};
 /// More than this is no answer of Kafka's: batches of messages are far smaller.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 
+/// About what stands in front of a request.
+const HEADER_BYTES: usize = 128;
+
 /// Why a broker could not be asked.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -198,7 +201,8 @@ impl Connection {
             .with_request_api_version(version)
             .with_correlation_id(self.correlation)
             .with_client_id(Some(self.client_id.clone()));
-        let mut frame = BytesMut::new();
+        let room = request.compute_size(version).unwrap_or_default();
+        let mut frame = BytesMut::with_capacity(room + HEADER_BYTES);
         frame.put_i32(0);
         let encoded = header.encode(&mut frame, R::header_version(version));
         let encoded = encoded.and_then(|()| request.encode(&mut frame, version));
@@ -347,8 +351,11 @@ async fn dial(door: &Door, address: &str) -> Result<Box<dyn Wire>, Failure> {
     let name = name.map_err(|_| Failure::refused(format!("\"{host}\" is no name of a host")))?;
     let stream = tls.connect(name, stream).await;
     let stream = stream.map_err(|error| match error.get_ref() {
-        Some(error) => Failure::refused(format!("{address}: ssl handshake failed: {error}")),
-        None => failed(error),
+        Some(inner) if inner.is::<rustls::Error>() => {
+            Failure::refused(format!("{address}: ssl handshake failed: {inner}"))
+        }
+        // It may be a broker that comes or goes.
+        _ => failed(error),
     })?;
     Ok(Box::new(stream))
 }

@@ -1,5 +1,5 @@
-//! A Kafka client of our own, for reading: batches of messages are decoded where they lie, in the
-//! answers of the brokers.
+//! A Kafka client of our own. Reading: batches of messages are decoded where they lie, in the answers of
+//! the brokers; writing is in [`produce`].
 //!
 //! One thread a source, no thread besides: the connections are served while the reader waits, and
 //! the next request to a broker is on its way while an answer is read. What is not here, librdkafka
@@ -15,8 +15,10 @@ mod commit;
 mod connection;
 mod fetch;
 mod part;
+pub mod produce;
 mod scram;
 pub mod settings;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -25,15 +27,14 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use nowcast_engine::{Error, Result};
 use tokio::runtime::Runtime;
 
 use self::batch::{Batches, Located, Malformed};
-use self::cluster::{Cluster, Refused, code, is_unknown};
+use self::cluster::{Cluster, Refused, is_unknown};
 use self::codec::Codecs;
 use self::commit::{Beside, Commits};
-use self::connection::{Door, Failure};
+use self::connection::Door;
 use self::fetch::Fetcher;
 use self::part::{Come, Given};
 use self::settings::Settings;
@@ -42,12 +43,7 @@ use super::contact::{
 };
 use super::offsets::Span;
 use super::options::{KafkaOptions, Topics};
-use crate::nearest::did_you_mean;
 
-/// How long the brokers have to answer when a table is opened: one that starts up meanwhile is found.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How often bytes are asked for whose checksum does not fit.
 const TRIES: u32 = 3;
 
@@ -105,65 +101,9 @@ impl Native {
         self.trouble(cause, refused)
     }
 
-    fn unreachable(&self, failure: &Failure) -> Error {
-        let (name, bootstrap) = (self.options.name(), &self.options.bootstrap);
-        Error::outside(format!("{name}: broker {bootstrap} unreachable: {}", failure.reason))
-    }
-
-    /// Asks until there is an answer, or the time is over.
-    fn metadata(
-        &mut self,
-        topics: Option<&[String]>,
-        deadline: Instant,
-    ) -> Result<Vec<MetadataResponseTopic>> {
-        let runtime = self.runtime.as_ref().expect("it is there until the end");
-        let asked = runtime.block_on(async {
-            loop {
-                match self.cluster.metadata(topics).await {
-                    Err(failure) if !failure.refused && Instant::now() < deadline => {
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    asked => return asked,
-                }
-            }
-        });
-        asked.map_err(|failure| self.unreachable(&failure))
-    }
-
     fn partitions_of(&mut self, topic: &str, deadline: Instant) -> Result<Vec<i32>> {
-        loop {
-            let again = Instant::now() < deadline;
-            let found = self.metadata(Some(&[topic.to_owned()]), deadline)?;
-            let Some(found) = found.first() else {
-                return Err(Error::bug("a broker answered for another topic"));
-            };
-            match code(found.error_code) {
-                None if !found.partitions.is_empty() => {
-                    let partitions = found.partitions.iter();
-                    let mut partitions: Vec<_> = partitions.map(|it| it.partition_index).collect();
-                    partitions.sort_unstable();
-                    return Ok(partitions);
-                }
-                Some(code) if is_unknown(code) => return Err(self.unknown_topic(topic)),
-                // The topic has just been made.
-                None | Some(ResponseError::LeaderNotAvailable) if again => {
-                    std::thread::sleep(PAUSE);
-                }
-                None => {
-                    return Err(Error::outside(format!("kafka topic \"{topic}\": no partitions")));
-                }
-                Some(code) => {
-                    return Err(Error::outside(format!("kafka topic \"{topic}\": {code}")));
-                }
-            }
-        }
-    }
-
-    fn unknown_topic(&mut self, topic: &str) -> Error {
-        let all = self.metadata(None, Instant::now()).unwrap_or_default();
-        let names = all.iter().filter_map(|topic| topic.name.as_deref());
-        let hint = did_you_mean(topic, names.map(|name| name.as_str()));
-        Error::user(format!("kafka topic \"{topic}\" does not exist{hint}"))
+        let runtime = self.runtime.as_ref().expect("it is there until the end");
+        runtime.block_on(topics::partitions(&mut self.cluster, &self.options, topic, deadline))
     }
 
     /// Drives connections until something has come or the time is over; without any time, what has
@@ -289,12 +229,14 @@ impl From<Malformed> for Walk {
 
 impl Brokers for Native {
     fn partitions(&mut self) -> Result<Vec<(String, Vec<i32>)>> {
-        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let deadline = Instant::now() + topics::CONNECT_TIMEOUT;
         let options = Arc::clone(&self.options);
         let names = match &options.topics {
             Topics::Named(names) => names.clone(),
             Topics::Pattern(pattern) => {
-                let all = self.metadata(None, deadline)?;
+                let runtime = self.runtime.as_ref().expect("it is there until the end");
+                let all = topics::metadata(&mut self.cluster, &options, None, deadline);
+                let all = runtime.block_on(all)?;
                 let names = all.iter().filter_map(|topic| topic.name.as_ref());
                 names.map(|name| name.to_string()).filter(|name| pattern.is_match(name)).collect()
             }

@@ -161,10 +161,7 @@ impl Refusal {
 impl Settings {
     /// Says what is wrong with names and values; files are not looked at.
     pub fn read(options: &KafkaOptions) -> Result<Self, Refusal> {
-        let mut given = Given {
-            table: &options.table,
-            left: options.properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
-        };
+        let mut given = Given::of(options);
         let ms = Duration::from_millis;
         let kbytes = given.number("queued.max.messages.kbytes", 1, 2_097_151)?;
         let bytes_max = given.number("fetch.max.bytes", 1, i32::MAX)?.unwrap_or(FETCH_BYTES);
@@ -216,14 +213,25 @@ impl Settings {
 }
 
 /// The properties that nobody has asked for yet.
-struct Given<'a> {
+pub struct Given<'a> {
     table: &'a str,
     left: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Given<'a> {
-    fn text(&mut self, key: &str) -> Option<&'a str> {
+    pub fn of(options: &'a KafkaOptions) -> Self {
+        let properties = options.properties.iter();
+        let left = properties.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Self { table: &options.table, left }
+    }
+
+    pub fn text(&mut self, key: &str) -> Option<&'a str> {
         self.left.remove(key)
+    }
+
+    /// As [`Self::text`], and it can be asked for again.
+    pub fn shows(&self, key: &str) -> Option<&'a str> {
+        self.left.get(key).copied()
     }
 
     fn wrong(&self, key: &str, value: &str, expected: &str) -> Refusal {
@@ -233,7 +241,7 @@ impl<'a> Given<'a> {
         )))
     }
 
-    fn number<T>(&mut self, key: &str, least: T, most: T) -> Result<Option<T>, Refusal>
+    pub fn number<T>(&mut self, key: &str, least: T, most: T) -> Result<Option<T>, Refusal>
     where
         T: std::str::FromStr + PartialOrd + std::fmt::Display,
     {
@@ -245,7 +253,7 @@ impl<'a> Given<'a> {
     }
 
     /// One of the named values; the first is the default.
-    fn choice<T: Copy>(&mut self, key: &str, values: &[(&str, T)]) -> Result<T, Refusal> {
+    pub fn choice<T: Copy>(&mut self, key: &str, values: &[(&str, T)]) -> Result<T, Refusal> {
         let Some(value) = self.text(key) else { return Ok(values[0].1) };
         match values.iter().find(|(name, _)| name.eq_ignore_ascii_case(value)) {
             Some((_, chosen)) => Ok(*chosen),

@@ -2,12 +2,14 @@
 //! tests, which speaks Kafka's protocol on real sockets.
 
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 
 with_each_client!(
     a_partition_is_followed_to_its_new_leader,
     brokers_that_were_away_are_found_again,
+    what_is_written_follows_the_leaders,
 );
 
 const TOPIC: &str = "led";
@@ -95,4 +97,64 @@ async fn brokers_that_were_away_are_found_again(client: &'static str) {
     assert_eq!(read(&mut source, 0, 2).await, [4, 5]);
     produce(&bootstrap, 1, 2..4).await;
     assert_eq!(read(&mut source, 1, 2).await, [2, 3]);
+}
+
+/// Rows are written while leaders change, brokers are away and answers are errors: each is there, once, and
+/// those of a partition in order.
+async fn what_is_written_follows_the_leaders(client: &'static str) {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic(TOPIC, 2, 3).unwrap();
+    let bootstrap = cluster.bootstrap_servers();
+    let mut table = unbounded(client, &bootstrap);
+    let options = [
+        ("sink.partitioner", "round-robin"),
+        ("properties.reconnect.backoff.ms", "20"),
+        ("properties.retry.backoff.ms", "20"),
+    ];
+    table.options.extend(options.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let mut sink = registry().sink(&table).unwrap().open(SinkContext::alone("test")).await.unwrap();
+    let mut rejected = vec![];
+    let rounds = 9;
+    for round in 0..rounds {
+        match round % 3 {
+            0 => (0..2).for_each(|partition| {
+                let leader = 1 + (round / 3 + partition) % 3;
+                cluster.partition_leader(TOPIC, partition, Some(leader)).unwrap();
+            }),
+            1 => {
+                let errors = [
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                ];
+                cluster.request_errors(RDKafkaApiKey::Produce, &errors);
+            }
+            _ => {
+                (1..=3).for_each(|broker| cluster.broker_down(broker).unwrap());
+                (1..=3).for_each(|broker| cluster.broker_up(broker).unwrap());
+            }
+        }
+        let from = i64::from(round) * 10;
+        let schema = Arc::clone(&table.schema);
+        let column: ArrayRef = Arc::new((from..from + 10).collect::<Int64Array>());
+        let rows = RecordBatch::try_new(schema, vec![column]).unwrap();
+        sink.write(&Batch::new(rows), &mut rejected).await.unwrap();
+        tokio::time::timeout(PATIENCE, sink.flush()).await.expect("in time").unwrap();
+    }
+    assert_eq!(rejected, []);
+    let mut source = open(&unbounded("librdkafka", &bootstrap), at(&[])).await;
+    let mut read: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    while read.values().map(Vec::len).sum::<usize>() < 10 * rounds as usize {
+        if let SourceEvent::Rows { split, rows, .. } = next(&mut source).await {
+            read.entry(split.to_string()).or_default().extend(numbers(&[rows]));
+        }
+    }
+    assert_eq!(read.len(), 2);
+    let mut all: Vec<i64> = vec![];
+    for numbers in read.values() {
+        assert!(numbers.is_sorted(), "{numbers:?}");
+        all.extend(numbers);
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..10 * i64::from(rounds)).collect::<Vec<_>>());
 }

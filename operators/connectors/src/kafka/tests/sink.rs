@@ -2,9 +2,18 @@
 
 use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_sink_writes_others_read_and_the_source_too() {
-    let Some(topic) = Topic::new("roundtrip", 3).await else { return };
+with_each_client!(
+    what_the_sink_writes_others_read_and_the_source_too,
+    what_is_written_without_keys_is_there_once_by_each_codec,
+    a_message_that_is_too_large_is_rejected_alone,
+);
+
+async fn open_sink(table: &TableDefinition) -> Box<dyn Sink> {
+    registry().sink(table).unwrap().open(SinkContext::alone("test")).await.unwrap()
+}
+
+async fn what_the_sink_writes_others_read_and_the_source_too(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "roundtrip", 3).await else { return };
     let fields =
         || vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true)];
     let options = [
@@ -19,7 +28,7 @@ async fn what_the_sink_writes_others_read_and_the_source_too() {
         topic.table(fields(), &options),
         &[("partition", DataType::Int32, true), ("timestamp", stamp, false)],
     );
-    let mut sink = registry().sink(&table).unwrap().open(SinkContext::alone("test")).await.unwrap();
+    let mut sink = open_sink(&table).await;
     let count = 5_000;
     // As the planner hands it over: without the VIRTUAL column.
     let written =
@@ -88,6 +97,62 @@ async fn what_the_sink_writes_others_read_and_the_source_too() {
     }
     ids.sort_unstable();
     assert_eq!(ids, (0..count).collect::<Vec<_>>());
+}
+
+/// `n BIGINT` of so many rows.
+fn counted_rows(numbers: std::ops::Range<i64>) -> Batch {
+    let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+    let column: ArrayRef = Arc::new(numbers.collect::<Int64Array>());
+    Batch::new(RecordBatch::try_new(Arc::new(schema), vec![column]).unwrap())
+}
+
+async fn what_is_written_without_keys_is_there_once_by_each_codec(client: &'static str) {
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let Some(topic) = Topic::read_by(client, codec, 3).await else { return };
+        let small = ("properties.batch.size", "2000");
+        let table = topic.counted(&[("properties.compression.type", codec), small]);
+        let mut sink = open_sink(&table).await;
+        let mut rejected = vec![];
+        for from in (0..5_000).step_by(1_000) {
+            sink.write(&counted_rows(from..from + 1_000), &mut rejected).await.unwrap();
+        }
+        sink.flush().await.unwrap();
+        assert_eq!(rejected, []);
+        let table = topic.counted(&[]);
+        let (rows, letters) = drain(&mut super::open(&table, at(&[])).await).await;
+        assert_eq!(letters, []);
+        let mut all = vec![];
+        for batches in rows.values() {
+            let numbers = numbers(batches);
+            assert!(numbers.is_sorted(), "{codec}: a partition has them in order");
+            all.extend(numbers);
+        }
+        all.sort_unstable();
+        assert_eq!(all, (0..5_000).collect::<Vec<_>>(), "{codec}");
+    }
+}
+
+async fn a_message_that_is_too_large_is_rejected_alone(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "too-large", 1).await else { return };
+    let fields = vec![Field::new("text", DataType::Utf8, true)];
+    let table = topic.table(fields.clone(), &[("properties.message.max.bytes", "2000")]);
+    let mut sink = open_sink(&table).await;
+    let texts = ["a".to_owned(), "b".repeat(3_000), "c".to_owned()];
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values(&texts));
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![column]).unwrap();
+    let mut rejected = vec![];
+    sink.write(&Batch::new(rows), &mut rejected).await.unwrap();
+    sink.flush().await.unwrap();
+    assert_eq!(rejected.len(), 1);
+    assert!(rejected[0].error.contains("too large"), "{}", rejected[0].error);
+    let consumer: BaseConsumer = config(&topic.bootstrap).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic.name, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    for expected in [r#"{"text":"a"}"#, r#"{"text":"c"}"#] {
+        let message = consumer.poll(PATIENCE).expect("a message in time").unwrap();
+        assert_eq!(message.payload(), Some(expected.as_bytes()));
+    }
 }
 
 /// MurmurHash2 with the seed of Kafka's `Utils.murmur2`.
