@@ -10,6 +10,7 @@ with_each_client!(
     a_partition_is_followed_to_its_new_leader,
     brokers_that_were_away_are_found_again,
     what_is_written_follows_the_leaders,
+    a_sink_that_is_gone_writes_nothing_more,
 );
 
 const TOPIC: &str = "led";
@@ -157,4 +158,50 @@ async fn what_is_written_follows_the_leaders(client: &'static str) {
     }
     all.sort_unstable();
     assert_eq!(all, (0..10 * i64::from(rounds)).collect::<Vec<_>>());
+}
+
+fn row(schema: &arrow::datatypes::SchemaRef, number: i64) -> Batch {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![number]));
+    Batch::new(RecordBatch::try_new(Arc::clone(schema), vec![column]).unwrap())
+}
+
+async fn open_sink(table: &TableDefinition) -> Box<dyn Sink> {
+    registry().sink(table).unwrap().open(SinkContext::alone("test")).await.unwrap()
+}
+
+/// With our own client alone: librdkafka's cluster for tests breaks where its own client asks it then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_for_a_partition_without_a_leader_fail_in_time() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    let mut table = unbounded("native", &cluster.bootstrap_servers());
+    table.options.insert("properties.message.timeout.ms".into(), "1500".into());
+    let mut sink = open_sink(&table).await;
+    cluster.partition_leader(TOPIC, 0, None).unwrap();
+    sink.write(&row(&table.schema, 1), &mut vec![]).await.unwrap();
+    let failed = tokio::time::timeout(PATIENCE, sink.flush()).await.expect("it does not wait");
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Outside);
+    assert!(failed.to_string().contains("not delivered"), "{failed}");
+}
+
+async fn a_sink_that_is_gone_writes_nothing_more(client: &'static str) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    let bootstrap = cluster.bootstrap_servers();
+    let table = unbounded(client, &bootstrap);
+    let mut sink = open_sink(&table).await;
+    cluster.broker_down(1).unwrap();
+    sink.write(&row(&table.schema, 1), &mut vec![]).await.unwrap();
+    // It tries meanwhile.
+    let flushed = tokio::time::timeout(Duration::from_millis(300), sink.flush()).await;
+    assert!(flushed.is_err(), "there is no broker");
+    drop(sink);
+    cluster.broker_up(1).unwrap();
+    let mut other = open_sink(&table).await;
+    other.write(&row(&table.schema, 2), &mut vec![]).await.unwrap();
+    tokio::time::timeout(PATIENCE, other.flush()).await.expect("in time").unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut source = open(&unbounded("librdkafka", &bootstrap), at(&[])).await;
+    assert_eq!(read(&mut source, 0, 1).await, [2]);
 }

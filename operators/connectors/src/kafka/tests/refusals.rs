@@ -28,12 +28,58 @@ async fn unknown_topics_and_properties_are_named(client: &'static str) {
 async fn an_unreachable_broker_is_named(client: &'static str) {
     let fields = || vec![Field::new("n", DataType::Int64, true)];
     let table = table("clicks", "127.0.0.1:1", fields(), &[START, ("client", client)]);
-    let error = open_error(&table).await;
-    assert_eq!(error.kind(), ErrorKind::Outside);
-    let message = error.to_string();
-    let expected = "kafka topic \"clicks\": broker 127.0.0.1:1 unreachable: connect to ";
-    assert!(message.starts_with(expected), "{message}");
-    assert!(message.ends_with("connection refused"), "{message}");
+    let sink = registry().sink(&table).unwrap();
+    let written = sink.open(SinkContext::alone("test")).await.err().unwrap();
+    for error in [open_error(&table).await, written] {
+        assert_eq!(error.kind(), ErrorKind::Outside);
+        let message = error.to_string();
+        let expected = "kafka topic \"clicks\": broker 127.0.0.1:1 unreachable: connect to ";
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.ends_with("connection refused"), "{message}");
+    }
+}
+
+/// What our own client cannot do is librdkafka's where nothing else is said.
+#[test]
+fn what_only_librdkafka_can_write_is_left_to_it() {
+    let fields = || vec![Field::new("n", DataType::Int64, true)];
+    let sink = |client: &str, key: &str, value: &str| {
+        let options = [("client", client), (key, value)];
+        registry().sink(&table("clicks", "127.0.0.1:1", fields(), &options)).map(drop)
+    };
+    for (key, value) in [
+        ("properties.partitioner", "random"),
+        ("properties.enable.idempotence", "false"),
+        ("properties.acks", "1"),
+        ("properties.message.timeout.ms", "0"),
+        ("properties.compression.codec", "inherit"),
+        ("properties.socket.keepalive.enable", "true"),
+    ] {
+        let refused = sink("native", key, value).unwrap_err().to_string();
+        let expected = format!("table \"events\": option \"{key}\" is ");
+        assert!(refused.starts_with(&expected), "{refused}");
+        assert!(refused.ends_with("and \"client\" is native"), "{refused}");
+        sink("auto", key, value).unwrap();
+    }
+    for (key, value) in [
+        ("properties.partitioner", "murmur2_random"),
+        ("properties.acks", "all"),
+        ("properties.compression.type", "zstd"),
+        ("properties.compression.level", "-1"),
+        ("properties.linger.ms", "5"),
+    ] {
+        sink("native", key, value).unwrap();
+    }
+    for (key, value) in [
+        ("properties.compression.type", "lzma"),
+        ("properties.compression.level", "13"),
+        ("properties.batch.size", "much"),
+    ] {
+        for client in ["auto", "native"] {
+            let refused = sink(client, key, value).unwrap_err().to_string();
+            assert!(refused.contains(key) && refused.contains(value), "{refused}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ with_each_client!(
     what_the_sink_writes_others_read_and_the_source_too,
     what_is_written_without_keys_is_there_once_by_each_codec,
     a_message_that_is_too_large_is_rejected_alone,
+    keys_go_to_partitions_that_are_new,
 );
 
 async fn open_sink(table: &TableDefinition) -> Box<dyn Sink> {
@@ -152,6 +153,39 @@ async fn a_message_that_is_too_large_is_rejected_alone(client: &'static str) {
     for expected in [r#"{"text":"a"}"#, r#"{"text":"c"}"#] {
         let message = consumer.poll(PATIENCE).expect("a message in time").unwrap();
         assert_eq!(message.payload(), Some(expected.as_bytes()));
+    }
+}
+
+/// As Java's clients spread them: by the number of partitions that there is.
+async fn keys_go_to_partitions_that_are_new(client: &'static str) {
+    let Some(topic) = Topic::read_by(client, "grown", 1).await else { return };
+    let fields = vec![Field::new("n", DataType::Int64, true)];
+    let options = [
+        ("key.format", "raw"),
+        ("key.fields", "n"),
+        ("value.format", "json"),
+        ("properties.metadata.max.age.ms", "200"),
+    ];
+    let mut table = topic.table(fields, &options);
+    if client == "librdkafka" {
+        let age = table.options.remove("properties.metadata.max.age.ms").unwrap();
+        table.options.insert("properties.topic.metadata.refresh.interval.ms".into(), age);
+    }
+    let mut sink = open_sink(&table).await;
+    let grow = rdkafka::admin::NewPartitions::new(&topic.name, 3);
+    let grown = admin(&topic.bootstrap).create_partitions([&grow], &AdminOptions::new()).await;
+    grown.unwrap().into_iter().for_each(|grown| drop(grown.unwrap()));
+    let consumer: BaseConsumer = config(&topic.bootstrap).create().unwrap();
+    let end = |partition| match consumer.fetch_watermarks(&topic.name, partition, PATIENCE) {
+        Ok((_, end)) => end,
+        Err(error) => panic!("{error}"),
+    };
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !(1..3).all(|partition| end(partition) > 0) {
+        assert!(std::time::Instant::now() < deadline, "all keys are in partition 0");
+        sink.write(&counted_rows(0..50), &mut vec![]).await.unwrap();
+        sink.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
