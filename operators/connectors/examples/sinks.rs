@@ -1,5 +1,5 @@
-//! What the ways out cost: rows as JSON and as text; into Kafka and Redis, beside a bare loop over the same
-//! client. CPU is that of this process.
+//! What the ways out cost: rows as JSON and as text; into Kafka by either client and into Redis, beside a bare
+//! loop over librdkafka and over the same client of Redis. CPU is that of this process.
 //!
 //! ```text
 //! NOWCAST_KAFKA=127.0.0.1:9092 NOWCAST_REDIS=redis://127.0.0.1:6379 \
@@ -203,18 +203,23 @@ async fn kafka(at: &str) -> Anyhow<()> {
     for only_errors in ["false", "true"] {
         bare_kafka(at, &topic, &batches, only_errors)?;
     }
-    let options = [
-        ("connector", "kafka"),
-        ("topic", topic.as_str()),
-        ("properties.bootstrap.servers", at),
-        ("format", "json"),
-    ];
-    through(&table(&options), &batches, "kafka at-least-once").await?;
-    let exactly = [
-        ("sink.delivery-guarantee", "exactly-once"),
-        ("sink.transactional-id-prefix", topic.as_str()),
-    ];
-    through(&table(&[&options[..], &exactly].concat()), &batches, "kafka exactly-once").await?;
+    for client in ["librdkafka", "native"] {
+        let options = [
+            ("connector", "kafka"),
+            ("topic", topic.as_str()),
+            ("properties.bootstrap.servers", at),
+            ("format", "json"),
+            ("client", client),
+        ];
+        through(&table(&options), &batches, &format!("kafka by {client}, at least once")).await?;
+        let prefix = format!("{topic}-{client}");
+        let exactly = [
+            ("sink.delivery-guarantee", "exactly-once"),
+            ("sink.transactional-id-prefix", prefix.as_str()),
+        ];
+        let exactly = table(&[&options[..], &exactly].concat());
+        through(&exactly, &batches, &format!("kafka by {client}, exactly once")).await?;
+    }
     admin.delete_topics(&[topic.as_str()], &AdminOptions::new()).await?;
     Ok(())
 }
