@@ -14,8 +14,8 @@ use super::latest::{Change, Latest};
 use super::librdkafka_writer;
 use super::message::KEYS;
 use super::native::produce::{Producer, WriteSettings};
-use super::native::settings::Refusal;
-use super::options::{Client, KafkaOptions, Partitioner, Topics};
+use super::native::settings::chosen;
+use super::options::{KafkaOptions, Partitioner, Topics};
 use super::security;
 use super::transaction::{self, Transaction, Transactions};
 use super::writing::{Headers, Outgoing, Put, Writer};
@@ -71,41 +71,20 @@ impl KafkaSinkFactory {
         }
         let mut parts = std::iter::once(&options.value).chain(&options.key);
         parts.try_for_each(|part| encoder(table, part).map(drop))?;
+        let settings = chosen(&options, WriteSettings::read(&options), "writes")?;
+        if settings.is_some() && options.transactional.is_some() {
+            // What brokers promise is asked by librdkafka.
+            security::check_build(&options.table, &options.properties)?;
+        }
         Ok(Self {
             table: table.clone(),
-            settings: client(&options)?,
+            settings,
             options: Arc::new(options),
             topic,
             writable,
             transactions: Arc::clone(&environment.transactions),
             transaction: Mutex::default(),
         })
-    }
-}
-
-/// Our own client's settings where it is asked for, or nothing is said and it can do all that the
-/// table asks.
-fn client(options: &KafkaOptions) -> Result<Option<WriteSettings>> {
-    if options.client == Some(Client::Librdkafka) {
-        security::check_build(&options.table, &options.properties)?;
-        return Ok(None);
-    }
-    match (WriteSettings::read(options), options.client) {
-        (Ok(settings), _) => {
-            // What brokers promise is asked by librdkafka.
-            if options.transactional.is_some() {
-                security::check_build(&options.table, &options.properties)?;
-            }
-            Ok(Some(settings))
-        }
-        (Err(Refusal::Wrong(error)), _) => Err(error),
-        (Err(refusal), Some(_)) => Err(refusal.into_error(&options.table)),
-        (Err(Refusal::Unknown { key, why }), None) => {
-            let table = &options.table;
-            tracing::info!("table \"{table}\": librdkafka writes, for \"properties.{key}\" {why}");
-            security::check_build(table, &options.properties)?;
-            Ok(None)
-        }
     }
 }
 

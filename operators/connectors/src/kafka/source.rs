@@ -13,12 +13,11 @@ use nowcast_engine::{
 use super::contact::{Brokers, Outlook, failed, own_partitions};
 use super::librdkafka::Librdkafka;
 use super::native::Native;
-use super::native::settings::{Refusal, Settings};
+use super::native::settings::{Settings, chosen};
 use super::offsets::{Span, spans};
-use super::options::{Client, KafkaOptions, Startup};
+use super::options::{KafkaOptions, Startup};
 use super::reader::Reader;
 use super::reading::Limits;
-use super::security;
 use crate::handover::Handover;
 use crate::parts::TopicMode;
 
@@ -41,7 +40,7 @@ impl KafkaSourceFactory {
             )));
         }
         options.rows(table).map_err(|error| with_table(error, &table.name))?;
-        let settings = client(&options)?.map(Arc::new);
+        let settings = chosen(&options, Settings::read(&options), "reads")?.map(Arc::new);
         Ok(Self { table: table.clone(), options: Arc::new(options), settings })
     }
 
@@ -56,26 +55,6 @@ impl KafkaSourceFactory {
         let thread = std::thread::Builder::new().name(format!("kafka {}", self.table.name));
         let reader = thread.spawn(move || reader.run()).map_err(|error| failed(&options, error))?;
         Ok(KafkaSource { handover, outlook, reader: Some(reader), options })
-    }
-}
-
-/// Our own client's settings where it is asked for, or nothing is said and it can do all that the
-/// table asks.
-fn client(options: &KafkaOptions) -> Result<Option<Settings>> {
-    if options.client == Some(Client::Librdkafka) {
-        security::check_build(&options.table, &options.properties)?;
-        return Ok(None);
-    }
-    match (Settings::read(options), options.client) {
-        (Ok(settings), _) => Ok(Some(settings)),
-        (Err(Refusal::Wrong(error)), _) => Err(error),
-        (Err(refusal), Some(_)) => Err(refusal.into_error(&options.table)),
-        (Err(Refusal::Unknown { key, why }), None) => {
-            let table = &options.table;
-            tracing::info!("table \"{table}\": librdkafka reads, for \"properties.{key}\" {why}");
-            security::check_build(table, &options.properties)?;
-            Ok(None)
-        }
     }
 }
 

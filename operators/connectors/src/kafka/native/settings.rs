@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use nowcast_engine::{Error, secret};
 
-use super::super::options::KafkaOptions;
+use super::super::options::{Client, KafkaOptions};
+use super::super::security;
 
 /// Bytes of all partitions in one answer of a broker. A source holds two of them a broker: one is
 /// read while the next is on its way.
@@ -156,6 +157,29 @@ impl Refusal {
             )),
         }
     }
+}
+
+/// Our own client's settings where it is asked for, or nothing is said and it can do all that the table
+/// asks; else librdkafka does it.
+pub fn chosen<T>(
+    options: &KafkaOptions,
+    read: Result<T, Refusal>,
+    does: &str,
+) -> Result<Option<T>, Error> {
+    let (key, why) = match (read, options.client) {
+        (_, Some(Client::Librdkafka)) => {
+            security::check_build(&options.table, &options.properties)?;
+            return Ok(None);
+        }
+        (Ok(settings), _) => return Ok(Some(settings)),
+        (Err(Refusal::Wrong(error)), _) => return Err(error),
+        (Err(refusal), Some(Client::Native)) => return Err(refusal.into_error(&options.table)),
+        (Err(Refusal::Unknown { key, why }), None) => (key, why),
+    };
+    let table = &options.table;
+    tracing::info!("table \"{table}\": librdkafka {does}, for \"properties.{key}\" {why}");
+    security::check_build(table, &options.properties)?;
+    Ok(None)
 }
 
 impl Settings {

@@ -8,7 +8,7 @@
 
 pub(super) mod batch;
 pub(super) mod compress;
-mod murmur;
+pub mod murmur;
 mod queue;
 mod sender;
 mod settings;
