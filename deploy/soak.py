@@ -7,6 +7,7 @@ not independent; its standard error is that of the fit. A slope is zero where it
 """
 
 import argparse
+import functools
 import http.client
 import json
 import math
@@ -62,11 +63,16 @@ class Load(threading.Thread):
         self.kcat.wait()
 
 
+@functools.lru_cache(maxsize=1000)
+def second(at):
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
+
+
 def event(number, intended, dice):
     if dice.random() < POISON:
         return '{"id":"no number"}\n'
     at = intended - (LATE_S if dice.random() < LATE else 0)
-    text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}"
+    text = f"{second(int(at))}.{int(at % 1 * 1000):03d}"
     title = int(TITLES * dice.random() ** 3)
     return (f'{{"id":{number},"k":{int(KEYS * dice.random())},"title_id":{title},'
             f'"intended_us":{int(intended * 1e6)},"at":"{text}"}}\n')

@@ -2,23 +2,25 @@
 # A job under steady load for hours: its memory and its latency must not grow. A real Kafka and a real Redis;
 # windows, a model that is replaced again and again, late rows, rows that cannot be read, clients of the live feeds that come and go.
 #
-#   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--dev]
+#   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--cpus CORES] [--dev]
 #
-# Without --rate it is 60 % of what the job takes from a full topic, or a third of what the sender of deploy/soak.py makes
-# where that is less; both are measured first. Prints a line a minute, then
+# Without --rate it is 60 % of what the job takes from a full topic, or half of what the sender of deploy/soak.py makes
+# where that is less; both are measured first. A job on all cores takes more than the sender makes: --cpus gives it a share of a
+# core and no more, as a container's limit does (a control group of this machine; needs root), and measures what it takes within that. Prints a line a minute, then
 # the slopes of memory (resident, without pages of files) and p99 with their standard errors; the exit code is 0 where neither grows. --dev
 # measures the dev build. Needs what kafka-up.sh and redis-up.sh need, and kcat.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-MINUTES=120 RATE= PROFILE=(--release) BUILD=release
+MINUTES=120 RATE= CPUS= PROFILE=(--release) BUILD=release
 # Rows by which the job's pace is measured.
-CALIBRATION=300000
+CALIBRATION=500000
 SHARE=0.6
 while (($#)); do
     case $1 in
     --minutes) MINUTES=$2 && shift ;;
     --rate) RATE=$2 && shift ;;
+    --cpus) CPUS=$2 && shift ;;
     --dev) PROFILE=() BUILD=debug ;;
     *) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
     esac
@@ -27,13 +29,14 @@ done
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/nowcast-soak.XXXXXX")
 NOWCAST=${NOWCAST_BINARY:-${CARGO_TARGET_DIR:-target}/$BUILD/nowcast}
-JOB=
+JOB= GROUP=
 end() {
     trap - EXIT
     [[ -z $JOB ]] || kill "$JOB" 2>/dev/null && wait "$JOB" 2>/dev/null || true
     for pid in "$WORK"/*/*.pid; do
         [[ ! -f $pid ]] || kill "$(<"$pid")" 2>/dev/null || true
     done
+    [[ -z $GROUP ]] || rmdir "$GROUP" 2>/dev/null || true
     rm -rf "$WORK"
 }
 trap end EXIT
@@ -42,6 +45,22 @@ trap 'exit 130' INT TERM
 fail() { echo "soak: $*" >&2; exit 1; }
 for command in kcat python3; do command -v "$command" >/dev/null || fail "$command not found"; done
 [[ -n ${NOWCAST_BINARY-} ]] || cargo build "${PROFILE[@]}" --workspace --bin nowcast
+if [[ -n $CPUS ]]; then
+    # The kernel's period of 100 ms, as containers have it.
+    QUOTA_US=$(python3 -c "print(int($CPUS * 100_000))")
+    if [[ -d /sys/fs/cgroup/cpu ]]; then
+        GROUP=/sys/fs/cgroup/cpu/nowcast-soak.$$
+        mkdir "$GROUP" && echo "$QUOTA_US" >"$GROUP/cpu.cfs_quota_us" || fail "no control group of our own: --cpus needs root"
+    else
+        GROUP=/sys/fs/cgroup/nowcast-soak.$$
+        mkdir "$GROUP" && echo "$QUOTA_US 100000" >"$GROUP/cpu.max" || fail "no control group of our own: --cpus needs root"
+    fi
+fi
+# Becomes the command, within the limit where there is one.
+limited() {
+    [[ -z $GROUP ]] || echo "$BASHPID" >"$GROUP/cgroup.procs"
+    exec "$@"
+}
 KAFKA=$(deploy/kafka-up.sh "$WORK/kafka")
 REDIS=$(deploy/redis-up.sh "$WORK/redis")
 cp onnx_models/next_title/next_title.onnx "$WORK"
@@ -68,16 +87,16 @@ with open(sys.argv[2], "w") as file:
     file.write(str(int(sys.argv[1]) / (time.time() - now)))
 PY
     sets calibration
-    USAGE=$("$NOWCAST" run deploy/soak.sql "${SETS[@]}" --set BOUNDED=latest-offset --no-http --usage \
+    USAGE=$(limited "$NOWCAST" run deploy/soak.sql "${SETS[@]}" --set BOUNDED=latest-offset --no-http --usage \
         --data-dir "$WORK/calibration" 2>/dev/null | tail -1)
     TAKES=$(python3 -c 'import json, sys; u = json.loads(sys.argv[1]); print(int(u["rows_read"] / u["wall_s"]))' "$USAGE")
-    RATE=$(python3 -c "print(int(min($SHARE * $TAKES, $(<"$WORK/made") / 3)))")
-    echo "the job takes $TAKES rows a second from a full topic, the sender makes $(printf %.0f "$(<"$WORK/made")"); the load is $RATE"
+    RATE=$(python3 -c "print(int(min($SHARE * $TAKES, $(<"$WORK/made") / 2)))")
+    echo "the job takes $TAKES rows a second from a full topic${CPUS:+ with $CPUS of a core}, the sender makes $(printf %.0f "$(<"$WORK/made")"); the load is $RATE"
 fi
 
 topic soak
 sets soak
-"$NOWCAST" run deploy/soak.sql "${SETS[@]}" --http 127.0.0.1:0 --data-dir "$WORK/data" 2>"$WORK/job.log" &
+limited "$NOWCAST" run deploy/soak.sql "${SETS[@]}" --http 127.0.0.1:0 --data-dir "$WORK/data" 2>"$WORK/job.log" &
 JOB=$!
 ADDRESS=
 for ((try = 0; try < 300; try++)); do

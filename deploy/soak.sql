@@ -32,7 +32,7 @@ WITH ('provider' = 'onnx', 'path' = '${MODELS}/next_title.onnx', 'monitor-interv
 -- Few keys, so that their state is full within seconds and grows no more.
 CREATE TEMPORARY VIEW sessions AS
 SELECT k, ARRAY_AGG(title_id) OVER (PARTITION BY k ORDER BY at ROWS BETWEEN 19 PRECEDING AND CURRENT ROW) AS items
-FROM (SELECT MOD(k, 100) AS k, title_id, at FROM events WHERE MOD(id, 100) = 1);
+FROM (SELECT MOD(k, 100) AS k, title_id, at FROM events WHERE MOD(id, 10) = 1);
 
 EXECUTE STATEMENT SET BEGIN
 
