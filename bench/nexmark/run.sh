@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Has a real Apache Flink and nowcast run the Nexmark queries over files of events, one query at a time. First
+# Has a real Apache Flink and nowcast run the Nexmark queries over events, one query at a time. First
 # both answer it over fewer events, and the rows that stand at the end are compared: their number and a digest.
 # Then each runs it over all events into a blackhole, which is what is timed. A row of a Markdown table a query,
 # as soon as it is there: seconds, seconds of CPU and peak memory of the whole process, JVM and planning included.
 #
-#   bench/nexmark/run.sh [EVENTS [QUERY...]]   1000000 events, all queries
+#   bench/nexmark/run.sh [--generated] [EVENTS [QUERY...]]
+#                                              1000000 events, all queries
 #   bench/nexmark/run.sh --expected            writes `expected`, Flink's answers that tests compare with
+#
+# Events come out of a file of JSON; with --generated each engine makes them up itself, by a source `nexmark` of its own
+# (operators/connectors/src/nexmark, bench/peers/flink/src/NexmarkEvents.java): the same events, and of them no more than a query reads.
 #
 # Events are in order and made up from a seed; what a query emits in between does not count. q12's
 # windows are of the clock, so that no two runs agree: it only has to run. q10 writes files where it is timed. An engine that fails at a query (out of memory, out of time) leaves the others alone.
@@ -24,8 +28,11 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$HERE/../..
-EXPECTED=
-if [[ ${1-} == --expected ]]; then
+EXPECTED= GENERATED=
+if [[ ${1-} == --generated ]]; then
+    GENERATED=yes
+    shift
+elif [[ ${1-} == --expected ]]; then
     EXPECTED=yes
     shift
     # Enough event time for several windows of ten seconds.
@@ -51,7 +58,7 @@ if [[ -z $BUILT ]]; then
 fi
 
 if [[ ${NEXMARK_FOLDER-} ]]; then
-    WORK=$NEXMARK_FOLDER/$EVENTS-at-$EVENTS_PER_S
+    WORK=$NEXMARK_FOLDER/$EVENTS-at-$EVENTS_PER_S${GENERATED:+-generated}
     mkdir -p "$WORK"
 else
     WORK=$(mktemp -d)
@@ -122,8 +129,11 @@ else
 fi
 # write QUERY COUNT: its file, which reads so many events.
 write() {
-    cat "$HERE/table_from_file.sql" "$HERE/views.sql" "$HERE/$1.sql" |
-        sed -e "s|\${EVENTS}|$(events "$2")|" -e "s|\${SIDE_INPUT}|$WORK/side_input.csv|" \
+    local table=file file=
+    if [[ $GENERATED ]]; then table=generator; else file=$(events "$2"); fi
+    cat "$HERE/table_from_$table.sql" "$HERE/views.sql" "$HERE/$1.sql" |
+        sed -e "s|\${EVENTS}|$file|" -e "/'events.num'/s/[0-9]\+/$2/" -e "/'next-event.rate'/s/[0-9]\+/$EVENTS_PER_S/" \
+            -e "s|\${SIDE_INPUT}|$WORK/side_input.csv|" \
             -e "s|\${OUT}|$WORK/out|" >"$WORK/$1.sql"
 }
 # What is compared is collected and not written.

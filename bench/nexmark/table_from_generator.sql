@@ -1,4 +1,4 @@
--- Nexmark's events as they are made up: of nowcast alone.
+-- Nexmark's events as they are made up, by nowcast's source or by that of bench/peers/flink.
 CREATE TABLE datagen (
   event_type INT,
   person ROW<

@@ -12,7 +12,7 @@ use nowcast_bench::generate::demand::{DemandConfig, Demands};
 use nowcast_bench::generate::sessions::Sessions;
 use nowcast_bench::generate::subscriptions::{Subscriptions, SubscriptionsConfig};
 use nowcast_connectors::format::{Format, JsonOptions};
-use nowcast_connectors::nexmark::{self, Settings};
+use nowcast_connectors::nexmark::{self, Columns, Settings};
 
 #[derive(Args)]
 pub struct Generate {
@@ -75,7 +75,7 @@ pub fn generate(command: &Generate) -> Result<()> {
         Kind::Nexmark => {
             let settings =
                 Settings { seed, events_per_s: command.events_per_s, ..Settings::default() };
-            nexmark(&settings, some as u64)
+            nexmark(settings, some as u64)
         }
         Kind::Globo => print(globo_clicks(data()?)?.into_iter().take(all)),
         Kind::Bikes => print(bike_sharing(data()?)?.into_iter().take(all)),
@@ -113,12 +113,13 @@ fn print<E: Event>(events: impl Iterator<Item = E>) -> Result<()> {
 }
 
 /// Nexmark's events, the kinds that an event is not of left out.
-fn nexmark(settings: &Settings, events: u64) -> Result<()> {
+fn nexmark(settings: Settings, events: u64) -> Result<()> {
     let options = JsonOptions { ignore_null_fields: true, ..JsonOptions::default() };
+    let columns = Columns::new(settings);
     let encoder = Format::Json(options).encoder(nexmark::schema().fields())?;
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     for from in (0..events).step_by(NEXMARK_ROWS as usize) {
-        let rows = nexmark::rows(settings, from..events.min(from + NEXMARK_ROWS))?;
+        let rows = columns.rows(from..events.min(from + NEXMARK_ROWS))?;
         for line in encoder.encode(rows.columns(), None)?.rows() {
             if out.write_all(line).and_then(|()| out.write_all(b"\n")).is_err() {
                 return Ok(());

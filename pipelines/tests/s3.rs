@@ -167,7 +167,10 @@ fn an_altered_checkpoint_is_passed_over_aloud() {
     let told = String::from_utf8_lossy(&again.stderr);
     assert!(again.status.success(), "{told}");
     for epoch in altered {
-        assert!(told.contains(&format!("epoch-{epoch:010}")) && told.contains("passed over"), "{told}");
+        assert!(
+            told.contains(&format!("epoch-{epoch:010}")) && told.contains("passed over"),
+            "{told}"
+        );
     }
     // What followed the last whole one is written again.
     let mut numbers = written(folder.path());

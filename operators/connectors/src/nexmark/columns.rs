@@ -1,161 +1,205 @@
-//! Nexmark's events as rows: one column a kind, in whose rows the other two are null.
+//! Nexmark's events as columns.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
-    TimestampMillisecondArray,
+    ArrayBuilder, ArrayRef, Int32Array, Int64Array, RecordBatch, StringBuilder, StructArray,
+    TimestampMillisecondArray, new_null_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use nowcast_engine::Result;
+use nowcast_engine::{Result, TableDefinition};
 
-use super::{Event, Settings, event};
+use super::Settings;
+use super::event::{Event, Kind, channels};
 
 const TIME: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
+
+/// How the values of a field are made up.
+#[derive(Clone, Copy)]
+enum Values {
+    Number(fn(Event<'_>) -> i64),
+    Time(fn(Event<'_>) -> i64),
+    Text(fn(Event<'_>, &mut String)),
+    Channel,
+    Url,
+}
+
+impl Values {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Number(_) => DataType::Int64,
+            Self::Time(_) => TIME,
+            Self::Text(_) | Self::Channel | Self::Url => DataType::Utf8,
+        }
+    }
+}
+
+const PERSON: &[(&str, Values)] = &[
+    ("id", Values::Number(|event| event.person_id())),
+    ("name", Values::Text(|event, to| event.name(to))),
+    ("emailAddress", Values::Text(|event, to| event.email(to))),
+    ("creditCard", Values::Text(|event, to| event.credit_card(to))),
+    ("city", Values::Text(|event, to| event.city(to))),
+    ("state", Values::Text(|event, to| event.state(to))),
+    ("dateTime", Values::Time(|event| event.time_ms())),
+    ("extra", Values::Text(|event, to| event.person_extra(to))),
+];
+
+const AUCTION: &[(&str, Values)] = &[
+    ("id", Values::Number(|event| event.auction_id())),
+    ("itemName", Values::Text(|event, to| event.item_name(to))),
+    ("description", Values::Text(|event, to| event.description(to))),
+    ("initialBid", Values::Number(|event| event.initial_bid())),
+    ("reserve", Values::Number(|event| event.reserve())),
+    ("dateTime", Values::Time(|event| event.time_ms())),
+    ("expires", Values::Time(|event| event.expires_ms())),
+    ("seller", Values::Number(|event| event.seller())),
+    ("category", Values::Number(|event| event.category())),
+    ("extra", Values::Text(|event, to| event.auction_extra(to))),
+];
+
+const BID: &[(&str, Values)] = &[
+    ("auction", Values::Number(|event| event.auction())),
+    ("bidder", Values::Number(|event| event.bidder())),
+    ("price", Values::Number(|event| event.price())),
+    ("channel", Values::Channel),
+    ("url", Values::Url),
+    ("dateTime", Values::Time(|event| event.time_ms())),
+    ("extra", Values::Text(|event, to| event.bid_extra(to))),
+];
+
+/// The columns after `event_type`, in the order of their kinds' numbers.
+const KINDS: [(&str, &[(&str, Values)], Kind); 3] = [
+    ("person", PERSON, Kind::Person),
+    ("auction", AUCTION, Kind::Auction),
+    ("bid", BID, Kind::Bid),
+];
 
 /// `event_type INT` (0 person, 1 auction, 2 bid), `person ROW<…>`, `auction ROW<…>`, `bid ROW<…>`, as
 /// Nexmark's own table has them.
 pub fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("event_type", DataType::Int32, true),
-        Field::new("person", DataType::Struct(person_fields()), true),
-        Field::new("auction", DataType::Struct(auction_fields()), true),
-        Field::new("bid", DataType::Struct(bid_fields()), true),
-    ]))
-}
-
-fn fields(of: &[(&str, DataType)]) -> Fields {
-    of.iter().map(|(name, of)| Field::new(*name, of.clone(), true)).collect()
-}
-
-fn person_fields() -> Fields {
-    fields(&[
-        ("id", DataType::Int64),
-        ("name", DataType::Utf8),
-        ("emailAddress", DataType::Utf8),
-        ("creditCard", DataType::Utf8),
-        ("city", DataType::Utf8),
-        ("state", DataType::Utf8),
-        ("dateTime", TIME),
-        ("extra", DataType::Utf8),
-    ])
-}
-
-fn auction_fields() -> Fields {
-    fields(&[
-        ("id", DataType::Int64),
-        ("itemName", DataType::Utf8),
-        ("description", DataType::Utf8),
-        ("initialBid", DataType::Int64),
-        ("reserve", DataType::Int64),
-        ("dateTime", TIME),
-        ("expires", TIME),
-        ("seller", DataType::Int64),
-        ("category", DataType::Int64),
-        ("extra", DataType::Utf8),
-    ])
-}
-
-fn bid_fields() -> Fields {
-    fields(&[
-        ("auction", DataType::Int64),
-        ("bidder", DataType::Int64),
-        ("price", DataType::Int64),
-        ("channel", DataType::Utf8),
-        ("url", DataType::Utf8),
-        ("dateTime", TIME),
-        ("extra", DataType::Utf8),
-    ])
-}
-
-/// The events of these numbers, in the columns of [`schema`].
-pub fn rows(settings: &Settings, numbers: Range<u64>) -> Result<RecordBatch> {
-    let events: Vec<Event> = numbers.map(|n| event(settings, n)).collect();
-    let kind = |event: &Event| match event {
-        Event::Person(_) => 0,
-        Event::Auction(_) => 1,
-        Event::Bid(_) => 2,
+    let row = |(name, of, _): &(_, &[(&str, Values)], _)| {
+        Field::new(*name, DataType::Struct(fields(of)), true)
     };
-    let kinds: Int32Array = events.iter().map(kind).map(Some).collect();
-    let people = only(&events, |event| match event {
-        Event::Person(person) => Some(person),
-        _ => None,
-    });
-    let auctions = only(&events, |event| match event {
-        Event::Auction(auction) => Some(auction),
-        _ => None,
-    });
-    let bids = only(&events, |event| match event {
-        Event::Bid(bid) => Some(bid),
-        _ => None,
-    });
-    let person = row(
-        person_fields(),
-        &people,
-        vec![
-            ints(&people, |person| person.id),
-            texts(&people, |person| &person.name),
-            texts(&people, |person| &person.email_address),
-            texts(&people, |person| &person.credit_card),
-            texts(&people, |person| person.city),
-            texts(&people, |person| person.state),
-            times(&people, |person| person.time_ms),
-            texts(&people, |person| &person.extra),
-        ],
-    )?;
-    let auction = row(
-        auction_fields(),
-        &auctions,
-        vec![
-            ints(&auctions, |auction| auction.id),
-            texts(&auctions, |auction| &auction.item_name),
-            texts(&auctions, |auction| &auction.description),
-            ints(&auctions, |auction| auction.initial_bid),
-            ints(&auctions, |auction| auction.reserve),
-            times(&auctions, |auction| auction.time_ms),
-            times(&auctions, |auction| auction.expires_ms),
-            ints(&auctions, |auction| auction.seller),
-            ints(&auctions, |auction| auction.category),
-            texts(&auctions, |auction| &auction.extra),
-        ],
-    )?;
-    let bid = row(
-        bid_fields(),
-        &bids,
-        vec![
-            ints(&bids, |bid| bid.auction),
-            ints(&bids, |bid| bid.bidder),
-            ints(&bids, |bid| bid.price),
-            texts(&bids, |bid| &bid.channel),
-            texts(&bids, |bid| &bid.url),
-            times(&bids, |bid| bid.time_ms),
-            texts(&bids, |bid| &bid.extra),
-        ],
-    )?;
-    Ok(RecordBatch::try_new(schema(), vec![Arc::new(kinds), person, auction, bid])?)
+    let kind = Field::new("event_type", DataType::Int32, true);
+    Arc::new(Schema::new([vec![kind], KINDS.iter().map(row).collect()].concat()))
 }
 
-/// One kind of events; nothing in place of the others.
-fn only<T>(events: &[Event], of: fn(&Event) -> Option<&T>) -> Vec<Option<&T>> {
-    events.iter().map(of).collect()
+fn fields(of: &[(&str, Values)]) -> Fields {
+    of.iter().map(|(name, values)| Field::new(*name, values.data_type(), true)).collect()
 }
 
-/// A ROW column that is null where there is no event of its kind.
-fn row<T>(fields: Fields, events: &[Option<&T>], columns: Vec<ArrayRef>) -> Result<ArrayRef> {
-    let valid: NullBuffer = events.iter().map(Option::is_some).collect();
-    Ok(Arc::new(StructArray::try_new(fields, columns, Some(valid))?))
+/// Makes up events in the columns of [`schema`].
+pub struct Columns {
+    settings: Settings,
+    schema: SchemaRef,
+    /// Of each kind and field: whether anybody reads it. The others are null.
+    read: [Vec<bool>; 3],
+    /// Name and URL by number.
+    channels: Vec<(String, String)>,
 }
 
-fn ints<T>(events: &[Option<&T>], of: fn(&T) -> i64) -> ArrayRef {
-    Arc::new(events.iter().map(|event| event.map(of)).collect::<Int64Array>())
+impl Columns {
+    pub fn new(settings: Settings) -> Self {
+        Self::reading(settings, |_, _| true)
+    }
+
+    /// Only what is read of a table.
+    pub(super) fn of(settings: Settings, table: &TableDefinition) -> Self {
+        let columns = table.schema.fields().iter().enumerate();
+        let read: Vec<&str> = columns
+            .filter(|(at, _)| !table.unread.contains(at))
+            .map(|(_, field)| field.name().as_str())
+            .collect();
+        let unread =
+            |row: &str, field: &str| table.unread_fields.iter().any(|path| *path == [row, field]);
+        Self::reading(settings, |row, field| read.contains(&row) && !unread(row, field))
+    }
+
+    fn reading(settings: Settings, read: impl Fn(&str, &str) -> bool) -> Self {
+        let named = ["channel", "url"].iter().any(|field| read("bid", field));
+        let channels = if named { channels(&settings) } else { vec![] };
+        let read = KINDS.map(|(row, of, _)| of.iter().map(|(field, _)| read(row, field)).collect());
+        Self { settings, schema: schema(), read, channels }
+    }
+
+    /// The events of these numbers.
+    ///
+    /// # Errors
+    /// None but for columns that do not fit.
+    pub fn rows(&self, numbers: Range<u64>) -> Result<RecordBatch> {
+        let event = |n| Event { settings: &self.settings, n };
+        let kinds: Vec<Kind> = numbers.clone().map(|n| event(n).kind()).collect();
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(kinds.iter().map(|kind| *kind as i32).collect::<Int32Array>())];
+        for ((_, of, kind), read) in KINDS.iter().zip(&self.read) {
+            let places: Vec<usize> = (0..kinds.len()).filter(|at| kinds[*at] == *kind).collect();
+            let events: Vec<Event<'_>> =
+                places.iter().map(|at| event(numbers.start + *at as u64)).collect();
+            let valid: NullBuffer = kinds.iter().map(|of| of == kind).collect();
+            let some = OfKind { events: &events, places: &places, valid: &valid };
+            let field = |((_, values), read): (&(&str, Values), &bool)| match read {
+                true => self.field(*values, &some),
+                false => new_null_array(&values.data_type(), kinds.len()),
+            };
+            let values = of.iter().zip(read).map(field).collect();
+            columns.push(Arc::new(StructArray::try_new(fields(of), values, Some(valid.clone()))?));
+        }
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    fn field(&self, values: Values, of: &OfKind<'_>) -> ArrayRef {
+        match values {
+            Values::Number(make) => Arc::new(Int64Array::new(of.numbers(make).into(), of.valid())),
+            Values::Time(make) => {
+                Arc::new(TimestampMillisecondArray::new(of.numbers(make).into(), of.valid()))
+            }
+            Values::Text(make) => {
+                let mut text = String::new();
+                of.texts(|event, to| {
+                    text.clear();
+                    make(event, &mut text);
+                    to.append_value(&text);
+                })
+            }
+            Values::Channel => {
+                of.texts(|event, to| to.append_value(&self.channels[event.channel()].0))
+            }
+            Values::Url => of.texts(|event, to| to.append_value(&self.channels[event.channel()].1)),
+        }
+    }
 }
 
-fn times<T>(events: &[Option<&T>], of: fn(&T) -> i64) -> ArrayRef {
-    Arc::new(events.iter().map(|event| event.map(of)).collect::<TimestampMillisecondArray>())
+/// The events of one kind among those of a batch.
+struct OfKind<'a> {
+    events: &'a [Event<'a>],
+    /// Where they are in the batch.
+    places: &'a [usize],
+    valid: &'a NullBuffer,
 }
 
-fn texts<T>(events: &[Option<&T>], of: fn(&T) -> &str) -> ArrayRef {
-    Arc::new(events.iter().map(|event| event.map(of)).collect::<StringArray>())
+impl<'a> OfKind<'a> {
+    fn valid(&self) -> Option<NullBuffer> {
+        Some(self.valid.clone())
+    }
+
+    fn numbers(&self, make: fn(Event<'_>) -> i64) -> Vec<i64> {
+        let mut numbers = vec![0; self.valid.len()];
+        for (event, at) in self.events.iter().zip(self.places) {
+            numbers[*at] = make(*event);
+        }
+        numbers
+    }
+
+    fn texts(&self, mut append: impl FnMut(Event<'a>, &mut StringBuilder)) -> ArrayRef {
+        let mut texts = StringBuilder::new();
+        for (event, at) in self.events.iter().zip(self.places) {
+            texts.append_nulls(at - texts.len());
+            append(*event, &mut texts);
+        }
+        texts.append_nulls(self.valid.len() - texts.len());
+        Arc::new(texts.finish())
+    }
 }

@@ -9,7 +9,6 @@ mod settings;
 mod source;
 mod words;
 
-pub use columns::{rows, schema};
-pub use event::{Auction, Bid, Event, Person, event};
+pub use columns::{Columns, schema};
 pub use settings::Settings;
 pub use source::source;

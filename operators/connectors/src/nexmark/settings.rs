@@ -84,7 +84,10 @@ impl Settings {
 
     /// Event time of event `n`.
     pub(super) fn time_ms(&self, n: u64) -> i64 {
-        let ms = u128::from(n) * 1_000 / u128::from(self.events_per_s);
+        let ms = match n.checked_mul(1_000) {
+            Some(thousandths) => thousandths / self.events_per_s,
+            None => (n / self.events_per_s).saturating_mul(1_000),
+        };
         self.start_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX))
     }
 

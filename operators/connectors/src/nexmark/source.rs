@@ -1,6 +1,5 @@
 //! Hands Nexmark's events over, as fast as they are read or at their own rate.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -8,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use nowcast_engine::{Error, Result, Source, SourceContext, SourceFactory, TableDefinition};
 
-use super::{Settings, rows, schema};
+use super::{Columns, Settings, schema};
 use crate::numbered::{Numbered, splits};
 use crate::options::Options;
 use crate::registry::Environment;
@@ -29,7 +28,7 @@ pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn Source
     let splits = splits(&options)?;
     options.finish()?;
     let ours = schema();
-    let mut columns = vec![];
+    let mut places = vec![];
     for field in table.schema.fields() {
         let (table, name) = (&table.name, field.name());
         let at = ours.index_of(name).map_err(|_| {
@@ -46,21 +45,25 @@ pub fn source(table: &TableDefinition, _: &Environment) -> Result<Arc<dyn Source
                 "table \"{table}\": nexmark's column \"{name}\" is {of}, not {declared}"
             )));
         }
-        columns.push(at);
+        places.push(at);
     }
     let schema = Arc::clone(&table.schema);
-    let events = events.filter(|events| *events > 0);
-    Ok(Arc::new(Nexmark { schema, columns: columns.into(), settings, events, limited, splits }))
+    let rows = Numbered {
+        name: "nexmark",
+        splits,
+        rows: events.filter(|events| *events > 0),
+        rows_per_s: limited.then_some(settings.events_per_s),
+    };
+    let columns = Columns::of(settings, table).into();
+    Ok(Arc::new(Nexmark { schema, places: places.into(), columns, rows }))
 }
 
 struct Nexmark {
     schema: SchemaRef,
     /// Positions of the table's columns among Nexmark's.
-    columns: Arc<[usize]>,
-    settings: Settings,
-    events: Option<u64>,
-    limited: bool,
-    splits: NonZeroU32,
+    places: Arc<[usize]>,
+    columns: Arc<Columns>,
+    rows: Numbered,
 }
 
 #[async_trait]
@@ -70,29 +73,23 @@ impl SourceFactory for Nexmark {
     }
 
     fn bounded(&self) -> bool {
-        self.events.is_some()
+        self.rows.rows.is_some()
     }
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
-        let (schema, columns) = (Arc::clone(&self.schema), Arc::clone(&self.columns));
-        let settings = self.settings.clone();
-        let events = Numbered {
-            name: "nexmark",
-            splits: self.splits,
-            rows: self.events,
-            rows_per_s: self.limited.then_some(settings.events_per_s),
-        };
+        let (schema, places) = (Arc::clone(&self.schema), Arc::clone(&self.places));
+        let columns = Arc::clone(&self.columns);
         let make = move |numbers| {
-            let rows = rows(&settings, numbers)?.project(&columns)?;
+            let rows = columns.rows(numbers)?.project(&places)?;
             Ok(RecordBatch::try_new(Arc::clone(&schema), rows.columns().to_vec())?)
         };
-        events.open(&context, Box::new(make))
+        self.rows.open(&context, Box::new(make))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
+    use arrow::array::{Array, AsArray};
     use arrow::compute::concat_batches;
     use arrow::datatypes::{DataType, Field, Int32Type, Schema};
     use nowcast_engine::{Connectors, Position, SourceEvent};
@@ -150,6 +147,28 @@ mod tests {
         let (rest, _) = drain(&table, &middle).await;
         let read = usize::try_from(middle[0].offset).unwrap();
         assert_eq!(rest, all.slice(read, 500 - read));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_is_not_made_up() {
+        let (all, _) = drain(&table(&[0, 1, 3], &[]), &[]).await;
+        let mut some = table(&[0, 1, 3], &[]);
+        some.unread = vec![1];
+        let unread = ["auction", "channel", "url", "dateTime", "extra"];
+        some.unread_fields = unread.map(|field| vec!["bid".into(), field.into()]).into();
+        let (some, _) = drain(&some, &[]).await;
+        assert_eq!(some.column(0), all.column(0));
+        let (bids, of_all) = (some.column(2).as_struct(), all.column(2).as_struct());
+        assert_eq!(bids.nulls(), of_all.nulls());
+        for (field, values) in bids.fields().iter().zip(bids.columns()) {
+            match unread.contains(&field.name().as_str()) {
+                true => assert_eq!(values.null_count(), 500, "{field}"),
+                false => assert_eq!(values, of_all.column_by_name(field.name()).unwrap()),
+            }
+        }
+        for people in some.column(1).as_struct().columns() {
+            assert_eq!(people.null_count(), 500);
+        }
     }
 
     #[test]

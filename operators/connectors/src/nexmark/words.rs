@@ -1,5 +1,7 @@
 //! Names, places and letters of Nexmark's events.
 
+use std::fmt::Write;
+
 use crate::random::Random;
 
 const FIRST_NAMES: [&str; 11] = [
@@ -23,22 +25,31 @@ const STATES: [&str; 6] = ["AZ", "CA", "ID", "OR", "WA", "WY"];
 
 /// The fewest letters of a text.
 const LETTERS_MIN: u64 = 3;
+/// One letter in so many is a special one.
+const SPECIAL: u64 = 13;
+const ALPHABET: u64 = 26;
 
-pub(super) fn one_of<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
+fn one_of(random: &mut Random, of: &[&'static str]) -> &'static str {
     of[random.below(of.len() as u64) as usize]
 }
 
-pub(super) fn name(random: &mut Random) -> String {
-    format!("{} {}", one_of(random, &FIRST_NAMES), one_of(random, &LAST_NAMES))
+pub(super) fn name(random: &mut Random, to: &mut String) {
+    to.push_str(one_of(random, &FIRST_NAMES));
+    to.push(' ');
+    to.push_str(one_of(random, &LAST_NAMES));
 }
 
-pub(super) fn email(random: &mut Random) -> String {
-    format!("{}@{}.com", text(random, 7, ' '), text(random, 5, ' '))
+pub(super) fn email(random: &mut Random, to: &mut String) {
+    text(random, 7, ' ', to);
+    to.push('@');
+    text(random, 5, ' ', to);
+    to.push_str(".com");
 }
 
-pub(super) fn credit_card(random: &mut Random) -> String {
+pub(super) fn credit_card(random: &mut Random, to: &mut String) {
     let mut four = || random.below(10_000);
-    format!("{:04} {:04} {:04} {:04}", four(), four(), four(), four())
+    // Writing to a string does not fail.
+    let _ = write!(to, "{:04} {:04} {:04} {:04}", four(), four(), four(), four());
 }
 
 pub(super) fn city(random: &mut Random) -> &'static str {
@@ -49,32 +60,37 @@ pub(super) fn state(random: &mut Random) -> &'static str {
     one_of(random, &STATES)
 }
 
-/// Lower-case letters, fewer than `max`, about every thirteenth of them `special`; no spaces at either
-/// end.
-pub(super) fn text(random: &mut Random, max: u64, special: char) -> String {
+/// Lower-case letters, fewer than `max`, about every thirteenth of them `special`; neither the first nor the last.
+pub(super) fn text(random: &mut Random, max: u64, special: char, to: &mut String) {
     let length = LETTERS_MIN + random.below(max - LETTERS_MIN);
-    let mut letter = || if random.below(13) == 0 { special } else { letter(random.next()) };
-    let text: String = (0..length).map(|_| letter()).collect();
-    text.trim().to_owned()
+    let mut rest = 0;
+    for at in 0..length {
+        // Seven letters out of each random number: (13 · 26)^7 < 2^59.
+        if at % 7 == 0 {
+            rest = random.next() >> 5;
+        }
+        let inner = at > 0 && at + 1 < length;
+        to.push(if inner && rest % SPECIAL == 0 { special } else { letter(rest / SPECIAL) });
+        rest /= SPECIAL * ALPHABET;
+    }
 }
 
 /// Letters that fill an event of `bytes` up to about `mean_bytes`.
-pub(super) fn filling(random: &mut Random, bytes: usize, mean_bytes: u64) -> String {
-    let Some(missing) = mean_bytes.checked_sub(bytes as u64) else { return String::new() };
+pub(super) fn filling(random: &mut Random, bytes: usize, mean_bytes: u64, to: &mut String) {
+    let Some(missing) = mean_bytes.checked_sub(bytes as u64) else { return };
     let spread = (missing as f64 * 0.2).round() as u64;
     let length = missing - spread + if spread == 0 { 0 } else { random.below(2 * spread) };
-    let mut letters = String::with_capacity(length as usize);
-    // Twelve letters out of each random number: 26^12 < 2^57.
-    while letters.len() < length as usize {
-        let mut rest = random.next() >> 7;
-        for _ in letters.len()..(length as usize).min(letters.len() + 12) {
-            letters.push(letter(rest));
-            rest /= 26;
+    let mut rest = 0;
+    for at in 0..length {
+        // Twelve letters out of each random number: 26^12 < 2^57.
+        if at % 12 == 0 {
+            rest = random.next() >> 7;
         }
+        to.push(letter(rest));
+        rest /= ALPHABET;
     }
-    letters
 }
 
 fn letter(random: u64) -> char {
-    char::from(b'a' + (random % 26) as u8)
+    char::from(b'a' + (random % ALPHABET) as u8)
 }
