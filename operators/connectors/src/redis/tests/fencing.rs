@@ -36,6 +36,7 @@ everywhere!(
     what_is_older_is_passed_over,
     deletes_are_remembered,
     a_lost_fence_is_put_up_again,
+    writes_of_several_writers_come_in_any_order,
     another_jobs_rows_are_overwritten,
     several_writers_of_a_run_share_a_fence,
     a_checkpoint_is_written_anew,
@@ -115,6 +116,14 @@ impl Place {
 
     fn keys(&self) -> Vec<String> {
         (0..500).map(|nth| self.key(&format!("{nth}"))).collect()
+    }
+
+    async fn lose_fences(&self, store: &RedisStore) {
+        let end = format!(":test:{}", self.prefix);
+        let fences = store.scan("nowcast:fence:", usize::MAX).await.unwrap();
+        for key in fences.iter().filter(|key| key.ends_with(&end)) {
+            store.put(&[Write::Delete { key }]).await.unwrap();
+        }
     }
 
     async fn all(&self, store: &RedisStore) -> Vec<Option<Fields>> {
@@ -222,18 +231,39 @@ async fn deletes_are_remembered(place: &Place) {
 async fn a_lost_fence_is_put_up_again(place: &Place) {
     let store = place.store().await;
     let fence = place.fence(&store, "test").await;
+    let old = fence.stamp(1);
     place.put(&store, Some("first"), &fence.stamp(1)).await.unwrap();
     // What a flush does to it, and to the scripts.
-    for key in store.scan("nowcast:fence:", usize::MAX).await.unwrap() {
-        if key.ends_with(&format!(":test:{}", place.prefix)) {
-            store.put(&[Write::Delete { key: &key }]).await.unwrap();
-        }
-    }
-    place.put(&store, Some("second"), &fence.stamp(1)).await.unwrap();
-    assert_eq!(same(place.all(&store).await), Some("second".into()));
+    place.lose_fences(&store).await;
+    // Rows may have been lost or not: those that are there are looked at.
+    place.put(&store, Some("older"), &old).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("first".into()));
+    let (second, third) = (fence.stamp(1), fence.stamp(1));
+    place.put(&store, Some("third"), &third).await.unwrap();
+    place.put(&store, Some("second"), &second).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("third".into()));
     let next = place.fence(&store, "test").await;
     assert!(place.put(&store, Some("third"), &fence.stamp(1)).await.is_err());
     place.put(&store, Some("fourth"), &next.stamp(1)).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("fourth".into()));
+}
+
+/// Writers of a run take their stamps in turn, but their writes come as they like.
+async fn writes_of_several_writers_come_in_any_order(place: &Place) {
+    let store = place.store().await;
+    let fence = place.fence(&store, "test").await;
+    let stamps: Vec<Stamp<'_>> = (0..6).map(|_| fence.stamp(1)).collect();
+    // What each key was given, and what it has to have in the end: that of its newest stamp.
+    let writes = [(2, "1"), (0, "2"), (5, "1"), (1, "2"), (4, "1"), (3, "3"), (0, "3")];
+    for (stamp, name) in writes {
+        let (key, value) = (place.key(name), stamp.to_string());
+        let set = vec![("x", value.as_str())];
+        let put = Write::Put { key: &key, set, remove: vec![], ttl: None, field_ttls: vec![] };
+        store.put_as(&[put], &stamps[stamp]).await.unwrap();
+    }
+    for (name, newest) in [("1", "5"), ("2", "1"), ("3", "3")] {
+        assert_eq!(place.get(&store, name).await, Some(newest.into()), "{name}");
+    }
 }
 
 async fn another_jobs_rows_are_overwritten(place: &Place) {

@@ -3,7 +3,8 @@
 //! Each write carries a generation, raised by each run at its start, and a version: generation,
 //! epoch, sequence. A script compares them where the rows are: an older generation is refused, an older
 //! version passed over. It is kept in a field of the row, and that of a deleted row in a key of its
-//! own for a while. All keys of a call are in one slot, so the fence has a key in each slot of a
+//! own for a while. The fence keeps the newest of all, so that rows are looked at only where an older write
+//! has come behind a newer one. All keys of a call are in one slot, so the fence has a key in each slot of a
 //! cluster.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::store::Write;
 /// Rows in one call: enough to hide what a call costs, few enough that others are served between.
 const ROWS_PER_CALL: usize = 100;
 
+const GENERATION_DIGITS: usize = 12;
 /// The greatest that a version has room for.
 const LAST_SEQUENCE: u64 = (1 << 48) - 1;
 
@@ -95,7 +97,12 @@ impl Fence {
         }
         let held: Vec<Option<String>> = store.answers(&gets).await?;
         let held = held.into_iter().flatten();
-        let generation = held.filter_map(|held| u64::from_str_radix(&held, 16).ok()).max();
+        let generation = held.filter_map(|held| {
+            // Behind it is how new the newest write is.
+            let generation = held.get(..GENERATION_DIGITS).unwrap_or(&held);
+            u64::from_str_radix(generation, 16).ok()
+        });
+        let generation = generation.max();
         Ok(Self::new(name, generation.unwrap_or(0), remembered))
     }
 
@@ -121,7 +128,7 @@ impl Fence {
     }
 
     fn generation(&self) -> String {
-        format!("{:012x}", self.generation)
+        format!("{:0GENERATION_DIGITS$x}", self.generation)
     }
 }
 
@@ -136,7 +143,7 @@ impl Stamp<'_> {
     /// As text, such that a later one is greater; behind it whose it is.
     fn version(&self) -> String {
         let Self { fence, epoch, sequence } = self;
-        format!("{:012x}{epoch:010x}{sequence:012x}{:08x}", fence.generation, fence.owner)
+        format!("{}{epoch:010x}{sequence:012x}{:08x}", fence.generation(), fence.owner)
     }
 }
 
@@ -166,9 +173,10 @@ pub async fn put(store: &RedisStore, writes: &[Write<'_>], stamp: &Stamp<'_>) ->
         let fence = key(store, "fence", slot, &stamp.fence.name);
         let gone = prefix(store, "gone", slot);
         for writes in writes.chunks(ROWS_PER_CALL) {
+            let alike = alike(writes);
             let mut call = cmd("EVALSHA");
             call.arg(PUT.script.get_hash()).arg(1 + 2 * writes.len()).arg(&fence);
-            for write in writes {
+            for write in alike.iter().flatten() {
                 call.arg(write.key());
                 let mut key = call.writer_for_next_arg();
                 let written = key.write_all(gone.as_bytes());
@@ -177,8 +185,8 @@ pub async fn put(store: &RedisStore, writes: &[Write<'_>], stamp: &Stamp<'_>) ->
                     .expect("a command takes all bytes");
             }
             call.arg(&generation).arg(&version).arg(millis(stamp.fence.remembered));
-            for write in writes {
-                add(&mut call, write);
+            for writes in &alike {
+                add(&mut call, writes);
             }
             calls.push((slot, call));
         }
@@ -186,15 +194,55 @@ pub async fn put(store: &RedisStore, writes: &[Write<'_>], stamp: &Stamp<'_>) ->
     run(store, calls, &PUT).await
 }
 
-fn add(call: &mut Cmd, write: &Write<'_>) {
-    let Write::Put { set, remove, ttl, field_ttls, .. } = write else {
+/// The writes by what they do: the same fields, which a call names once for all of them.
+fn alike<'a, 'w>(writes: &[&'a Write<'w>]) -> Vec<Vec<&'a Write<'w>>> {
+    let mut groups: Vec<Vec<&Write<'_>>> = vec![];
+    for write in writes {
+        // Most are like those before.
+        match groups.iter_mut().rev().find(|group| is_alike(group[0], write)) {
+            Some(group) => group.push(write),
+            None => groups.push(vec![write]),
+        }
+    }
+    groups
+}
+
+fn is_alike(one: &Write<'_>, other: &Write<'_>) -> bool {
+    match (one, other) {
+        (
+            Write::Put { set, remove, ttl, field_ttls, .. },
+            Write::Put { set: its_set, remove: its_remove, ttl: its_ttl, field_ttls: its, .. },
+        ) => {
+            let names = set.iter().map(|(name, _)| name);
+            names.eq(its_set.iter().map(|(name, _)| name))
+                && (remove, ttl, field_ttls) == (its_remove, its_ttl, its)
+        }
+        (Write::Delete { .. }, Write::Delete { .. }) => true,
+        _ => false,
+    }
+}
+
+/// Writes that are alike.
+fn add(call: &mut Cmd, writes: &[&Write<'_>]) {
+    call.arg(writes.len());
+    let Some(Write::Put { set, remove, ttl, field_ttls, .. }) = writes.first() else {
         call.arg("d");
         return;
     };
-    call.arg(ttl.map_or(0, millis));
-    call.arg(set.len()).arg(remove.len()).arg(field_ttls.len()).arg(set).arg(remove);
+    call.arg(ttl.map_or(0, millis)).arg(set.len()).arg(remove.len()).arg(field_ttls.len());
+    for (name, _) in set {
+        call.arg(name);
+    }
+    call.arg(remove);
     for (field, ttl) in field_ttls {
         call.arg(field).arg(millis(*ttl));
+    }
+    for write in writes {
+        if let Write::Put { set, .. } = write {
+            for (_, value) in set {
+                call.arg(value);
+            }
+        }
     }
 }
 

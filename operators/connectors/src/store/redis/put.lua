@@ -1,61 +1,93 @@
 -- Rows of one slot, written unless another run of the job has taken over or a newer version is there.
 -- KEYS: the fence; of each row its key and where it is remembered once it is deleted.
--- ARGV: generation; version; how long deletes are remembered, ms; of each row `d`, or its own time to
--- live (0: as it is), the numbers of its fields, of those that go and of those with a time to live,
--- and then all of these.
+-- ARGV: generation; version; how long deletes are remembered, ms; and of rows that are alike, in the order of
+-- the keys: how many they are, and `d` for deletes. Of others their time to live (0: as it is), the numbers of
+-- fields that are set, that go and that have a time to live, their names and times, and then row by row the values.
 local generation, version, remembered = ARGV[1], ARGV[2], ARGV[3]
-local call, sub = redis.call, string.sub
-local fence = call('GET', KEYS[1])
-if fence and fence > generation then
-    return redis.error_reply('FENCED by ' .. fence)
-elseif fence ~= generation then
-    call('SET', KEYS[1], generation)
-end
+local call, sub, min, unpack = redis.call, string.sub, math.min, unpack
 local order, owner = sub(version, 1, -9), sub(version, -8)
-local at, passed = 4, 0
--- Lua takes so many arguments at once.
-local most = 4000
-local function each(command, key, first, last)
-    for from = first, last, most do
-        call(command, key, unpack(ARGV, from, math.min(from + most - 1, last)))
-    end
+-- The newest order of the fence's run that came here; of a run that has just raised it the generation alone.
+local newest = call('GET', KEYS[1])
+local of = newest and sub(newest, 1, #generation)
+if of and of > generation then
+    return redis.error_reply('FENCED by ' .. of)
 end
-for i = 2, #KEYS, 2 do
-    local row, gone = KEYS[i], KEYS[i + 1]
+-- What is behind a fence that was lost is not known: from then on each row is looked at.
+local known = of == generation
+local newer = known and order >= newest
+if newer then
+    call('SET', KEYS[1], order)
+elseif not known then
+    call('SET', KEYS[1], generation .. string.rep('g', #order - #generation))
+end
+local passed = 0
+local function stays(row, gone)
+    if newer then
+        return true
+    end
     local held = call('HGET', row, '~v') or call('GET', gone)
-    local older = held and sub(held, -8) == owner and sub(held, 1, -9) > order
-    if older then
+    if held and sub(held, -8) == owner and sub(held, 1, -9) > order then
         passed = passed + 1
+        return false
     end
-    local ttl = ARGV[at]
+    return true
+end
+-- Lua takes so many arguments at once.
+local most = 2000
+local at, key = 4, 2
+while at <= #ARGV do
+    local rows, ttl = tonumber(ARGV[at]), ARGV[at + 1]
+    local last = key + 2 * rows - 2
     if ttl == 'd' then
-        if not older then
-            call('DEL', row)
-            call('SET', gone, version, 'PX', remembered)
+        at = at + 2
+        for i = key, last, 2 do
+            if stays(KEYS[i], KEYS[i + 1]) then
+                call('DEL', KEYS[i])
+                call('SET', KEYS[i + 1], version, 'PX', remembered)
+            end
         end
-        at = at + 1
     else
-        local set = at + 4
-        local go = set + ARGV[at + 1] * 2
-        local time = go + ARGV[at + 2]
-        at = time + ARGV[at + 3] * 2
-        if not older then
-            -- The version goes with the first fields: a call costs more than what it carries.
-            local first = math.min(set + most, go)
-            call('HSET', row, '~v', version, unpack(ARGV, set, first - 1))
-            if first < go then
-                each('HSET', row, first, go - 1)
+        local names = at + 5
+        local go = names + ARGV[at + 2]
+        local time = go + ARGV[at + 3]
+        local values = time + 2 * ARGV[at + 4]
+        -- The fields of one call, where the row and the values are still missing. The version goes with the first:
+        -- a call costs more than what it carries.
+        local sets = {}
+        for from = names, math.max(names, go - 1), most do
+            local set = from == names and { false, '~v', version } or { false }
+            for name = from, min(from + most, go) - 1 do
+                set[#set + 1], set[#set + 2] = ARGV[name], false
             end
-            if go < time then
-                each('HDEL', row, go, time - 1)
+            sets[#sets + 1] = { set, from == names and 5 or 3, #set }
+        end
+        at = values
+        for i = key, last, 2 do
+            local row = KEYS[i]
+            if stays(row, KEYS[i + 1]) then
+                local value = at
+                for _, fill in ipairs(sets) do
+                    local set = fill[1]
+                    set[1] = row
+                    for place = fill[2], fill[3], 2 do
+                        set[place] = ARGV[value]
+                        value = value + 1
+                    end
+                    call('HSET', unpack(set, 1, fill[3]))
+                end
+                for from = go, time - 1, most do
+                    call('HDEL', row, unpack(ARGV, from, min(from + most, time) - 1))
+                end
+                if ttl ~= '0' then
+                    call('PEXPIRE', row, ttl)
+                end
+                for field = time, values - 1, 2 do
+                    call('HPEXPIRE', row, ARGV[field + 1], 'FIELDS', 1, ARGV[field])
+                end
             end
-            if ttl ~= '0' then
-                call('PEXPIRE', row, ttl)
-            end
-            for j = time, at - 1, 2 do
-                call('HPEXPIRE', row, ARGV[j + 1], 'FIELDS', 1, ARGV[j])
-            end
+            at = at + go - names
         end
     end
+    key = last + 2
 end
 return passed

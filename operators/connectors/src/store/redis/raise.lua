@@ -1,6 +1,6 @@
 -- The next generation of a job's runs: above all earlier ones, also when their fence was lost.
 -- KEYS: the fence.
-local held = tonumber(redis.call('GET', KEYS[1]) or '0', 16)
+local held = tonumber(string.sub(redis.call('GET', KEYS[1]) or '0', 1, 12), 16)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = string.format('%012x', math.max(held + 1, now))
