@@ -37,6 +37,7 @@ everywhere!(
     deletes_are_remembered,
     a_lost_fence_is_put_up_again,
     writes_of_several_writers_come_in_any_order,
+    writes_that_are_not_alike_go_together,
     another_jobs_rows_are_overwritten,
     several_writers_of_a_run_share_a_fence,
     a_checkpoint_is_written_anew,
@@ -263,6 +264,44 @@ async fn writes_of_several_writers_come_in_any_order(place: &Place) {
     }
     for (name, newest) in [("1", "5"), ("2", "1"), ("3", "3")] {
         assert_eq!(place.get(&store, name).await, Some(newest.into()), "{name}");
+    }
+}
+
+/// More fields than Lua takes arguments, fewer, none, ones that go, times to live, deletes: all in one put.
+async fn writes_that_are_not_alike_go_together(place: &Place) {
+    let store = place.store().await;
+    let fence = place.fence(&store, "test").await;
+    place.put(&store, Some("before"), &fence.stamp(1)).await.unwrap();
+    let names: Vec<String> = (0..5_000).map(|nth| format!("field {nth}")).collect();
+    // Of row `nth`: its first fields are set, some others go.
+    let counts = [5_000, 2, 0, 2, 4_999, 1, 2_001];
+    let keys: Vec<String> = (0..100).map(|nth| place.key(&nth.to_string())).collect();
+    let values: Vec<String> = (0..100).map(|nth| format!("of {nth}")).collect();
+    let count = |nth: usize| counts[nth % counts.len()];
+    let deleted = |nth: usize| nth % 10 == 9;
+    let write = |nth: usize| {
+        let (key, count) = (keys[nth].as_str(), count(nth));
+        if deleted(nth) {
+            return Write::Delete { key };
+        }
+        let set: Vec<(&str, &str)> =
+            names[..count].iter().map(|name| (name.as_str(), values[nth].as_str())).collect();
+        let remove = if nth % 3 == 0 { vec!["x", "y"] } else { vec![] };
+        let ttl = (nth % 2 == 0).then_some(REMEMBERED);
+        Write::Put { key, set, remove, ttl, field_ttls: vec![] }
+    };
+    let writes: Vec<Write<'_>> = (0..keys.len()).map(write).collect();
+    store.put_as(&writes, &fence.stamp(1)).await.unwrap();
+    let found = store.multi_get(&keys).await.unwrap();
+    for (nth, fields) in found.into_iter().enumerate() {
+        let mut wanted: Fields =
+            names[..count(nth)].iter().map(|name| (name.clone(), values[nth].clone())).collect();
+        if nth % 3 != 0 {
+            wanted.push(("x".into(), "before".into()));
+        }
+        wanted.sort_unstable();
+        let wanted = (!wanted.is_empty() && !deleted(nth)).then_some(wanted);
+        assert_eq!(fields, wanted, "row {nth}");
     }
 }
 
