@@ -155,7 +155,7 @@ start_servers() {
 run_tests() {
     local log=$WORK/test.log status=0
     # In the background, so that an interrupt is heard at once; timeout ends its whole group.
-    timeout "${NOWCAST_TEST_TIMEOUT:-45m}" \
+    timeout "${NOWCAST_TEST_TIMEOUT:-70m}" \
         cargo test "${TESTED[@]}" --no-fail-fast -- --show-output >"$log" 2>&1 &
     TESTS=$!
     wait "$TESTS" || status=$?
@@ -164,7 +164,7 @@ run_tests() {
     if [[ $status != 0 ]]; then
         sed -n '/^failures:$/,/^test result: /p' "$log"
         grep -E '^test .* (FAILED|has been running.*)$' "$log" || tail -40 "$log"
-        [[ $status != 124 ]] || echo "tests took longer than ${NOWCAST_TEST_TIMEOUT:-45m}"
+        [[ $status != 124 ]] || echo "tests took longer than ${NOWCAST_TEST_TIMEOUT:-70m}"
     fi
     awk '/^test result: / { passed += $4; failed += $6; ignored += $8 }
          /^skipped/ { skipped += 1 }

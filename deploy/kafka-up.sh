@@ -15,7 +15,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kafka
 CACHE=${NOWCAST_CACHE:-$HOME/.cache/nowcast}/kafka
-READY_SECONDS=60
+READY_SECONDS=180
 
 fail() { echo "kafka-up: $*" >&2; exit 1; }
 free_port() {

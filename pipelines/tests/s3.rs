@@ -93,11 +93,15 @@ impl Drop for Bucket {
     }
 }
 
-/// Numbers that come slowly enough to be killed in between, and their sums by key.
-fn job(folder: &Path) -> std::path::PathBuf {
+/// Rows a second of a job that is killed, or loses its bucket, long before it ends.
+const SLOW: usize = 500;
+const FAST: usize = 20_000;
+
+/// Numbers, and what they leave by seven.
+fn job(folder: &Path, rows_per_s: usize) -> std::path::PathBuf {
     let sql = format!(
         "CREATE TABLE numbers (n BIGINT) WITH (
-           'connector' = 'datagen', 'rows-per-second' = '2000', 'number-of-rows' = '{ROWS}',
+           'connector' = 'datagen', 'rows-per-second' = '{rows_per_s}', 'number-of-rows' = '{ROWS}',
            'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '{ROWS}');
          CREATE TABLE written (n BIGINT, k BIGINT) WITH (
            'connector' = 'filesystem', 'format' = 'json', 'path' = '{}');
@@ -122,10 +126,10 @@ fn written(folder: &Path) -> Vec<i64> {
 
 /// Runs the job until it has a few checkpoints and rows have been shown since, and kills it. The newest
 /// may be there before its rows are shown.
-fn killed(bucket: &Bucket, sql: &Path, data: &Path) {
-    let mut child = bucket.run(sql, data).spawn().unwrap();
+fn killed(bucket: &Bucket, folder: &Path) {
+    let sql = job(folder, SLOW);
+    let mut child = bucket.run(&sql, &folder.join("first")).spawn().unwrap();
     wait_until("checkpoints", || bucket.epochs() >= 3);
-    let folder = sql.parent().unwrap();
     let shown = written(folder).len();
     wait_until("rows of a checkpoint", || written(folder).len() > shown);
     child.kill().unwrap();
@@ -136,8 +140,8 @@ fn killed(bucket: &Bucket, sql: &Path, data: &Path) {
 fn a_killed_job_goes_on_from_the_bucket() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = folder();
-    let sql = job(folder.path());
-    killed(&bucket, &sql, &folder.path().join("first"));
+    killed(&bucket, folder.path());
+    let sql = job(folder.path(), FAST);
     let again = bucket.run(&sql, &folder.path().join("second")).output().unwrap();
     let told = String::from_utf8_lossy(&again.stderr);
     assert!(again.status.success(), "{told}");
@@ -149,8 +153,8 @@ fn a_killed_job_goes_on_from_the_bucket() {
 fn an_altered_checkpoint_is_passed_over_aloud() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = folder();
-    let sql = job(folder.path());
-    killed(&bucket, &sql, &folder.path().join("first"));
+    killed(&bucket, folder.path());
+    let sql = job(folder.path(), FAST);
     let listed = succeed(&mut bucket.checkpoints(&["list"]));
     let epochs: Vec<u64> =
         listed.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
@@ -183,7 +187,7 @@ fn an_altered_checkpoint_is_passed_over_aloud() {
 fn checkpoints_are_exported_and_restored() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = folder();
-    let sql = job(folder.path());
+    let sql = job(folder.path(), FAST);
     succeed(&mut bucket.run(&sql, &folder.path().join("data")));
     let exported = folder.path().join("exported").display().to_string();
     succeed(&mut bucket.checkpoints(&["export", "numbers", "--to", &exported]));
@@ -199,9 +203,9 @@ fn checkpoints_are_exported_and_restored() {
 fn a_bucket_that_is_not_there_is_named() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = folder();
-    let mut run = bucket.run(&job(folder.path()), &folder.path().join("data"));
+    let mut run = bucket.run(&job(folder.path(), FAST), &folder.path().join("data"));
     fail(run.args(["--checkpoints", "s3://none/jobs"]), &["none"]);
-    let mut run = bucket.run(&job(folder.path()), &folder.path().join("data"));
+    let mut run = bucket.run(&job(folder.path(), FAST), &folder.path().join("data"));
     fail(run.args(["--checkpoints", "gs://bucket"]), &["gs://bucket", "unknown kind \"gs\""]);
 }
 
@@ -303,7 +307,7 @@ fn pass(mut client: TcpStream, port: u16, trouble: Trouble) {
 fn a_bucket_that_refuses_or_is_silent_is_asked_again() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = folder();
-    let text = std::fs::read_to_string(job(folder.path())).unwrap();
+    let text = std::fs::read_to_string(job(folder.path(), 4 * SLOW)).unwrap();
     for trouble in [Trouble::SlowDown, Trouble::Silence] {
         let proxy = Proxy::to(bucket.port, 2);
         proxy.set(trouble);
@@ -327,7 +331,7 @@ fn a_bucket_that_refuses_or_is_silent_is_asked_again() {
 fn a_job_goes_on_without_its_bucket_unless_it_is_told_to_end() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = folder();
-    let text = std::fs::read_to_string(job(folder.path())).unwrap();
+    let text = std::fs::read_to_string(job(folder.path(), SLOW)).unwrap();
     let file = folder.path().join("numbers.sql");
     let proxy = Proxy::to(bucket.port, 0);
     let run = |settings: &str, data: &str| {

@@ -144,7 +144,7 @@ pub fn until_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> 
         if let Some(answer) = ask() {
             return answer;
         }
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(2));
     }
     panic!("waited in vain: {what}");
 }

@@ -351,7 +351,7 @@ pub fn a_batch_outside_a_transaction_is_refused(bootstrap: &str) {
 
 pub fn a_transaction_that_takes_too_long_is_aborted(bootstrap: &str) {
     let topic = topic(bootstrap, 1, &[]);
-    let mut owner = Owner::start(bootstrap, &fresh("tx"), 500);
+    let mut owner = Owner::start(bootstrap, &fresh("tx"), 3_000);
     owner.add(&topic);
     owner.produce(&topic, &["x"]);
     until("it is aborted", || (stable(bootstrap, &topic) == 2).then_some(()));

@@ -30,7 +30,7 @@ mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMillisecondType};
@@ -43,7 +43,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::registry::{Environment, Registry};
@@ -80,7 +80,25 @@ impl Topic {
         let new = new.set("retention.ms", "-1");
         let made = admin(&bootstrap).create_topics([&new], &AdminOptions::new()).await.unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
-        Some(Self { name, producer: config.create().unwrap(), bootstrap, client })
+        let topic = Self { name, producer: config.create().unwrap(), bootstrap, client };
+        topic.wait_for(partitions as usize);
+        Some(topic)
+    }
+
+    /// Kafka answers that partitions are made before all its parts know of them.
+    fn wait_for(&self, partitions: usize) {
+        let started = Instant::now();
+        let are_led = || {
+            let metadata = self.producer.client().fetch_metadata(Some(&self.name), PATIENCE);
+            let metadata = metadata.unwrap();
+            let found = metadata.topics()[0].partitions();
+            found.len() == partitions
+                && found.iter().all(|it| it.leader() >= 0 && it.error().is_none())
+        };
+        while !are_led() {
+            assert!(started.elapsed() < PATIENCE, "{} is not there", self.name);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     async fn produce(&self, lines: &[Line<'_>]) {

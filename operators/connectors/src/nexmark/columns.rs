@@ -36,7 +36,10 @@ impl Values {
     }
 }
 
-const PERSON: &[(&str, Values)] = &[
+/// Names and values, in the order of the table's rows.
+type Of = &'static [(&'static str, Values)];
+
+const PERSON: Of = &[
     ("id", Values::Number(|event| event.person_id())),
     ("name", Values::Text(|event, to| event.name(to))),
     ("emailAddress", Values::Text(|event, to| event.email(to))),
@@ -47,7 +50,7 @@ const PERSON: &[(&str, Values)] = &[
     ("extra", Values::Text(|event, to| event.person_extra(to))),
 ];
 
-const AUCTION: &[(&str, Values)] = &[
+const AUCTION: Of = &[
     ("id", Values::Number(|event| event.auction_id())),
     ("itemName", Values::Text(|event, to| event.item_name(to))),
     ("description", Values::Text(|event, to| event.description(to))),
@@ -60,7 +63,7 @@ const AUCTION: &[(&str, Values)] = &[
     ("extra", Values::Text(|event, to| event.auction_extra(to))),
 ];
 
-const BID: &[(&str, Values)] = &[
+const BID: Of = &[
     ("auction", Values::Number(|event| event.auction())),
     ("bidder", Values::Number(|event| event.bidder())),
     ("price", Values::Number(|event| event.price())),
@@ -71,7 +74,7 @@ const BID: &[(&str, Values)] = &[
 ];
 
 /// The columns after `event_type`, in the order of their kinds' numbers.
-const KINDS: [(&str, &[(&str, Values)], Kind); 3] = [
+const KINDS: [(&str, Of, Kind); 3] = [
     ("person", PERSON, Kind::Person),
     ("auction", AUCTION, Kind::Auction),
     ("bid", BID, Kind::Bid),
@@ -80,14 +83,12 @@ const KINDS: [(&str, &[(&str, Values)], Kind); 3] = [
 /// `event_type INT` (0 person, 1 auction, 2 bid), `person ROW<…>`, `auction ROW<…>`, `bid ROW<…>`, as
 /// Nexmark's own table has them.
 pub fn schema() -> SchemaRef {
-    let row = |(name, of, _): &(_, &[(&str, Values)], _)| {
-        Field::new(*name, DataType::Struct(fields(of)), true)
-    };
+    let row = |(name, of, _): &(_, Of, _)| Field::new(*name, DataType::Struct(fields(of)), true);
     let kind = Field::new("event_type", DataType::Int32, true);
     Arc::new(Schema::new([vec![kind], KINDS.iter().map(row).collect()].concat()))
 }
 
-fn fields(of: &[(&str, Values)]) -> Fields {
+fn fields(of: Of) -> Fields {
     of.iter().map(|(name, values)| Field::new(*name, values.data_type(), true)).collect()
 }
 

@@ -359,6 +359,7 @@ async fn new_partitions_and_topics_are_found_while_reading(client: &'static str)
     let producer: FutureProducer = config(&topic.bootstrap).create().unwrap();
     let two =
         Topic { name: topic.name.clone(), bootstrap: topic.bootstrap.clone(), producer, client };
+    two.wait_for(2);
     two.produce(&[line(1)]).await;
     assert_eq!(until(&mut source, format!("{}/1", topic.name), 1).await, [7]);
     let Some(other) = Topic::read_by(client, "found-too", 1).await else { return };

@@ -36,6 +36,8 @@ everywhere!(
     what_is_older_is_passed_over,
     deletes_are_remembered,
     a_lost_fence_is_put_up_again,
+    a_zombie_that_puts_up_a_lost_fence_tells_nothing,
+    a_fence_of_earlier_versions_tells_nothing,
     writes_of_several_writers_come_in_any_order,
     writes_that_are_not_alike_go_together,
     another_jobs_rows_are_overwritten,
@@ -249,6 +251,45 @@ async fn a_lost_fence_is_put_up_again(place: &Place) {
     assert_eq!(same(place.all(&store).await), Some("fourth".into()));
 }
 
+async fn a_zombie_that_puts_up_a_lost_fence_tells_nothing(place: &Place) {
+    let store = place.store().await;
+    let zombie = place.fence(&store, "test").await;
+    let fence = place.fence(&store, "test").await;
+    let old = fence.stamp(1);
+    place.put(&store, Some("new"), &fence.stamp(1)).await.unwrap();
+    place.lose_fences(&store).await;
+    // What it writes is older than what is there.
+    place.put(&store, Some("zombie"), &zombie.stamp(9)).await.unwrap();
+    place.put(&store, Some("old"), &old).await.unwrap();
+    assert_eq!(same(place.all(&store).await), Some("new".into()));
+    assert!(place.put(&store, Some("zombie"), &zombie.stamp(9)).await.is_err());
+}
+
+/// They kept the generation alone, also when rows had been written.
+async fn a_fence_of_earlier_versions_tells_nothing(place: &Place) {
+    if place.cluster {
+        return;
+    }
+    let store = place.store().await;
+    let fence = place.fence(&store, "test").await;
+    let old = fence.stamp(1);
+    place.put(&store, Some("new"), &fence.stamp(1)).await.unwrap();
+    let mut server = redis::Client::open(place.url.as_str()).unwrap().get_connection().unwrap();
+    let key = format!("nowcast:fence:test:{}", place.prefix);
+    let held: String = redis::cmd("GET").arg(&key).query(&mut server).unwrap();
+    let generation = &held[..12];
+    let () = redis::cmd("SET").arg(&key).arg(generation).query(&mut server).unwrap();
+    for value in [("old", &old, "new"), ("newer", &fence.stamp(1), "newer"), ("old", &old, "newer")]
+    {
+        let (value, stamp, stands) = value;
+        place.put(&store, Some(value), stamp).await.unwrap();
+        assert_eq!(same(place.all(&store).await), Some(stands.into()));
+    }
+    // Or a run of such a version, which goes on, would be fenced off.
+    let held: String = redis::cmd("GET").arg(&key).query(&mut server).unwrap();
+    assert_eq!(held, generation);
+}
+
 /// Writers of a run take their stamps in turn, but their writes come as they like.
 async fn writes_of_several_writers_come_in_any_order(place: &Place) {
     let store = place.store().await;
@@ -275,33 +316,33 @@ async fn writes_that_are_not_alike_go_together(place: &Place) {
     let names: Vec<String> = (0..5_000).map(|nth| format!("field {nth}")).collect();
     // Of row `nth`: its first fields are set, some others go.
     let counts = [5_000, 2, 0, 2, 4_999, 1, 2_001];
-    let keys: Vec<String> = (0..100).map(|nth| place.key(&nth.to_string())).collect();
-    let values: Vec<String> = (0..100).map(|nth| format!("of {nth}")).collect();
     let count = |nth: usize| counts[nth % counts.len()];
     let deleted = |nth: usize| nth % 10 == 9;
+    let goes = |nth: usize| nth.is_multiple_of(3);
+    let keys: Vec<String> = (0..100).map(|nth| place.key(&nth.to_string())).collect();
+    let fields = |nth: usize| -> Fields {
+        names[..count(nth)].iter().map(|name| (name.clone(), format!("{name} of {nth}"))).collect()
+    };
+    let all: Vec<Fields> = (0..keys.len()).map(fields).collect();
     let write = |nth: usize| {
-        let (key, count) = (keys[nth].as_str(), count(nth));
+        let key = keys[nth].as_str();
         if deleted(nth) {
             return Write::Delete { key };
         }
-        let set: Vec<(&str, &str)> =
-            names[..count].iter().map(|name| (name.as_str(), values[nth].as_str())).collect();
-        let remove = if nth % 3 == 0 { vec!["x", "y"] } else { vec![] };
-        let ttl = (nth % 2 == 0).then_some(REMEMBERED);
-        Write::Put { key, set, remove, ttl, field_ttls: vec![] }
+        let set = all[nth].iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let remove = if goes(nth) { vec!["x", "y"] } else { vec![] };
+        Write::Put { key, set, remove, ttl: None, field_ttls: vec![] }
     };
     let writes: Vec<Write<'_>> = (0..keys.len()).map(write).collect();
     store.put_as(&writes, &fence.stamp(1)).await.unwrap();
     let found = store.multi_get(&keys).await.unwrap();
-    for (nth, fields) in found.into_iter().enumerate() {
-        let mut wanted: Fields =
-            names[..count(nth)].iter().map(|name| (name.clone(), values[nth].clone())).collect();
-        if nth % 3 != 0 {
+    for (nth, (found, mut wanted)) in found.into_iter().zip(all).enumerate() {
+        if !goes(nth) {
             wanted.push(("x".into(), "before".into()));
         }
         wanted.sort_unstable();
         let wanted = (!wanted.is_empty() && !deleted(nth)).then_some(wanted);
-        assert_eq!(fields, wanted, "row {nth}");
+        assert_eq!(found, wanted, "row {nth}");
     }
 }
 

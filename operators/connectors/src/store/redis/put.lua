@@ -6,19 +6,31 @@
 local generation, version, remembered = ARGV[1], ARGV[2], ARGV[3]
 local call, sub, min, unpack = redis.call, string.sub, math.min, unpack
 local order, owner = sub(version, 1, -9), sub(version, -8)
--- The newest order of the fence's run that came here; of a run that has just raised it the generation alone.
-local newest = call('GET', KEYS[1])
-local of = newest and sub(newest, 1, #generation)
-if of and of > generation then
-    return redis.error_reply('FENCED by ' .. of)
+-- Generation, epoch and sequence by number: texts are compared as the server's language has it.
+local function is_newer(one, other)
+    for _, digits in ipairs({ { 1, 12 }, { 13, 22 }, { 23, 34 } }) do
+        local of, to = sub(one, digits[1], digits[2]), sub(other, digits[1], digits[2])
+        if of ~= to then
+            return tonumber(of, 16) > tonumber(to, 16)
+        end
+    end
+    return false
 end
--- What is behind a fence that was lost is not known: from then on each row is looked at.
-local known = of == generation
-local newer = known and order >= newest
+-- Behind the generation of the fence, and a colon, is the newest that was written of its run: nothing where a run
+-- has just raised it, `?` where that is not known, for the fence was lost. One without a colon is of a version of
+-- nowcast that did not keep it.
+local fence = call('GET', KEYS[1])
+local held = fence and sub(fence, 1, 12)
+if held and tonumber(held, 16) > tonumber(generation, 16) then
+    return redis.error_reply('FENCED by ' .. held)
+end
+local newest = held == generation and sub(fence, 13) or '?'
+local known = newest ~= '' and newest ~= '?' and newest ~= ':?'
+local newer = known and (newest == ':' or not is_newer(generation .. sub(newest, 2), order))
 if newer then
-    call('SET', KEYS[1], order)
-elseif not known then
-    call('SET', KEYS[1], generation .. string.rep('g', #order - #generation))
+    call('SET', KEYS[1], generation .. ':' .. sub(order, 13))
+elseif newest == '?' then
+    call('SET', KEYS[1], generation .. ':?')
 end
 local passed = 0
 local function stays(row, gone)
@@ -26,7 +38,7 @@ local function stays(row, gone)
         return true
     end
     local held = call('HGET', row, '~v') or call('GET', gone)
-    if held and sub(held, -8) == owner and sub(held, 1, -9) > order then
+    if held and sub(held, -8) == owner and is_newer(sub(held, 1, -9), order) then
         passed = passed + 1
         return false
     end
