@@ -9,7 +9,7 @@
 #   CARGO_TARGET_DIR       where cargo builds (~/.cache/nowcast-target)
 #   NOWCAST_DATA           folder of real data sets; tests that need it are skipped without
 #                          (../shared/data beside the repository, if it is there)
-#   NOWCAST_TEST_TIMEOUT   the longest that all tests together may take (45m)
+#   NOWCAST_TEST_TIMEOUT   the longest that all tests together may take (70m)
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

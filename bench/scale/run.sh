@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What an event costs from a million events to a hundred million, from a thousand keys to ten million, and how much more two
-# workers do than one: the rows are made up by the sources `nexmark` and `datagen` in the same process, and go into a blackhole.
+# What an event costs from a million events to a hundred million, from a thousand keys to ten million, in windows of one slice to
+# sixty, and how much more two workers do than one: the rows are made up by the sources `nexmark` and `datagen` in the same process, and go into a blackhole.
 #
-#   bench/scale/run.sh [events|keys|workers]...   all three; prints a Markdown table each
+#   bench/scale/run.sh [events|keys|slices|workers]...   all of them; prints a Markdown table each
 #
-# EVENTS (1000000 10000000 100000000) and KEYS (1000 100000 1000000 10000000) are the numbers, KEYED (20000000) the rows over
-# keys, ROUNDS (3) how often one and two workers are compared, in turn. CPU is of the whole process, with what makes the rows.
+# EVENTS (1000000 10000000 100000000), KEYS (1000 100000 1000000 10000000) and SLICES (1 10 60) are the numbers, KEYED (20000000)
+# the rows over keys, ROUNDS (3) how often one and two workers are compared, in turn. CPU is of the whole process, with what makes the rows.
 # NOWCAST_BINARY is what is measured, instead of a release build.
 set -euo pipefail
 
@@ -13,9 +13,10 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$HERE/../..
 EVENTS=${EVENTS:-1000000 10000000 100000000}
 KEYS=${KEYS:-1000 100000 1000000 10000000}
+SLICES=${SLICES:-1 10 60}
 KEYED=${KEYED:-20000000}
 ROUNDS=${ROUNDS:-3}
-(($#)) || set -- events keys workers
+(($#)) || set -- events keys slices workers
 
 NOWCAST=${NOWCAST_BINARY-}
 if [[ -z $NOWCAST ]]; then
@@ -55,6 +56,13 @@ for what in "$@"; do
         printf '\n| job, one worker | keys | CPU-s per M | M/s | peak MiB |\n|---|---|---|---|---|\n'
         for keys in $KEYS; do
             row keys "$keys" "$(usage keys 1 --set "EVENTS=$KEYED" --set "KEYS=$((keys - 1))")"
+        done
+        ;;
+    slices)
+        printf '\n| job, one worker | slices of a window | CPU-s per M | M/s | peak MiB |\n|---|---|---|---|---|\n'
+        for slices in $SLICES; do
+            window="HOP(TABLE bids, DESCRIPTOR(rt), INTERVAL '1' SECOND, INTERVAL '$slices' SECOND)"
+            row slices "$slices" "$(usage slices 1 --set EVENTS=10000000 --set "WINDOW=$window")"
         done
         ;;
     workers)
