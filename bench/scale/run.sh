@@ -67,7 +67,7 @@ for what in "$@"; do
         ;;
     workers)
         printf '\n| job | M/s with one worker | with two | ratio |\n|---|---|---|---|\n'
-        for job in filter windows; do
+        for job in filter windows total; do
             for ((round = 0; round < ROUNDS; round++)); do
                 usage $job 1 --set EVENTS=10000000
                 usage $job 2 --set EVENTS=10000000
