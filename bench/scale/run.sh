@@ -26,11 +26,17 @@ fi
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
+# Nexmark's events, so many as are set, out of four splits.
+events() {
+    sed "s/'events.num' = .*/'events.num' = '\${EVENTS}', 'scan.parallelism' = '4'/" "$HERE/../nexmark/table_from_generator.sql"
+    cat "$HERE/../nexmark/views.sql"
+}
 # usage JOB WORKERS [--set NAME=VALUE]...: what the job has used, as JSON.
 usage() {
     local job=$1 workers=$2
     shift 2
-    "$NOWCAST" run "$HERE/$job.sql" --workers "$workers" "$@" --usage --no-http --fresh --data-dir "$WORK/data" 2>"$WORK/log" |
+    { [[ $job == keys ]] || events; cat "$HERE/$job.sql"; } >"$WORK/$job.sql"
+    "$NOWCAST" run "$WORK/$job.sql" --workers "$workers" "$@" --usage --no-http --fresh --data-dir "$WORK/data" 2>"$WORK/log" |
         tail -1 || { cat "$WORK/log" >&2; exit 1; }
 }
 # row JOB COUNT USAGE: of a table.
@@ -61,7 +67,7 @@ for what in "$@"; do
     slices)
         printf '\n| job, one worker | slices of a window | CPU-s per M | M/s | peak MiB |\n|---|---|---|---|---|\n'
         for slices in $SLICES; do
-            window="HOP(TABLE bids, DESCRIPTOR(rt), INTERVAL '1' SECOND, INTERVAL '$slices' SECOND)"
+            window="HOP(TABLE bid, DESCRIPTOR(\`dateTime\`), INTERVAL '1' SECOND, INTERVAL '$slices' SECOND)"
             row slices "$slices" "$(usage slices 1 --set EVENTS=10000000 --set "WINDOW=$window")"
         done
         ;;

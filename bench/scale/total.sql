@@ -1,48 +1,7 @@
 -- All bids of ten seconds: one key, whatever the workers.
-CREATE TABLE events (
-  event_type INT,
-  person ROW<
-    id BIGINT,
-    name VARCHAR,
-    emailAddress VARCHAR,
-    creditCard VARCHAR,
-    city VARCHAR,
-    state VARCHAR,
-    `dateTime` TIMESTAMP(3),
-    extra VARCHAR>,
-  auction ROW<
-    id BIGINT,
-    itemName VARCHAR,
-    description VARCHAR,
-    initialBid BIGINT,
-    reserve BIGINT,
-    `dateTime` TIMESTAMP(3),
-    expires TIMESTAMP(3),
-    seller BIGINT,
-    category BIGINT,
-    extra VARCHAR>,
-  bid ROW<
-    auction BIGINT,
-    bidder BIGINT,
-    price BIGINT,
-    channel VARCHAR,
-    url VARCHAR,
-    `dateTime` TIMESTAMP(3),
-    extra VARCHAR>,
-  rt AS
-    CASE
-      WHEN event_type = 0 THEN person.`dateTime`
-      WHEN event_type = 1 THEN auction.`dateTime`
-      ELSE bid.`dateTime`
-    END,
-  WATERMARK FOR rt AS rt - INTERVAL '4' SECOND
-) WITH ('connector' = 'nexmark', 'next-event.rate' = '10000', 'events.num' = '${EVENTS}', 'scan.parallelism' = '4');
-
-CREATE VIEW bids AS SELECT bid.price AS price, rt FROM events WHERE event_type = 2;
-
 CREATE TABLE sums (window_end TIMESTAMP(3), bids BIGINT, total BIGINT) WITH ('connector' = 'blackhole');
 
 INSERT INTO sums
 SELECT window_end, COUNT(*), SUM(price)
-FROM TABLE(TUMBLE(TABLE bids, DESCRIPTOR(rt), INTERVAL '10' SECOND))
+FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '10' SECOND))
 GROUP BY window_start, window_end;
