@@ -169,6 +169,15 @@ def own_mb(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) * 1024 / 1e6
 
 
+def limit(group, cores):
+    """Gives a control group so much of the cores, by the kernel's period of 100 ms, as containers have it."""
+    quota = int(cores * 100_000)
+    old = os.path.join(group, "cpu.cfs_quota_us")
+    name, text = (old, f"{quota}") if os.path.exists(old) else (os.path.join(group, "cpu.max"), f"{quota} 100000")
+    with open(name, "w") as file:
+        file.write(text)
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rsplit(")", 1)[1].split()
@@ -209,6 +218,8 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--group", help="the control group of the job, for --load")
+    parser.add_argument("--load", type=float, help="percent of its CPU that the job is to use behind the warm-up")
     given = parser.parse_args()
 
     latencies = Latencies()
@@ -225,6 +236,7 @@ def main():
 
     begun, cpu = time.time(), cpu_seconds(given.pid)
     memory, p99 = [], []
+    warm, limited = WARM_UP * given.minutes * 60, not given.load
     print(f"{'minute':>7} {'own MB':>12} {'p50 ms':>8} {'p99 ms':>8} {'CPU s/s':>8}")
     shown = 0
     while load.is_alive():
@@ -233,9 +245,13 @@ def main():
         values = latencies.take()
         memory.append((at, own_mb(given.pid)))
         p99.append((at, quantile(values, 0.99)))
+        used = (cpu_seconds(given.pid) - cpu) / at
+        if at >= warm and not limited:
+            limited, cores = True, used / given.load * 100
+            limit(given.group, cores)
+            print(f"the job has used {used:.3f} of a core: from now on it may use {cores:.3f}", flush=True)
         if at // BLOCK_S > shown:
             shown = at // BLOCK_S
-            used = (cpu_seconds(given.pid) - cpu) / at
             print(f"{at / 60:7.1f} {memory[-1][1]:12.1f} {quantile(values, 0.5):8.1f} {p99[-1][1]:8.1f} {used:8.2f}",
                   flush=True)
 
@@ -252,7 +268,6 @@ def main():
           f"{sum(client.visits for client in clients)} visits of feed clients, {latencies.all} rows timed")
 
     flat = True
-    warm = WARM_UP * given.minutes * 60
     for name, unit, samples in [("memory", "MB", memory), ("p99", "ms", p99)]:
         points = blocks([sample for sample in samples if sample[0] >= warm])
         fitted, error, mean = slope(points)

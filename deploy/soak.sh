@@ -2,17 +2,18 @@
 # A job under steady load for hours: its memory and its latency must not grow. A real Kafka and a real Redis;
 # windows, a model that is replaced again and again, late rows, rows that cannot be read, clients of the live feeds that come and go.
 #
-#   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--cpus CORES] [--dev]
+#   deploy/soak.sh [--minutes 120] [--rate EVENTS_A_SECOND] [--cpus CORES | --load PERCENT] [--dev]
 #
 # Without --rate it is 60 % of what the job takes from a full topic, or half of what the sender of deploy/soak.py makes
 # where that is less; both are measured first. A job on all cores takes more than the sender makes: --cpus gives it a share of a
-# core and no more, as a container's limit does (a control group of this machine; needs root), and measures what it takes within that. Prints a line a minute, then
+# core and no more, as a container's limit does (a control group of this machine; needs root), and measures what it takes within that.
+# --load, with --rate, sets that limit behind the warm-up: what the job has used until then is that share of it. Prints a line a minute, then
 # the slopes of memory (resident, without pages of files) and p99 with their standard errors; the exit code is 0 where neither grows. --dev
 # measures the dev build. Needs what kafka-up.sh and redis-up.sh need, and kcat.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-MINUTES=120 RATE= CPUS= PROFILE=(--release) BUILD=release
+MINUTES=120 RATE= CPUS= LOAD= PROFILE=(--release) BUILD=release
 # Rows by which the job's pace is measured.
 CALIBRATION=500000
 SHARE=0.6
@@ -21,6 +22,7 @@ while (($#)); do
     --minutes) MINUTES=$2 && shift ;;
     --rate) RATE=$2 && shift ;;
     --cpus) CPUS=$2 && shift ;;
+    --load) LOAD=$2 && shift ;;
     --dev) PROFILE=() BUILD=debug ;;
     *) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
     esac
@@ -45,16 +47,16 @@ trap 'exit 130' INT TERM
 fail() { echo "soak: $*" >&2; exit 1; }
 for command in kcat python3; do command -v "$command" >/dev/null || fail "$command not found"; done
 [[ -n ${NOWCAST_BINARY-} ]] || cargo build "${PROFILE[@]}" --workspace --bin nowcast
-if [[ -n $CPUS ]]; then
-    # The kernel's period of 100 ms, as containers have it.
-    QUOTA_US=$(python3 -c "print(int($CPUS * 100_000))")
+[[ -z $LOAD || (-n $RATE && -z $CPUS) ]] || fail "--load goes with --rate and without --cpus"
+if [[ -n $CPUS$LOAD ]]; then
     if [[ -d /sys/fs/cgroup/cpu ]]; then
         GROUP=/sys/fs/cgroup/cpu/nowcast-soak.$$
-        mkdir "$GROUP" && echo "$QUOTA_US" >"$GROUP/cpu.cfs_quota_us" || fail "no control group of our own: --cpus needs root"
     else
         GROUP=/sys/fs/cgroup/nowcast-soak.$$
-        mkdir "$GROUP" && echo "$QUOTA_US 100000" >"$GROUP/cpu.max" || fail "no control group of our own: --cpus needs root"
     fi
+    mkdir "$GROUP" || fail "no control group of our own: --cpus and --load need root"
+    # With --load no limit as yet, but it is seen whether there can be one.
+    (cd deploy && python3 -c 'import sys; from soak import limit; limit(sys.argv[1], float(sys.argv[2]))' "$GROUP" "${CPUS:-$(nproc)}")
 fi
 # Becomes the command, within the limit where there is one.
 limited() {
@@ -107,4 +109,4 @@ for ((try = 0; try < 300; try++)); do
 done
 [[ -n $ADDRESS ]] || fail "the job serves no HTTP"
 python3 deploy/soak.py --pid "$JOB" --address "$ADDRESS" --bootstrap "$KAFKA" --topic soak --rate "$RATE" --minutes "$MINUTES" \
-    --model "$WORK/next_title.onnx" --log "$WORK/job.log"
+    --model "$WORK/next_title.onnx" --log "$WORK/job.log" ${LOAD:+--group "$GROUP" --load "$LOAD"}
