@@ -12,6 +12,9 @@ use crate::feed::{RING_BYTES_MAX, RING_ROWS_MAX};
 /// Batches that are kept apart: one of few rows takes much more than its rows.
 const BATCHES_MAX: usize = 64;
 
+/// Buffers of no more bytes than this count whole: what of them is of the rows is not worth finding out.
+const SMALL_BYTES: usize = 4 << 10;
+
 /// Bytes of buffers that a batch may hold beyond those of its rows before it is copied.
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
@@ -21,11 +24,26 @@ const SPARE_BYTES_MAX: usize = 64 << 10;
 pub(crate) struct Pending {
     /// Of the rows that were found to be ones that can be shown.
     pub checked: Option<SchemaRef>,
-    batches: VecDeque<(Epoch, RecordBatch)>,
+    batches: VecDeque<Kept>,
     rows: usize,
     bytes: usize,
+    /// How many batches were left when they were put together last: those of different epochs stay apart.
+    joined: usize,
     /// Rows in front of them that will not be shown.
     passed_over: BTreeMap<Epoch, u64>,
+}
+
+struct Kept {
+    epoch: Epoch,
+    batch: RecordBatch,
+    bytes: usize,
+}
+
+impl Kept {
+    fn new(epoch: Epoch, batch: RecordBatch) -> Result<Self> {
+        let bytes = held(&batch)?;
+        Ok(Self { epoch, batch, bytes })
+    }
 }
 
 /// What is taken out of it, in order.
@@ -36,17 +54,17 @@ pub(crate) enum Taken {
 
 impl Pending {
     pub fn push(&mut self, epoch: Epoch, batch: &RecordBatch) -> Result<()> {
-        let batch = self.cut(epoch, batch)?;
-        self.rows += batch.num_rows();
-        self.bytes += bytes(&batch)?;
-        self.batches.push_back((epoch, batch));
+        let kept = Kept::new(epoch, self.cut(epoch, batch)?)?;
+        self.rows += kept.batch.num_rows();
+        self.bytes += kept.bytes;
+        self.batches.push_back(kept);
         while self.batches.len() > 1
-            && (self.rows - self.batches[0].1.num_rows() >= RING_ROWS_MAX
+            && (self.rows - self.batches[0].batch.num_rows() >= RING_ROWS_MAX
                 || self.bytes > RING_BYTES_MAX)
         {
-            self.pass_over_first()?;
+            self.pass_over_first();
         }
-        match self.batches.len() > BATCHES_MAX {
+        match self.batches.len() > BATCHES_MAX.max(2 * self.joined) {
             true => self.join(),
             false => Ok(()),
         }
@@ -54,15 +72,19 @@ impl Pending {
 
     /// The last rows of a batch that is too large, and no more of its buffers than its rows take.
     fn cut(&mut self, epoch: Epoch, batch: &RecordBatch) -> Result<RecordBatch> {
-        let (rows, bytes) = (batch.num_rows(), bytes(batch)?);
+        let (rows, held) = (batch.num_rows(), batch.get_array_memory_size());
+        if rows <= RING_ROWS_MAX && held <= SMALL_BYTES {
+            return Ok(batch.clone());
+        }
+        let bytes = bytes(batch)?;
         let fitting = (rows as u128 * RING_BYTES_MAX as u128 / bytes.max(1) as u128) as usize;
         let kept = rows.min(RING_ROWS_MAX).min(fitting.max(1));
-        if kept == rows && batch.get_array_memory_size() <= 2 * bytes + SPARE_BYTES_MAX {
+        if kept == rows && held <= 2 * bytes + SPARE_BYTES_MAX {
             return Ok(batch.clone());
         }
         if kept < rows {
             while !self.batches.is_empty() {
-                self.pass_over_first()?;
+                self.pass_over_first();
             }
             *self.passed_over.entry(epoch).or_default() += (rows - kept) as u64;
         }
@@ -70,30 +92,37 @@ impl Pending {
         Ok(take_record_batch(batch, &last)?)
     }
 
-    fn pass_over_first(&mut self) -> Result<()> {
-        if let Some((epoch, first)) = self.batches.pop_front() {
-            self.rows -= first.num_rows();
-            self.bytes -= bytes(&first)?;
-            *self.passed_over.entry(epoch).or_default() += first.num_rows() as u64;
+    fn pass_over_first(&mut self) {
+        if let Some(Kept { epoch, batch, bytes }) = self.batches.pop_front() {
+            self.rows -= batch.num_rows();
+            self.bytes -= bytes;
+            *self.passed_over.entry(epoch).or_default() += batch.num_rows() as u64;
         }
-        Ok(())
     }
 
     /// Puts batches together.
     fn join(&mut self) -> Result<()> {
-        let mut joined: VecDeque<(Epoch, RecordBatch)> = VecDeque::new();
-        for (epoch, batch) in &self.batches {
-            match joined.back_mut() {
-                // Both of one size, so that a row is copied a few times and not with each batch.
-                Some((of, last)) if of == epoch && last.num_rows() <= batch.num_rows() * 2 => {
-                    *last = concat_batches(&batch.schema(), [&*last, batch])?;
+        let mut groups: Vec<(Epoch, usize, Vec<RecordBatch>)> = vec![];
+        for Kept { epoch, batch, .. } in self.batches.drain(..) {
+            let rows = batch.num_rows();
+            match groups.last_mut() {
+                // Of one size, so that a row is copied a few times and not with each batch.
+                Some((of, all, group)) if *of == epoch && *all <= rows * 2 => {
+                    *all += rows;
+                    group.push(batch);
                 }
-                _ => joined.push_back((*epoch, batch.clone())),
+                _ => groups.push((epoch, rows, vec![batch])),
             }
         }
-        let sizes = joined.iter().map(|(_, batch)| bytes(batch));
-        self.bytes = sizes.sum::<Result<usize>>()?;
-        self.batches = joined;
+        for (epoch, _, group) in groups {
+            let batch = match group.as_slice() {
+                [one] => one.clone(),
+                several => concat_batches(&several[0].schema(), several)?,
+            };
+            self.batches.push_back(Kept::new(epoch, batch)?);
+        }
+        self.bytes = self.batches.iter().map(|kept| kept.bytes).sum();
+        self.joined = self.batches.len();
         Ok(())
     }
 
@@ -105,7 +134,15 @@ impl Pending {
         // What was passed over came before all that was not.
         let passed_over =
             passed_over.into_iter().map(|(epoch, rows)| (epoch, Taken::PassedOver(rows)));
-        passed_over.chain(batches.into_iter().map(|(epoch, batch)| (epoch, Taken::Rows(batch))))
+        passed_over.chain(batches.into_iter().map(|kept| (kept.epoch, Taken::Rows(kept.batch))))
+    }
+}
+
+/// Bytes that a batch counts for: of a small one those of its buffers, which are known at no cost.
+fn held(batch: &RecordBatch) -> Result<usize> {
+    match batch.get_array_memory_size() {
+        held if held <= SMALL_BYTES => Ok(held),
+        _ => bytes(batch),
     }
 }
 
