@@ -11,7 +11,7 @@ use nowcast_engine::keys::{EncodedKeys, KeyCodec, Keys};
 use nowcast_engine::operator::{Epoch, StateChanges, TableChanges};
 use nowcast_engine::{Batch, Error, Millis, Output, Result, StateTable};
 
-use crate::aggregate::{Accumulator, AggregateCall, Rows, as_type};
+use crate::aggregate::{Accumulator, AggregateCall, AggregateFunction, Rows, as_type};
 use crate::changed::{Changed, every};
 use crate::saved::{self, Columns};
 use crate::window::{Span, time_column};
@@ -57,6 +57,20 @@ impl GroupPlan {
         }
         Groups::new(&plan)?;
         Ok(plan)
+    }
+
+    /// Whether the state of a group is of one size, however many rows it has seen.
+    pub fn is_small(&self) -> bool {
+        use AggregateFunction::{ApproxCountDistinct, Avg, Count, Max, Min, Spread, Sum};
+        let small = |call: &AggregateCall| {
+            let function = &call.function;
+            !call.distinct
+                && matches!(
+                    function,
+                    ApproxCountDistinct | Avg | Count | Max | Min | Spread(_) | Sum
+                )
+        };
+        self.calls.iter().all(small)
     }
 
     fn key_types(&self) -> Vec<DataType> {
@@ -131,6 +145,11 @@ impl Groups {
             accumulator.update(&slots, &args, filter.as_ref().map(|filter| filter.as_boolean()))?;
         }
         Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Adds the groups of `other`, whose rows count as later ones.

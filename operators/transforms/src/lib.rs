@@ -19,6 +19,7 @@ mod held;
 mod join;
 mod keyed_rows;
 mod match_recognize;
+mod merged;
 mod over;
 mod rank;
 mod rounds;

@@ -2,7 +2,7 @@
 //!
 //! Rows are aggregated into slices that do not overlap (HOP: the slide, CUMULATE: the step), so a
 //! row updates one slice however many windows it is in. When a window is over, its slices are
-//! merged.
+//! merged, many of them in blocks: see [`Merged`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,6 +18,7 @@ use crate::admission::{Admission, inserts_only};
 use crate::aggregate::AggregateCall;
 use crate::clock::WindowClock;
 use crate::groups::{Arriving, GroupPlan, Groups, groups_of};
+use crate::merged::Merged;
 use crate::saved;
 use crate::window::{Window, WindowKind, unusable};
 
@@ -48,6 +49,7 @@ pub struct WindowAggregate {
     spec: WindowAggregateSpec,
     plan: GroupPlan,
     slices: BTreeMap<Slice, Groups>,
+    merged: Merged,
     now: Millis,
 }
 
@@ -98,7 +100,8 @@ impl WindowAggregate {
     pub fn new(spec: WindowAggregateSpec) -> Result<Self> {
         spec.window.check()?;
         let plan = GroupPlan::new(&spec.keys, &spec.aggregates, &spec.input_schema, &spec.schema)?;
-        Ok(Self { spec, plan, slices: BTreeMap::new(), now: TIME_MIN })
+        let merged = Merged::new(spec.window.step_ms());
+        Ok(Self { spec, plan, slices: BTreeMap::new(), merged, now: TIME_MIN })
     }
 
     /// The slice of a row whose windows end at `first` to `last`, without those that had ended at
@@ -158,9 +161,9 @@ impl WindowAggregate {
                 Some(groups) => groups,
                 None => Groups::new(&self.plan)?,
             };
-            for slice in covering.iter().skip(usize::from(ends.is_some())) {
-                whole.merge(&self.slices[slice])?;
-            }
+            let others = covering.iter().skip(usize::from(ends.is_some()));
+            let others: Vec<_> = others.map(|slice| (slice.last, &self.slices[slice])).collect();
+            self.merged.merge(&self.plan, end, &others, &mut whole)?;
             whole.emit(&self.plan, span, time, out)?;
         }
         for slice in covering {
@@ -170,6 +173,7 @@ impl WindowAggregate {
             let next = Slice { first: end + self.spec.window.step_ms(), last: slice.last };
             if let Some(later) = self.slices.remove(&next) {
                 groups.merge(&later)?;
+                self.merged.touch(next.last);
             }
             groups.forget_changes();
             self.slices.insert(next, groups);
@@ -210,6 +214,7 @@ impl Operator for WindowAggregate {
         }
         let arriving = Arriving::new(&self.plan, batch.rows())?;
         for (slice, rows) in admission.finish(&batch, out)? {
+            self.merged.touch(slice.last);
             groups_of(&mut self.slices, slice, &self.plan)?.update(&self.plan, &arriving, rows)?;
         }
         Ok(())
@@ -259,7 +264,7 @@ impl Operator for WindowAggregate {
     }
 
     fn state_bytes(&self) -> Option<usize> {
-        Some(self.slices.values().map(Groups::bytes).sum())
+        Some(self.slices.values().map(Groups::bytes).sum::<usize>() + self.merged.bytes())
     }
 
     fn blank(&self) -> Result<Vec<StateTable>> {

@@ -163,7 +163,7 @@ fn brute_force(rows: &[Row], spec: &WindowAggregateSpec, delay: i64) -> Seen {
     seen.sorted()
 }
 
-const KINDS: [(WindowKind, i64); 9] = [
+const KINDS: [(WindowKind, i64); 11] = [
     (WindowKind::Tumble { size_ms: 500 }, 0),
     (WindowKind::Tumble { size_ms: 700 }, -130),
     (WindowKind::Hop { size_ms: 600, slide_ms: 200 }, 0),
@@ -171,6 +171,8 @@ const KINDS: [(WindowKind, i64); 9] = [
     (WindowKind::Hop { size_ms: 300, slide_ms: 300 }, 0),
     (WindowKind::Hop { size_ms: 500, slide_ms: 200 }, 0),
     (WindowKind::Hop { size_ms: 200, slide_ms: 500 }, 30),
+    (WindowKind::Hop { size_ms: 2_000, slide_ms: 50 }, 0),
+    (WindowKind::Hop { size_ms: 1_030, slide_ms: 40 }, 15),
     (WindowKind::Cumulate { max_ms: 1000, step_ms: 250 }, 0),
     (WindowKind::Cumulate { max_ms: 1000, step_ms: 200 }, -90),
 ];
