@@ -382,3 +382,43 @@ fn latency_at_a_share_of_what_comes_through_beside_a_bare_loop_and_with_checkpoi
         assert!((0.5..0.8).contains(&share), "two of three seconds: {report}");
     }
 }
+
+/// Stands where `perf` does and counts a fixed number; the job that it is given runs.
+const COUNTER: &str = "#!/bin/sh
+if [ \"$6\" = true ]; then echo '5,,instructions:u,1,100.00,,' >&2; exit 0; fi
+echo \"$COUNT,,instructions:u,1,100.00,,\" >\"$7\"; shift 7; exec \"$@\"
+";
+
+#[cfg(unix)]
+#[test]
+fn more_instructions_than_the_baseline_has_end_with_code_4() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder();
+    let folder = folder.path();
+    let (counter, baseline) = (folder.join("perf"), folder.join("baseline.json"));
+    std::fs::write(&counter, COUNTER).unwrap();
+    std::fs::set_permissions(&counter, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let regress = |count: u64, more: &[&str]| {
+        let mut command = nowcast();
+        command.args(["bench", "regress", "--jobs", "start,small", "--baseline"]).arg(&baseline);
+        command.args(more).env("PATH", &path).env("COUNT", count.to_string());
+        command.output().unwrap()
+    };
+    let code = |output: &Output| output.status.code().unwrap();
+    let none = regress(1_000, &[]);
+    assert!(code(&none) == 1 && String::from_utf8_lossy(&none.stderr).contains("--update"));
+    assert_eq!(code(&regress(1_000, &["--update"])), 0);
+    let written: Value = serde_json::from_slice(&std::fs::read(&baseline).unwrap()).unwrap();
+    let written = written.as_object().unwrap().values().next().unwrap();
+    assert_eq!(*written, json!({"small": 1_000, "start": 1_000}));
+    assert_eq!(code(&regress(1_029, &[])), 0);
+    let more = regress(1_031, &[]);
+    assert_eq!(code(&more), 4);
+    assert!(
+        String::from_utf8_lossy(&more.stdout)
+            .contains("more instructions than before: start, small")
+    );
+    assert_eq!(code(&regress(1_031, &["--tolerance", "5"])), 0);
+}

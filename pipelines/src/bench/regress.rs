@@ -20,17 +20,18 @@ const EVENTS: usize = 20_000;
 /// Threads make counts differ by a little between runs; the least of so many stands.
 const RUNS: usize = 2;
 
-/// The jobs, all over the same file of clicks. `start` reads one event: what it costs to begin.
-const JOBS: [(&str, &str); 5] = [
+/// Rows of a batch in the job `small`: what a batch costs, and not what its rows do.
+const SMALL_ROWS: usize = 32;
+
+/// The jobs, all over the same file of clicks. `start` reads one event: what it costs to begin. `small` is `tumble` in small
+/// batches, as they are where events come one by one.
+const JOBS: [(&str, &str); 6] = [
     ("start", "CREATE TABLE o (title_id BIGINT) WITH ('connector' = 'blackhole');
       INSERT INTO o SELECT title_id FROM clicks"),
     ("filter", "CREATE TABLE o (title_id BIGINT, profile_id BIGINT) WITH ('connector' = 'blackhole');
       INSERT INTO o SELECT title_id, profile_id FROM clicks WHERE event_type = 'play' AND watch_seconds >= 0"),
-    ("tumble", "CREATE TABLE o (title_id BIGINT, country STRING, w TIMESTAMP(3), plays BIGINT, seconds BIGINT)
-      WITH ('connector' = 'blackhole');
-      INSERT INTO o SELECT title_id, country, window_end, COUNT(*), SUM(watch_seconds)
-      FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(event_time), INTERVAL '10' SECOND))
-      GROUP BY title_id, country, window_start, window_end"),
+    ("tumble", TUMBLE),
+    ("small", TUMBLE),
     ("over", "CREATE TABLE o (profile_id BIGINT, plays BIGINT, seconds BIGINT) WITH ('connector' = 'blackhole');
       INSERT INTO o SELECT profile_id, COUNT(*) OVER w, SUM(watch_seconds) OVER w FROM clicks
       WINDOW w AS (PARTITION BY profile_id ORDER BY event_time ROWS BETWEEN 9 PRECEDING AND CURRENT ROW)"),
@@ -38,6 +39,13 @@ const JOBS: [(&str, &str); 5] = [
       WITH ('connector' = 'blackhole');
       INSERT INTO o SELECT country, device, COUNT(*) FROM clicks GROUP BY country, device"),
 ];
+
+const TUMBLE: &str =
+    "CREATE TABLE o (title_id BIGINT, country STRING, w TIMESTAMP(3), plays BIGINT, seconds BIGINT)
+    WITH ('connector' = 'blackhole');
+    INSERT INTO o SELECT title_id, country, window_end, COUNT(*), SUM(watch_seconds)
+    FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(event_time), INTERVAL '10' SECOND))
+    GROUP BY title_id, country, window_start, window_end";
 
 const CLICKS: &str = "CREATE TABLE clicks (event_time TIMESTAMP(3), profile_id BIGINT, title_id BIGINT, event_type STRING,
     watch_seconds BIGINT, country STRING, device STRING, WATERMARK FOR event_time AS event_time - INTERVAL '5' SECOND)
@@ -134,8 +142,13 @@ fn count_all(
         std::fs::write(&input, lines[..events].join("\n"))?;
         let file = folder.join(format!("{job}.sql"));
         std::fs::write(&file, CLICKS.replace("${FILE}", &input.display().to_string()) + sql)?;
-        let runs =
-            (0..RUNS).map(|run| counter.count(&file, events, &folder.join(format!("{job}-{run}"))));
+        let mut options = vec![];
+        if *job == "small" {
+            options.extend(["--rows-max".to_owned(), SMALL_ROWS.to_string()]);
+        }
+        let runs = (0..RUNS).map(|run| {
+            counter.count(&file, &options, events, &folder.join(format!("{job}-{run}")))
+        });
         let now = runs.collect::<Result<Vec<u64>>>()?.into_iter().min().context("no run")?;
         let start = counts.get("start").copied().unwrap_or(0);
         let per_event = now.saturating_sub(start) / events as u64;
@@ -181,7 +194,7 @@ impl Counter {
     }
 
     /// Instructions of one run of a job, which must have read all `events`.
-    fn count(self, sql: &Path, events: usize, data: &Path) -> Result<u64> {
+    fn count(self, sql: &Path, options: &[String], events: usize, data: &Path) -> Result<u64> {
         let own = std::env::current_exe()?;
         let out = data.with_extension("counts");
         let mut command = match self {
@@ -197,7 +210,7 @@ impl Counter {
                 command
             }
         };
-        command.arg(own).arg("run").arg(sql);
+        command.arg(own).arg("run").arg(sql).args(options);
         command.args(["--usage", "--no-http", "--fresh", "--workers", "1", "--data-dir"]).arg(data);
         // One thread beside the worker: fewer ways to interleave.
         command.env("TOKIO_WORKER_THREADS", "1");
