@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What an event costs from a million events to a hundred million, from a thousand keys to ten million, in windows of one slice to
-# sixty, and how much more two workers do than one: the rows are made up by the sources `nexmark` and `datagen` in the same process, and go into a blackhole.
+# sixty, and how much more two workers do than one, beside what two processes of one worker each do, which share nothing but the
+# machine. The rows are made up by the sources `nexmark` and `datagen` in the same process, and go into a blackhole.
 #
 #   bench/scale/run.sh [events|keys|slices|workers]...   all of them; prints a Markdown table each
 #
@@ -35,9 +36,11 @@ events() {
 usage() {
     local job=$1 workers=$2
     shift 2
-    { [[ $job == keys ]] || events; cat "$HERE/$job.sql"; } >"$WORK/$job.sql"
-    "$NOWCAST" run "$WORK/$job.sql" --workers "$workers" "$@" --usage --no-http --fresh --data-dir "$WORK/data" 2>"$WORK/log" |
-        tail -1 || { cat "$WORK/log" >&2; exit 1; }
+    local own
+    own=$(mktemp -d -p "$WORK")
+    { [[ $job == keys ]] || events; cat "$HERE/$job.sql"; } >"$own/$job.sql"
+    "$NOWCAST" run "$own/$job.sql" --workers "$workers" "$@" --usage --no-http --fresh --data-dir "$own/data" 2>"$own/log" |
+        tail -1 || { cat "$own/log" >&2; exit 1; }
 }
 # row JOB COUNT USAGE: of a table.
 row() {
@@ -72,15 +75,21 @@ for what in "$@"; do
         done
         ;;
     workers)
-        printf '\n| job | M/s with one worker | with two | ratio |\n|---|---|---|---|\n'
+        printf '\n| job | M/s with one worker | with two | ratio | of two processes | ratio |\n|---|---|---|---|---|---|\n'
         for job in filter windows total; do
             for ((round = 0; round < ROUNDS; round++)); do
                 usage $job 1 --set EVENTS=10000000
                 usage $job 2 --set EVENTS=10000000
+                usage $job 1 --set EVENTS=10000000 >"$WORK/beside" &
+                usage $job 1 --set EVENTS=10000000
+                wait $!
+                cat "$WORK/beside"
             done | python3 -c 'import json, sys
 runs = [json.loads(line) for line in sys.stdin]
-best = [max(u["rows_read"] / u["wall_s"] for u in runs[at::2]) / 1e6 for at in (0, 1)]
-print("| %s | %.2f | %.2f | %.2f |" % (sys.argv[1], *best, best[1] / best[0]))' "$job"
+one, two = [max(u["rows_read"] / u["wall_s"] for u in runs[at::4]) / 1e6 for at in (0, 1)]
+pairs = zip(runs[2::4], runs[3::4])
+apart = max(sum(u["rows_read"] for u in pair) / max(u["wall_s"] for u in pair) for pair in pairs) / 1e6
+print("| %s | %.2f | %.2f | %.2f | %.2f | %.2f |" % (sys.argv[1], one, two, two / one, apart, apart / one))' "$job"
         done
         ;;
     *) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
