@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use futures::FutureExt;
 use futures::future::select_all;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -43,10 +42,6 @@ const REQUESTS_MAX: usize = 256;
 
 /// Elements held back by barriers before sources pause.
 const HELD_MAX: usize = 1_024;
-
-/// Events of a source that are taken in one turn at most, and bytes of their rows behind which no more are.
-const EVENTS_JOINED_MAX: usize = 64;
-const BYTES_JOINED_MAX: usize = 1 << 20;
 
 /// How often operators are told the wall clock.
 const TICK: Duration = Duration::from_millis(200);
@@ -308,7 +303,15 @@ impl Worker {
             Event::Message(message) => {
                 self.queue.push_back((message.node, message.channel, message.element));
             }
-            Event::Source(slot, event) => self.read(slot, event)?,
+            Event::Source(slot, event) => {
+                let name = self.sources[slot].node;
+                self.read(
+                    slot,
+                    event.map_err(|error| {
+                        error.context(format_args!("source `{}`", self.names[name]))
+                    })?,
+                )?;
+            }
             Event::Drained(drained) => drained?,
             Event::Tick => self.tick()?,
         }
@@ -366,75 +369,19 @@ impl Worker {
     }
 
     /// Takes rows or news of a source.
-    fn read(&mut self, slot: usize, event: Result<SourceEvent>) -> Result<()> {
+    fn read(&mut self, slot: usize, event: SourceEvent) -> Result<()> {
         let node = self.sources[slot].node;
-        let mut batches = vec![];
-        let news = self.gather(slot, event, &mut batches);
-        for batch in joined(batches, self.wiring.rows_max)? {
-            add(&self.wiring.stats.stages[node].rows_out, batch.num_rows());
-            self.send(node, Element::Rows(batch))?;
-        }
-        self.tell_progress(slot)?;
-        match news {
-            Ok(None) => Ok(()),
-            Ok(Some(news)) => self.hear(slot, news),
-            Err(error) => {
-                // What came before it is on its way.
-                self.settle()?;
-                Err(error)
-            }
-        }
-    }
-
-    /// The rows of an event, and behind few rows those that wait already: a batch has a price of its own, however
-    /// small. An event without rows ends them, and is returned.
-    fn gather(
-        &mut self,
-        slot: usize,
-        event: Result<SourceEvent>,
-        batches: &mut Vec<Batch>,
-    ) -> Result<Option<SourceEvent>> {
-        let node = self.sources[slot].node;
-        let (mut events, mut rows_read, mut bytes) = (0, 0, 0);
-        let mut waiting = Some(event);
-        while let Some(event) = waiting.take() {
-            let event =
-                event.map_err(|error| error.context(format_args!("source `{}`", self.names[node])));
-            let (split, rows, weights, rejected) = match event? {
-                SourceEvent::Rows { split, rows, weights, rejected } => {
-                    (split, rows, weights, rejected)
+        match event {
+            SourceEvent::Rows { split, rows, weights, rejected } => {
+                self.wiring.rejects.took(node, rows.num_rows() + rejected.len());
+                self.wiring.rejects.take(node, rejected)?;
+                if rows.num_rows() > 0 {
+                    let batch = Batch::new(rows).with_weights(weights);
+                    let batch = self.arrive(slot, &split, batch)?;
+                    add(&self.wiring.stats.stages[node].rows_out, batch.num_rows());
+                    self.send(node, Element::Rows(batch))?;
                 }
-                news => return Ok(Some(news)),
-            };
-            let read = rows.num_rows() + rejected.len();
-            events += 1;
-            rows_read += read;
-            bytes += rows.get_array_memory_size();
-            self.wiring.rejects.took(node, read);
-            self.wiring.rejects.take(node, rejected)?;
-            if rows.num_rows() > 0 {
-                let batch = Batch::new(rows).with_weights(weights);
-                batches.push(self.arrive(slot, &split, batch)?);
             }
-            let source = &mut self.sources[slot];
-            if let Some(member) = &source.member {
-                member.tell(source.watermarks.progress());
-            }
-            let full = events == EVENTS_JOINED_MAX
-                || rows_read >= self.wiring.rows_max / 2
-                || bytes >= BYTES_JOINED_MAX;
-            if !full && source.is_open() {
-                waiting = source.source.next().now_or_never();
-            }
-        }
-        Ok(None)
-    }
-
-    /// Takes what a source says of its splits.
-    fn hear(&mut self, slot: usize, news: SourceEvent) -> Result<()> {
-        let node = self.sources[slot].node;
-        match news {
-            SourceEvent::Rows { .. } => return Err(Error::bug("rows are no news")),
             SourceEvent::Idle { split } => self.sources[slot].watermarks.set_idle(&split),
             SourceEvent::Finished { split } => self.sources[slot].watermarks.finish(&split),
             SourceEvent::End => {
@@ -648,35 +595,5 @@ impl Worker {
 
     fn report(&self, report: Report) -> Result<()> {
         self.wiring.reports.send(report).map_err(|_| Error::stopped("its job has ended"))
-    }
-}
-
-/// The same rows in order, small batches put together.
-fn joined(batches: Vec<Batch>, rows_max: usize) -> Result<Vec<Batch>> {
-    let mut joined = vec![];
-    let (mut group, mut rows) = (vec![], 0);
-    for batch in batches {
-        let large = batch.num_rows() >= rows_max / 2
-            || batch.rows().get_array_memory_size() >= BYTES_JOINED_MAX;
-        if large || rows + batch.num_rows() > rows_max {
-            joined.extend(one(std::mem::take(&mut group))?);
-            rows = 0;
-        }
-        match large {
-            true => joined.push(batch),
-            false => {
-                rows += batch.num_rows();
-                group.push(batch);
-            }
-        }
-    }
-    joined.extend(one(group)?);
-    Ok(joined)
-}
-
-fn one(mut batches: Vec<Batch>) -> Result<Option<Batch>> {
-    match batches.len() {
-        0 | 1 => Ok(batches.pop()),
-        _ => Batch::concat(&batches[0].schema(), &batches).map(Some),
     }
 }
